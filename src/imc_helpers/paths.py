@@ -1,6 +1,10 @@
 """Where the book keeps what it reads and what it makes."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -49,3 +53,23 @@ def shipped(folder: str) -> Path:
     """
     inside = _PACKAGE / folder
     return inside if inside.is_dir() else _PACKAGE.parents[1] / folder
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``folder`` when all went well.
+
+    It stands beside ``folder``, so the last step is a rename; after an error nothing of it is left.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        new = work / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(work / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -9,10 +9,7 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
     COHORT/nuclei_ANNOTATOR/SAMPLE.tiff   nuclei, (H, W) uint32
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +20,7 @@ import pandas as pd
 import tifffile
 
 from imc_helpers.errors import InputError
+from imc_helpers.paths import replacing
 
 COMPARTMENTS = ("nucleus", "membrane", "")
 """What a channel may show: the nucleus, the membrane, or neither of them."""
@@ -292,7 +290,10 @@ class Cohort(Sequence[Sample]):
     def _label_folders(self, kind: str) -> dict[str, frozenset[str]]:
         found = {}
         for folder in sorted(self.folder.glob(f"{kind}*")):
-            if not folder.is_dir() or folder.name not in (kind, f"{kind}_{folder.name[len(kind) + 1 :]}"):
+            if not folder.is_dir() or folder.name not in (
+                kind,
+                f"{kind}_{folder.name[len(kind) + 1 :]}",
+            ):
                 continue
             ids = frozenset(_stems(folder))
             if orphans := sorted(ids - set(self.ids)):
@@ -361,8 +362,9 @@ class Cohort(Sequence[Sample]):
             image = image[None]
         if image.ndim != 3 or image.shape[0] != len(self.panel):
             raise InputError(
-                f"{path}: panel.csv keeps {len(self.panel)} channels ({', '.join(self.panel.names)}), "
-                f"so the image must have shape ({len(self.panel)}, H, W); found {image.shape}"
+                f"{path}: panel.csv keeps {len(self.panel)} channels, so the image must have shape "
+                f"({len(self.panel)}, H, W); found {image.shape}. "
+                f"The panel's channels: {', '.join(self.panel.names)}"
             )
         return image.astype(np.float32, copy=False)
 
@@ -400,26 +402,6 @@ def _stems(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
     return tuple(sorted(p.stem for p in folder.iterdir() if p.suffix in _SUFFIXES))
-
-
-@contextmanager
-def replacing(folder: Path) -> Any:
-    """Yield a temporary folder that takes the place of ``folder`` when all went well.
-
-    It stands beside ``folder``, so the last step is a rename; after an error nothing of it is left.
-    """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        new = work / "new"
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(work / "old")
-        new.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def write_cohort(folder: Path, samples: Iterable[Sample]) -> None:

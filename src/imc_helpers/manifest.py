@@ -1,0 +1,171 @@
+"""The manifest: cohorts, editions and published figures as typed records.
+
+The files are ``data_manifest/cohorts.yml``, ``data_manifest/published.yml`` and
+``editions/NAME.yml``.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imc_helpers.errors import InputError
+from imc_helpers.paths import shipped
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceFile(_Record):
+    """One file to download."""
+
+    path: str
+    """Path below the cohort's ``base_url``."""
+    size: int = Field(gt=0)
+    """Bytes."""
+    hash: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest; MD5 only where the archive publishes nothing better."""
+
+
+class Annotator(_Record):
+    """Who, or what, made one set of masks."""
+
+    kind: Literal["expert", "semi-automatic", "automatic"]
+    """``expert``: drawn by a person; ``semi-automatic``: a tool that a person trained;
+    ``automatic``: a tool alone."""
+    description: str
+    """How the masks were made, in a sentence."""
+
+
+class Unverified(_Record):
+    """A statement of the manifest that could not be checked at its source."""
+
+    what: str
+    """The field."""
+    why: str
+    """What it rests on instead."""
+
+
+class CohortRecord(_Record):
+    """One cohort of the manifest."""
+
+    title: str
+    modality: str
+    tissue: str
+    citation: str
+    """Key in ``references.bib``."""
+    doi: str
+    license: str
+    um_per_px: float = Field(gt=0)
+    """Edge of a pixel, micrometres."""
+    annotators: dict[str, Annotator]
+    """In the order in which pages list them."""
+    reader: str
+    """Name of the function in ``imc_helpers.readers.cohorts`` that knows the source's layout."""
+    panel: str
+    """Panel file below ``data_manifest``."""
+    dna_channel: str
+    """Channel that pages show in grey: the one that marks nuclei best."""
+    base_url: str
+    files: tuple[SourceFile, ...]
+    unverified: tuple[Unverified, ...] = ()
+    """What could not be checked; empty where everything was."""
+
+    @model_validator(mode="after")
+    def _unique_paths(self) -> "CohortRecord":
+        paths = [file.path for file in self.files]
+        if repeated := {path for path in paths if paths.count(path) > 1}:
+            raise ValueError(f"files listed twice: {sorted(repeated)}")
+        return self
+
+    @property
+    def verified(self) -> bool:
+        """Whether every statement of the record was checked at its source."""
+        return not self.unverified
+
+
+class Edition(_Record):
+    """What one edition of the book shows."""
+
+    title: str
+    description: str
+    """One or two sentences for the head of each page."""
+    cohorts: tuple[str, ...] = Field(min_length=1)
+    """Keys of cohorts, in the order of the pages."""
+    parameters: dict[str, dict[str, Any]] = {}
+    """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
+
+
+_R = TypeVar("_R", bound=BaseModel)
+
+
+def load_edition(name: str) -> Edition:
+    """Read ``editions/NAME.yml``.
+
+    Raises
+    ------
+    InputError
+        If there is no such edition, it is malformed, or names a cohort that the manifest lacks.
+    """
+    path = shipped("editions") / f"{name}.yml"
+    if not path.is_file():
+        have = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml")))
+        raise InputError(f"edition {name!r}: no file {path}; there are {have}")
+    edition = _parse(Edition, _load_yaml(path), path)
+    for cohort in edition.cohorts:
+        cohort_record(cohort)
+    return edition
+
+
+def cohort_record(key: str) -> CohortRecord:
+    """Return the manifest's record of a cohort.
+
+    Raises
+    ------
+    InputError
+        If the manifest has no such cohort.
+    """
+    records = _cohorts()
+    if key not in records:
+        raise InputError(f"cohort {key!r}: not in the manifest; it has {', '.join(records)}")
+    return records[key]
+
+
+@cache
+def _cohorts() -> dict[str, CohortRecord]:
+    path = shipped("data_manifest") / "cohorts.yml"
+    return {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+
+
+@cache
+def published_table(name: str) -> pd.DataFrame:
+    """Return a table that a study reports, as a frame; every row says where it stands.
+
+    Parameters
+    ----------
+    name
+        Key in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+    """
+    tables = _load_yaml(shipped("data_manifest") / "published.yml")
+    if name not in tables:
+        raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
+    return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping at the top, found {type(content).__name__}")
+    return content
+
+
+def _parse(model: type[_R], raw: Any, path: Path, key: str = "") -> _R:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        where = f"{path}, {key}" if key else str(path)
+        raise InputError(f"{where}: {error}") from None
