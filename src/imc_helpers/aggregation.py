@@ -35,7 +35,7 @@ def aggregate(image: np.ndarray, channels: Sequence[int]) -> np.ndarray:
         raise ValueError("channels: expected at least one position, found none")
     if outside := [c for c in channels if not 0 <= c < image.shape[0]]:
         raise ValueError(
-            f"channels: position {outside[0]} is not in the image, which has {image.shape[0]} channels"
+            f"channels: no position {outside[0]} in an image of {image.shape[0]} channels"
         )
     return np.mean(image[list(channels)], axis=0, dtype=np.float32)
 

@@ -1,7 +1,7 @@
 """Sliding windows: where they lie, and which part of each is scored.
 
-Schuiki et al. 2025, section 3.1.4: windows of 256 x 256 pixels that overlap by 128, of which a border
-of 28 pixels is ignored on every side, so that cells cut by the window's edge do not count.
+Schuiki et al. 2025, section 3.1.4: windows of 256 x 256 pixels that overlap by 128. A border of
+28 pixels is ignored on every side of each, so that cells cut by the window's edge do not count.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,373 @@
+"""Every plot of the book, and how a page shows it.
+
+Figures come back as `matplotlib.figure.Figure`; `show` puts one on the page with its label, caption
+and alt text. Colours are from Okabe and Ito's set, which colour-blind readers can tell apart.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from skimage.segmentation import find_boundaries
+
+from imc_helpers.aggregation import aggregate
+from imc_helpers.agreement import METRICS, MODES, agreement_matrix
+from imc_helpers.patching import Window
+from imc_helpers.samples import Sample
+
+BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+)
+METRIC_NAMES = {"ap50": "ap50", "map": "map", "sap": "sap"}
+_MIME = {"svg": "image/svg+xml", "png": "image/png"}
+_STYLE = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "savefig.dpi": 144,
+    "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
+    "svg.fonttype": "path",
+}
+mpl.rcParams.update(_STYLE)
+
+
+def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
+    """Show a figure on the page, with what a reader and a screen reader need.
+
+    Parameters
+    ----------
+    figure
+        The figure; it is closed, so that it does not appear a second time.
+    label
+        Name for cross-references, ``"fig-agreement"`` for instance.
+    caption
+        Caption, in MyST: references and formulas work in it.
+    alt
+        What the figure shows, in words.
+    fmt
+        ``"svg"`` for drawings, ``"png"`` for images with many pixels.
+    """
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if fmt == "svg" else {"Software": None}
+    figure.savefig(buffer, format=fmt, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)
+    content = buffer.getvalue()
+    data = content.decode() if fmt == "svg" else base64.b64encode(content).decode()
+    about = {"alt": alt, "caption": caption, "label": label}
+    display({_MIME[fmt]: data, "text/plain": alt}, raw=True, metadata={_MIME[fmt]: about})
+
+
+def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int = 3) -> None:
+    """Show a frame as a numbered table.
+
+    Parameters
+    ----------
+    frame
+        One row a line; the index is left out.
+    label, caption
+        As for `show`.
+    decimals
+        Digits behind the point of numbers that are not whole.
+    """
+    text = frame.map(lambda value: _cell(value, decimals))
+    escaped = text.map(lambda value: value.replace("|", r"\|"))
+    numbers = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
+    rule = ["--:" if number else ":--" for number in numbers]
+    rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
+    body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+    myst = f":::{{table}} {caption}\n:name: {label}\n\n{body}\n:::\n"
+    bundle = {
+        "text/markdown": myst,
+        "text/html": text.to_html(index=False),
+        "text/plain": text.to_string(index=False),
+    }
+    display(bundle, raw=True)
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    if isinstance(value, (float, np.floating)) and not float(value).is_integer():
+        return f"{value:,.{decimals}f}"
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return str(value)
+
+
+def stretch(image: np.ndarray, low: float = 1.0, high: float = 99.0) -> np.ndarray:
+    """Stretch contrast between two percentiles, for the eye alone.
+
+    Parameters
+    ----------
+    image
+        (H, W) array.
+    low, high
+        Percentiles that become black and white.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W) float64 in 0 … 1.
+    """
+    dark, bright = np.percentile(image, [low, high])
+    if bright <= dark:  # a channel that is nearly empty: its few counts lie above the percentile
+        dark, bright = float(image.min()), float(image.max())
+    if bright <= dark:
+        return np.zeros(image.shape)
+    return np.clip((image - dark) / (bright - dark), 0, 1)
+
+
+def composite(nucleus: np.ndarray, membrane: np.ndarray) -> np.ndarray:
+    """Colour a two-channel image: nucleus blue, membrane gold; (H, W, 3) float64 in 0 … 1."""
+    colours = np.array([mpl.colors.to_rgb(SKY), mpl.colors.to_rgb(GOLD)])
+    planes = np.stack([stretch(nucleus), stretch(membrane)], axis=-1)
+    return np.clip(planes @ colours, 0, 1)
+
+
+def gallery(samples: Mapping[str, Sample], *, crop_px: int = 250) -> Figure:
+    """Draw the top left of one sample of each cohort, nucleus blue and membrane gold.
+
+    Parameters
+    ----------
+    samples
+        Sample by title.
+    crop_px
+        Edge of what is shown, pixels.
+    """
+    figure, axes = plt.subplots(1, len(samples), figsize=(3.2 * len(samples), 3.6), squeeze=False)
+    for axis, (title, sample) in zip(axes[0], samples.items(), strict=True):
+        image = sample.image[:, :crop_px, :crop_px]
+        panel = sample.panel
+        parts = [aggregate(image, panel.compartment(c)) for c in ("nucleus", "membrane")]
+        axis.imshow(composite(*parts), interpolation="nearest")
+        axis.set_title(title, fontsize=10)
+        _scale_bar(axis, image.shape[1:], sample.um_per_px)
+        axis.set_axis_off()
+    return figure
+
+
+def _scale_bar(axis: Axes, shape: tuple[int, ...], um_per_px: float) -> None:
+    width_um = shape[1] * um_per_px
+    bar_um = max(b for b in (1, 2, 5, 10, 20, 50, 100, 200, 500) if b <= max(1, width_um / 3))
+    bar_px = bar_um / um_per_px
+    y, x = shape[0] * 0.95, shape[1] * 0.04
+    axis.plot([x, x + bar_px], [y, y], color="white", linewidth=3, solid_capstyle="butt")
+    axis.text(x, y - shape[0] * 0.02, f"{bar_um:g} µm", color="white", fontsize=8, va="bottom")
+
+
+def aggregate_and_parts(sample: Sample, compartment: str, *, crop_px: int = 150) -> Figure:
+    """Draw an aggregate beside the channels that enter it, each stretched on its own.
+
+    Parameters
+    ----------
+    sample
+        Its panel says which channels enter.
+    compartment
+        ``"nucleus"`` or ``"membrane"``.
+    crop_px
+        Edge of what is shown, pixels.
+    """
+    positions = sample.panel.compartment(compartment)
+    image = sample.image[:, :crop_px, :crop_px]
+    planes = {f"mean ({compartment})": aggregate(image, positions)}
+    planes |= {sample.panel.names[i]: image[i] for i in positions}
+    columns = min(5, len(planes))
+    rows = -(-len(planes) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.35 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, plane) in zip(axes.flat, planes.items(), strict=False):
+        axis.imshow(stretch(plane), cmap="gray", interpolation="nearest")
+        axis.set_title(name, fontsize=9)
+    return figure
+
+
+def draw_windows(
+    background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
+) -> Figure:
+    """Draw where windows lie on an image, and what is scored of some of them.
+
+    Parameters
+    ----------
+    background
+        (H, W) image in 0 … 1.
+    drawn
+        All windows of the image.
+    border_px
+        Ignored border, pixels.
+    highlight
+        Positions of the windows whose scored part is filled.
+    """
+    figure, axis = plt.subplots(figsize=(5.4, 5.4))
+    axis.imshow(background, cmap="gray", interpolation="nearest", vmax=1.6)
+    for window in drawn:
+        axis.add_patch(_square(window, edgecolor="white", linewidth=0.6, fill=False, alpha=0.7))
+    for i, colour in zip(highlight, (SKY, GOLD, VERMILION, GREEN), strict=False):
+        window = drawn[i]
+        axis.add_patch(_square(window, edgecolor=colour, linewidth=2.2, fill=False))
+        axis.add_patch(_square(window.shrink(border_px), facecolor=colour, alpha=0.45, linewidth=0))
+        axis.text(
+            window.x + window.size / 2,
+            window.y + window.size / 2,
+            str(i),
+            color="white",
+            fontsize=14,
+            ha="center",
+            va="center",
+            weight="bold",
+        )
+    axis.set_xlabel("x (px)")
+    axis.set_ylabel("y (px)")
+    return figure
+
+
+def _square(window: Window, **style: Any) -> Rectangle:
+    return Rectangle((window.x - 0.5, window.y - 0.5), window.size, window.size, **style)
+
+
+def borders(first: np.ndarray, second: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Overlay the cell borders of two masks: first blue, second gold, both white.
+
+    Parameters
+    ----------
+    first, second
+        (H, W) label images.
+    background
+        (H, W) image in 0 … 1, shown in grey.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W, 3) float64 in 0 … 1.
+    """
+    rgb = np.repeat(background[..., None] * 0.75, 3, axis=-1)
+    one = find_boundaries(first, mode="inner", connectivity=1)
+    two = find_boundaries(second, mode="inner", connectivity=1)
+    rgb[one] = mpl.colors.to_rgb(BLUE)
+    rgb[two] = mpl.colors.to_rgb(GOLD)
+    rgb[one & two] = (1, 1, 1)
+    return rgb
+
+
+def border_panels(
+    panels: Mapping[str, np.ndarray], *, enlarge: int = 6, columns: int = 3
+) -> Figure:
+    """Show overlays side by side, every pixel enlarged without interpolation.
+
+    Parameters
+    ----------
+    panels
+        (H, W, 3) overlay by title, all of one shape.
+    enlarge
+        Screen pixels a pixel of the image.
+    columns
+        Panels a row.
+    """
+    height, width = next(iter(panels.values())).shape[:2]
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    inches = width * enlarge / mpl.rcParams["savefig.dpi"]
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(columns * (inches + 0.3), rows * (inches * height / width + 0.62)),
+        squeeze=False,
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (title, overlay) in zip(axes.flat, panels.items(), strict=False):
+        enlarged = overlay.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+        axis.imshow(enlarged, interpolation="none")
+        axis.set_title(title, fontsize=8)
+    return figure
+
+
+def agreement_matrices(table: pd.DataFrame) -> Figure:
+    """Draw the pairwise matrices of one cohort: a row a mode, a column a metric (Figure 2).
+
+    Parameters
+    ----------
+    table
+        What `imc_helpers.agreement.pairwise` returns, of one cohort.
+    """
+    modes = [mode for mode in MODES if (table["mode"] == mode).any()]
+    size = len(agreement_matrix(table, METRICS[0], modes[0]))
+    edge = max(2.6, 0.62 * size + 1.0)
+    figure, axes = plt.subplots(
+        len(modes), len(METRICS), figsize=(edge * len(METRICS), edge * len(modes)), squeeze=False
+    )
+    for row, mode in zip(axes, modes, strict=True):
+        for axis, metric in zip(row, METRICS, strict=True):
+            matrix = agreement_matrix(table, metric, mode)
+            _heatmap(axis, matrix)
+            axis.set_title(f"{METRIC_NAMES[metric]}, {mode}", fontsize=10)
+    return figure
+
+
+def _heatmap(axis: Axes, matrix: pd.DataFrame) -> None:
+    axis.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap="cividis", vmin=0, vmax=1)
+    axis.set_facecolor("#eeeeee")
+    ticks = range(len(matrix))
+    axis.set_xticks(ticks, [str(name) for name in matrix.columns], rotation=30, ha="right")
+    axis.set_yticks(ticks, [str(name) for name in matrix.index])
+    axis.tick_params(length=0, labelsize=8)
+    axis.spines[:].set_visible(False)
+    for (i, j), value in np.ndenumerate(matrix.to_numpy()):
+        if np.isfinite(value):
+            colour = "white" if value < 0.5 else "black"
+            axis.text(j, i, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
+
+
+def colour_labels(labels: np.ndarray) -> np.ndarray:
+    """Colour a small label image: one colour an id, white background; (H, W, 3) float64."""
+    palette = [mpl.colors.to_rgb(c) for c in (BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE)]
+    rgb = np.ones((*labels.shape, 3))
+    for i, label in enumerate(np.unique(labels[labels > 0])):
+        rgb[labels == label] = palette[i % len(palette)]
+    return rgb
+
+
+def toy_cases(cases: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw tiny pairs of label images, truth above and prediction below.
+
+    Parameters
+    ----------
+    cases
+        ``(true, pred)`` by title.
+    """
+    figure, axes = plt.subplots(2, len(cases), figsize=(2.4 * len(cases), 3.6), squeeze=False)
+    for column, (title, pair) in zip(axes.T, cases.items(), strict=True):
+        for axis, labels, side in zip(column, pair, ("true", "pred"), strict=True):
+            axis.pcolormesh(
+                colour_labels(labels), edgecolors="#bbbbbb", linewidth=0.6, antialiased=True
+            )
+            axis.set_aspect("equal")
+            axis.invert_yaxis()
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_ylabel(side)
+        column[0].set_title(title, fontsize=9)
+    return figure
+
+
+def legend_of(axis: Axes, colours: Mapping[str, str]) -> None:
+    """Put a legend of colours beside an axis."""
+    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
+    axis.legend(handles=handles, frameon=False, fontsize=8, loc="best")
