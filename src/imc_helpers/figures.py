@@ -16,11 +16,11 @@ import pandas as pd
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from skimage.segmentation import find_boundaries
 
 from imc_helpers.aggregation import aggregate
-from imc_helpers.agreement import METRICS, MODES, agreement_matrix
+from imc_helpers.agreement import METRICS, agreement_matrix
 from imc_helpers.patching import Window
 from imc_helpers.samples import Sample
 
@@ -32,7 +32,6 @@ BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#56B4E9",
     "#CC79A7",
 )
-METRIC_NAMES = {"ap50": "ap50", "map": "map", "sap": "sap"}
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
 _STYLE = {
     "font.size": 10,
@@ -300,24 +299,31 @@ def border_panels(
 
 
 def agreement_matrices(table: pd.DataFrame) -> Figure:
-    """Draw the pairwise matrices of one cohort: a row a mode, a column a metric (Figure 2).
+    """Draw the pairwise matrices: a row a cohort and mode, a column a metric (Figure 2).
 
     Parameters
     ----------
     table
-        What `imc_helpers.agreement.pairwise` returns, of one cohort.
+        What `imc_helpers.agreement.pairwise` returns; several cohorts may stand in it.
     """
-    modes = [mode for mode in MODES if (table["mode"] == mode).any()]
-    size = len(agreement_matrix(table, METRICS[0], modes[0]))
-    edge = max(2.6, 0.62 * size + 1.0)
-    figure, axes = plt.subplots(
-        len(modes), len(METRICS), figsize=(edge * len(METRICS), edge * len(modes)), squeeze=False
+    groups = {
+        (cohort, mode): part
+        for cohort, rows in table.groupby("cohort", sort=False)
+        for mode, part in rows.groupby("mode", sort=False)
+    }
+    annotators = max(
+        pd.concat([part["annotator_true"], part["annotator_pred"]]).nunique()
+        for part in groups.values()
     )
-    for row, mode in zip(axes, modes, strict=True):
+    edge = max(2.5, 0.62 * annotators + 1.0)
+    figure, axes = plt.subplots(
+        len(groups), len(METRICS), figsize=(edge * len(METRICS), edge * len(groups)), squeeze=False
+    )
+    for row, ((cohort, mode), part) in zip(axes, groups.items(), strict=True):
         for axis, metric in zip(row, METRICS, strict=True):
-            matrix = agreement_matrix(table, metric, mode)
-            _heatmap(axis, matrix)
-            axis.set_title(f"{METRIC_NAMES[metric]}, {mode}", fontsize=10)
+            _heatmap(axis, agreement_matrix(part, metric, mode))
+            axis.set_title(f"{metric}, {mode}", fontsize=10)
+        row[0].set_ylabel(cohort, fontsize=9)
     return figure
 
 
@@ -365,9 +371,3 @@ def toy_cases(cases: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             axis.set_ylabel(side)
         column[0].set_title(title, fontsize=9)
     return figure
-
-
-def legend_of(axis: Axes, colours: Mapping[str, str]) -> None:
-    """Put a legend of colours beside an axis."""
-    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    axis.legend(handles=handles, frameon=False, fontsize=8, loc="best")

@@ -4,6 +4,7 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/published.yml`` and
 ``editions/NAME.yml``.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -74,6 +75,8 @@ class CohortRecord(_Record):
     files: tuple[SourceFile, ...]
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
+    synthetic: bool = False
+    """Whether the cohort is simulated. Captions say so."""
 
     @model_validator(mode="after")
     def _unique_paths(self) -> "CohortRecord":
@@ -139,6 +142,21 @@ def cohort_record(key: str) -> CohortRecord:
 def _cohorts() -> dict[str, CohortRecord]:
     path = shipped("data_manifest") / "cohorts.yml"
     return {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+
+
+def source_note(keys: Iterable[str]) -> str:
+    """Say in a caption what the data are: ``"Real data: spleen_imc."``.
+
+    Parameters
+    ----------
+    keys
+        Cohorts that the figure or table shows.
+    """
+    kinds: dict[str, list[str]] = {}
+    for key in keys:
+        kind = "Synthetic data" if cohort_record(key).synthetic else "Real data"
+        kinds.setdefault(kind, []).append(f"`{key}`")
+    return " ".join(f"{kind}: {', '.join(names)}." for kind, names in kinds.items())
 
 
 @cache
