@@ -21,7 +21,7 @@ from imc_helpers.errors import DownloadError, InputError
 from imc_helpers.manifest import SourceFile
 from imc_helpers.paths import replacing
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # what is lost at most when a download breaks off, bytes
 _TIMEOUT_S = 60
 
 

@@ -198,6 +198,35 @@ def aggregate_and_parts(sample: Sample, compartment: str, *, crop_px: int = 150)
     return figure
 
 
+def aggregates(samples: Mapping[str, Sample], *, crop_px: int = 150) -> Figure:
+    """Draw nucleus channel, membrane channel and both in colour, a row a sample.
+
+    Parameters
+    ----------
+    samples
+        Sample by the name of its row.
+    crop_px
+        Edge of what is shown, pixels.
+    """
+    figure, axes = plt.subplots(
+        len(samples), 3, figsize=(7.2, 2.45 * len(samples)), squeeze=False, sharex=False
+    )
+    for row, (name, sample) in zip(axes, samples.items(), strict=True):
+        image = sample.image[:, :crop_px, :crop_px]
+        parts = [aggregate(image, sample.panel.compartment(c)) for c in ("nucleus", "membrane")]
+        for axis, plane in zip(row, parts, strict=False):
+            axis.imshow(stretch(plane), cmap="gray", interpolation="nearest")
+        row[2].imshow(composite(*parts), interpolation="nearest")
+        _scale_bar(row[2], image.shape[1:], sample.um_per_px)
+        for axis, title in zip(row, ("nucleus", "membrane", "both"), strict=True):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            axis.set_title(title, fontsize=9)
+        row[0].set_ylabel(name, fontsize=9)
+    return figure
+
+
 def draw_windows(
     background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
 ) -> Figure:

@@ -6,6 +6,8 @@ Schuiki et al. 2025, section 3.1.4: windows of 256 x 256 pixels that overlap by 
 
 from typing import NamedTuple
 
+import numpy as np
+
 WINDOW_PX = 256
 """Edge of a window, pixels."""
 STRIDE_PX = 128
@@ -84,3 +86,25 @@ def count_windows(
         return max(0, int((side - size) // stride) + 1)
 
     return along(height) * along(width)
+
+
+def covered_share(
+    shape: tuple[int, int],
+    *,
+    size: int = WINDOW_PX,
+    stride: int = STRIDE_PX,
+    border: int = BORDER_PX,
+) -> float:
+    """Return the share of an image's pixels that some window scores, 0 … 1.
+
+    Parameters
+    ----------
+    shape
+        Height and width, pixels.
+    size, stride, border
+        Edge of a window, step between windows, and ignored border, pixels.
+    """
+    scored = np.zeros(shape, dtype=bool)
+    for window in windows(shape, size=size, stride=stride):
+        scored[window.shrink(border).slices] = True
+    return float(scored.mean())

@@ -1,0 +1,170 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Datasets
+#
+# **Which images and masks does this edition look at, and how do they compare with the study's?**
+#
+# Agreement between people depends on what they looked at: how large the images are, how densely the
+# cells lie, who drew the masks. This page measures that. It follows sections 3.1.1 to 3.1.3 of
+# {cite:t}`schuiki2025`.
+
+# %% tags=["parameters"]
+edition: str = "open"  # edition of the book: a file in editions/
+window_px: int = 256  # edge of a patch, pixels
+stride_px: int = 128  # step from one patch to the next, pixels
+crop_px: int = 250  # edge of the crops in the gallery, pixels
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from imc_helpers.describe import describe
+from imc_helpers.figures import gallery, show, show_table
+from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.paths import results_dir
+from imc_helpers.readers import open_cohort
+
+keys = load_edition(edition).cohorts
+cohorts = {key: open_cohort(key) for key in keys}
+records = {key: cohort_record(key) for key in keys}
+
+# %% [markdown]
+# ## The images
+
+# %% tags=["hide-input"]
+first = {records[key].title: cohort[0] for key, cohort in cohorts.items()}
+where = "; ".join(f"`{key}`, sample {cohort.ids[0]}" for key, cohort in cohorts.items())
+show(
+    gallery(first, crop_px=crop_px),
+    label="fig-gallery",
+    caption="The top left corner of one sample of each cohort. Nucleus channel blue, membrane "
+    "channel gold, each stretched between its 1st and 99th percentile for the eye. "
+    f"{source_note(keys)} Samples: {where}.",
+    alt="One crop per cohort, side by side: nuclei in blue, membranes in gold.",
+    fmt="png",
+)
+
+# %% [markdown]
+# ## The numbers
+#
+# {numref}`tab-datasets` has the columns of the study's Table 1. Sizes are means over samples. A patch
+# is a full window of the sliding grid (see [](03_patches)). *Cells per patch* counts every cell that
+# has a pixel in the window.
+
+# %% tags=["hide-input"]
+measured = pd.DataFrame(
+    {
+        "cohort": key,
+        "tissue": records[key].tissue,
+        **describe(cohort, window_px=window_px, stride_px=stride_px),
+    }
+    for key, cohort in cohorts.items()
+)
+measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
+columns = {
+    "cohort": "cohort",
+    "tissue": "tissue",
+    "samples": "samples",
+    "height_px": "mean height (px)",
+    "width_px": "mean width (px)",
+    "patches": "patches",
+    "annotators": "annotators",
+    "cells_per_patch": "cells per patch",
+}
+show_table(
+    measured[list(columns)].rename(columns=columns),
+    label="tab-datasets",
+    caption=f"The cohorts of this edition, measured. {source_note(keys)}",
+    decimals=1,
+)
+
+# %% [markdown]
+# ## Who made the masks
+#
+# A *mask* can be drawn by a person, made by a tool that a person trained, or made by a tool alone.
+# That decides what agreement between two masks means.
+
+# %% tags=["hide-input"]
+makers = pd.DataFrame(
+    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
+    for key, record in records.items()
+    for name, who in record.annotators.items()
+)
+show_table(makers, label="tab-makers", caption="The makers of the masks, from the manifest.")
+
+# %% [markdown]
+# ## Where the data come from
+
+# %% tags=["hide-input"]
+sources = pd.DataFrame(
+    {
+        "cohort": key,
+        "modality": record.modality,
+        "µm per px": f"{record.um_per_px:g}",
+        "licence": record.license,
+        "reference": f"{{cite:p}}`{record.citation}`",
+    }
+    for key, record in records.items()
+)
+show_table(sources, label="tab-sources", caption="Sources of the cohorts, from the manifest.")
+
+# %% [markdown]
+# Some statements about public data cannot be checked at their source. The manifest marks them, and
+# says what they rest on.
+
+# %% tags=["hide-input"]
+doubts = pd.DataFrame(
+    [
+        {"cohort": key, "statement": item.what, "rests on": item.why}
+        for key, record in records.items()
+        for item in record.unverified
+    ],
+    columns=["cohort", "statement", "rests on"],
+)
+show_table(doubts, label="tab-unverified", caption="What could not be checked.")
+
+# %% [markdown]
+# ## Measured beside published
+#
+# The study reports five cohorts. None of them is part of this edition, so the two tables describe
+# different data; they are set side by side for scale.
+
+# %% tags=["hide-input"]
+published = published_table("schuiki25_table1")
+show_table(
+    published[[*columns]].rename(columns=columns),
+    label="tab-published-datasets",
+    caption=f"The study's cohorts, as published: {published['source'][0]}. Not measured here.",
+    decimals=1,
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Size and density say nothing of image quality. Staining and counts differ as well.
+# - Cells per patch is the count of a mask. Two annotators can count differently on the same patch;
+#   the mean hides it. See [](05_annotators).
+# - Pixels are not micrometres: a patch covers less tissue when its pixels are smaller.
+
+# %% tags=["remove-cell"]
+assert len(measured) == len(keys)
+assert (measured["samples"] > 0).all()
+assert measured["cells_per_patch"].notna().eq(measured["patches"] > 0).all()
+assert set(makers["cohort"]) == {key for key, cohort in cohorts.items() if cohort.annotators}
+assert not set(keys) & set(published["cohort"]), "a published cohort is in the edition: say so"
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Each cohort differs in size, density, and in who made its masks.
+# - Before you compare two agreement scores, compare the rows of {numref}`tab-datasets`.
+#
+# Next: [](02_channels).

@@ -1,0 +1,160 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Channels
+#
+# **Which markers make the nucleus and the membrane channel, and which of them carry the signal?**
+#
+# An IMC image has tens of channels. The models take two: one that shows nuclei, one that shows
+# membranes. The study makes each as the plain mean of several markers, pixel by pixel, without
+# scaling ({cite:t}`schuiki2025`, section 3.1.4 and Table 2).
+
+# %% tags=["parameters"]
+edition: str = "open"  # edition of the book: a file in editions/
+crop_px: int = 150  # edge of the crops shown, pixels
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.describe import channel_shares, marker_availability
+from imc_helpers.figures import aggregate_and_parts, aggregates, show, show_table
+from imc_helpers.manifest import load_edition, source_note
+from imc_helpers.paths import results_dir, shipped
+from imc_helpers.readers import open_cohort
+
+keys = load_edition(edition).cohorts
+cohorts = {key: open_cohort(key) for key in keys}
+shares = pd.concat(
+    channel_shares(cohort, compartment).assign(cohort=key, compartment=compartment)
+    for key, cohort in cohorts.items()
+    for compartment in ("nucleus", "membrane")
+)
+shown = keys[0]
+membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membrane")]
+top = membrane.loc[membrane["share"].idxmax()]
+
+# %% tags=["hide-input"]
+display(
+    Markdown(
+        f"**In short.** Without scaling, the marker with the most counts decides what the aggregate "
+        f"looks like. In `{shown}`, {top['channel']} alone gives {top['share']:.0%} of the membrane "
+        f"channel, out of {len(membrane)} markers."
+    )
+)
+
+# %% [markdown]
+# ## The aggregate beside its parts
+
+# %% tags=["hide-input"]
+sample = cohorts[shown][0]
+show(
+    aggregate_and_parts(sample, "membrane", crop_px=crop_px),
+    label="fig-membrane",
+    caption=f"The membrane channel and the markers it is the mean of; sample {sample.id}, each "
+    f"image stretched on its own. {source_note([shown])}",
+    alt="The membrane aggregate, followed by one image for each of its markers.",
+    fmt="png",
+)
+
+# %% tags=["hide-input"]
+show(
+    aggregate_and_parts(sample, "nucleus", crop_px=crop_px),
+    label="fig-nucleus",
+    caption=f"The nucleus channel and the stains it is the mean of; sample {sample.id}. "
+    f"{source_note([shown])}",
+    alt="The nucleus aggregate, followed by one image for each of its stains.",
+    fmt="png",
+)
+
+# %% [markdown]
+# Each part is stretched for the eye, so all look equally bright. In the mean they are not.
+# {numref}`tab-shares` says what each one gives.
+
+# %% tags=["hide-input"]
+shares = shares[["cohort", "compartment", "channel", "mean", "zeros", "share"]]
+shares.to_csv(results_dir(edition, "channels") / "shares.csv", index=False)
+show_table(
+    shares.rename(
+        columns={
+            "mean": "mean counts per px",
+            "zeros": "share of empty px",
+            "share": "share of the aggregate",
+        }
+    ),
+    label="tab-shares",
+    caption=f"What each channel gives to its aggregate. {source_note(keys)}",
+    decimals=2,
+)
+
+# %% [markdown]
+# ## What each cohort has
+#
+# The study chose markers that its five cohorts could offer. A cohort that lacks one goes without it.
+# Where a cohort has none of the markers of a compartment, or too few to show cells, other markers
+# stand in; the panel of the cohort says which.
+
+# %% tags=["hide-input"]
+study = pd.read_csv(shipped("data_manifest") / "panels" / "schuiki25.csv")
+availability = pd.concat(
+    marker_availability(cohort, study).assign(cohort=key) for key, cohort in cohorts.items()
+)
+availability.to_csv(results_dir(edition, "channels") / "markers.csv", index=False)
+grid = availability.pivot(index=["compartment", "marker"], columns="cohort", values="status")
+order = pd.MultiIndex.from_frame(availability[["compartment", "marker"]].drop_duplicates())
+grid = grid.reindex(index=order, columns=list(keys)).reset_index()
+show_table(
+    grid,
+    label="tab-markers",
+    caption="The study's markers (Table 2) in this edition's cohorts, and what stands in. "
+    f"{source_note(keys)}",
+)
+
+# %% [markdown]
+# ## Both channels of every cohort
+
+# %% tags=["hide-input"]
+show(
+    aggregates({key: cohort[0] for key, cohort in cohorts.items()}, crop_px=crop_px),
+    label="fig-aggregates",
+    caption="Nucleus channel, membrane channel, and both in colour (nucleus blue, membrane gold), "
+    f"for the first sample of each cohort. {source_note(keys)}",
+    alt="A row per cohort: nucleus channel, membrane channel, and the two in colour.",
+    fmt="png",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Whether this choice is a good one. The study names the choice of channels as a limit of its own
+#   (section 4.4).
+# - Whether a marker is on the membrane. Some of the study's membrane markers are not: TOMM20 marks
+#   mitochondria.
+# - Names are compared as they are written. A marker under another name counts as missing.
+
+# %% tags=["remove-cell"]
+totals = shares.groupby(["cohort", "compartment"])["share"].sum()
+assert ((totals - 1).abs() < 1e-9).all()
+assert len(totals) == 2 * len(keys)
+assert shares["zeros"].between(0, 1).all()
+has_marker = availability[availability["status"] != "missing"]
+assert set(has_marker["cohort"]) == set(keys)
+for key, cohort in cohorts.items():
+    entering = len(cohort.panel.compartment("nucleus")) + len(cohort.panel.compartment("membrane"))
+    assert (shares["cohort"] == key).sum() == entering
+
+# %% [markdown]
+# ## Takeaways
+#
+# - The mean is not a vote. A marker with few counts hardly changes it.
+# - Cohorts aggregate different markers, so their membrane channels do not show the same thing.
+#
+# Next: [](03_patches).
