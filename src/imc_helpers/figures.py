@@ -7,6 +7,7 @@ and alt text. Colours are from Okabe and Ito's set, which colour-blind readers c
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import matplotlib as mpl
@@ -21,8 +22,10 @@ from skimage.segmentation import find_boundaries
 
 from imc_helpers.aggregation import aggregate
 from imc_helpers.agreement import METRICS, agreement_matrix
+from imc_helpers.manifest import cohort_record
+from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
-from imc_helpers.samples import Sample
+from imc_helpers.samples import Cohort, Sample
 
 BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#0072B2",
@@ -292,6 +295,46 @@ def borders(first: np.ndarray, second: np.ndarray, background: np.ndarray) -> np
     rgb[two] = mpl.colors.to_rgb(GOLD)
     rgb[one & two] = (1, 1, 1)
     return rgb
+
+
+def border_crops(
+    cohorts: Mapping[str, Cohort], *, crop_px: int, strict: bool = False, most: int = 6
+) -> dict[str, np.ndarray]:
+    """Overlay the borders of pairs of annotators in the middle of a sample (the study's Figure 3).
+
+    Parameters
+    ----------
+    cohorts
+        Cohort by key. All pairs of its first sample are shown, then those of its next samples,
+        until every cohort has had its share of ``most``.
+    crop_px
+        Edge of the crop, pixels.
+    strict
+        A pair of cells matches when IoU > t; when False, when IoU >= t.
+    most
+        Panels in all, at most.
+
+    Returns
+    -------
+    dict
+        (crop_px, crop_px, 3) overlay by title; the title prints the scores of the crop.
+    """
+    panels: dict[str, np.ndarray] = {}
+    for key, cohort in cohorts.items():
+        dna = cohort.panel.index(cohort_record(key).dna_channel)
+        pairs = [(s, p) for s in cohort.ids for p in combinations(cohort.annotators_of(s), 2)]
+        for sample, (first, second) in pairs[: most // len(cohorts)]:
+            height, width = cohort.shape(sample)
+            y, x = (height - crop_px) // 2, (width - crop_px) // 2
+            crop = Window(y, x, crop_px).slices
+            one, two = (cohort.read_mask(sample, a)[crop] for a in (first, second))
+            scores = evaluate(one, two, strict=strict)
+            title = f"{sample}: {first} / {second}\n" + ", ".join(
+                f"{metric} {getattr(scores, metric):.2f}" for metric in METRICS
+            )
+            background = stretch(cohort.read_image(sample)[dna])[crop]
+            panels[title] = borders(one, two, background)
+    return panels
 
 
 def border_panels(

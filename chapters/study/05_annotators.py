@@ -1,0 +1,195 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Inter-annotator agreement
+#
+# **How well do two annotators of the same image agree?**
+#
+# A model is scored against somebody's mask. If two people's masks of one image score .7 against each
+# other, a model that scores .7 against one of them may be as good as the other. So the agreement of
+# annotators is the yardstick for every model. The study calls it a *reasonable upper bound*
+# ({cite:t}`schuiki2025`, section 4.1).
+
+# %% tags=["parameters"]
+edition: str = "open"  # edition of the book: a file in editions/
+window_px: int = 256  # edge of a patch, pixels
+stride_px: int = 128  # step from one patch to the next, pixels
+border_px: int = 28  # ignored border of a patch, pixels
+strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
+crop_px: int = 50  # edge of the crops with borders, pixels
+enlarge: int = 6  # screen pixels a pixel of those crops
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.agreement import METRICS, mean_agreement, pairwise
+from imc_helpers.figures import agreement_matrices, border_crops, border_panels, show, show_table
+from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.paths import results_dir
+from imc_helpers.readers import open_cohort
+
+cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
+cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
+table = pd.concat(
+    pairwise(cohort, window_px=window_px, stride_px=stride_px, border_px=border_px, strict=strict)
+    for cohort in cohorts.values()
+)
+table.to_csv(results_dir(edition, "annotators") / "pairwise.csv", index=False)
+means = mean_agreement(table)
+rule = "IoU > t" if strict else "IoU ≥ t"
+data = source_note(cohorts)
+
+# %% tags=["hide-input"]
+whole = means[means["mode"] == "whole"].set_index("cohort")
+found = "; ".join(f"{row.ap50:.3f} in `{key}`" for key, row in whole.iterrows())
+ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]
+display(
+    Markdown(
+        f"**In short.** Mean ap50 between annotators, whole images: {found}. The study's four experts "
+        f"reach {ceiling['ap50', 'whole']:.3f} (published). Who made the masks explains much of the "
+        "distance; see below."
+    )
+)
+
+# %% [markdown]
+# ## Pairs of annotators
+
+# %% tags=["hide-input"]
+show(
+    agreement_matrices(table),
+    label="fig-agreement",
+    caption="Agreement of every pair of annotators: mean over samples (whole) or patches (patch). "
+    f"A pair of cells matches when {rule}. {data}",
+    alt="Matrices with an annotator a row and a column: three metrics side by side, and below each "
+    "other the whole images and the patches of each cohort.",
+)
+
+# %% [markdown]
+# The metrics are symmetric: it does not matter which of two annotators is called the truth.
+
+# %% [markdown]
+# ## What they disagree about
+#
+# Numbers hide what happened. {numref}`fig-borders` draws the borders of both annotators: where they
+# are white, both drew the same pixel.
+
+# %% tags=["hide-input"]
+panels = border_crops(cohorts, crop_px=crop_px, strict=strict)
+show(
+    border_panels(panels, enlarge=enlarge),
+    label="fig-borders",
+    caption=f"Borders in the middle {crop_px} x {crop_px} px of the first samples, enlarged "
+    f"{enlarge} times without interpolation. First annotator blue, second gold, both white; in grey "
+    f"the DNA channel, stretched between its 1st and 99th percentile. Scores are of the crop. {data}",
+    alt="Small crops of tissue in grey with cell borders in blue and gold, white where they fall "
+    "together. The scores of each crop stand above it.",
+    fmt="png",
+)
+
+# %% [markdown]
+# ## Who made these masks
+#
+# Agreement is only as meaningful as the masks it compares. The study's masks come from four experts
+# who each trained ilastik on crops of their own drawing. The masks here are these:
+
+# %% tags=["hide-input"]
+makers = pd.DataFrame(
+    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
+    for key in cohorts
+    for name, who in cohort_record(key).annotators.items()
+)
+show_table(makers, label="tab-annotators", caption="The makers of the masks, from the manifest.")
+
+# %% tags=["hide-input"]
+counts = table[table["mode"] == "whole"].groupby(
+    ["cohort", "annotator_true", "annotator_pred"], sort=False
+)[["n_true", "n_pred"]]
+sums = counts.sum().reset_index()
+sums["ratio"] = sums[["n_true", "n_pred"]].max(axis=1) / sums[["n_true", "n_pred"]].min(axis=1)
+show_table(
+    sums.rename(
+        columns={
+            "annotator_true": "first",
+            "annotator_pred": "second",
+            "n_true": "cells, first",
+            "n_pred": "cells, second",
+        }
+    ),
+    label="tab-counts",
+    caption=f"Cells that each annotator of a pair found in all samples. {data}",
+    decimals=2,
+)
+
+# %% [markdown]
+# When one mask has many more cells than the other, part of the disagreement is the task: one annotator
+# outlined something else. No matching can pair the cells that only one of them has.
+
+# %% tags=["hide-input"]
+bound = sums.assign(
+    best=sums[["n_true", "n_pred"]].min(axis=1) / sums[["n_true", "n_pred"]].max(axis=1)
+)
+lines = [
+    f"- `{row.cohort}`: {row.annotator_true} has {row.n_true:,} cells, {row.annotator_pred} "
+    f"{row.n_pred:,}. Even if every cell of the smaller set matched perfectly, AP could not pass "
+    f"{row.best:.3f}."
+    for row in bound.itertuples()
+]
+display(Markdown("\n".join(lines)))
+
+# %% [markdown]
+# ## Measured beside published
+#
+# {numref}`tab-means` is the study's Table 3 for this edition's data: the mean over all pairs. The last
+# lines are the study's own, as published; they were measured on other images.
+
+# %% tags=["hide-input"]
+published = ceiling.unstack("metric").reindex(["whole", "patch"])[list(METRICS)].reset_index()
+published.insert(
+    0, "cohort", f"in-house, as published ({published_table('schuiki25_table3')['source'][0]})"
+)
+means.to_csv(results_dir(edition, "annotators") / "means.csv", index=False)
+show_table(
+    pd.concat([means, published], ignore_index=True).rename(columns={"both_empty": "both empty"}),
+    label="tab-means",
+    caption=f"Mean agreement over all pairs; a pair of cells matches when {rule}. *Scored* counts "
+    "images or patches over all pairs; *both empty* counts those where neither annotator has a "
+    f"cell, which score 1. {data}",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Which annotator is right. Two annotators can agree and both be wrong, as when both miss the same
+#   dim cell.
+# - Agreement of experts in IMC, unless {numref}`tab-annotators` says *expert* beside an IMC cohort.
+# - Significance. Patches of one image overlap and repeat each other, so their number is not the
+#   number of independent observations.
+
+# %% tags=["remove-cell"]
+assert list(table.columns[:8]) == [
+    "cohort", "mode", "sample", "patch", "annotator_true", "annotator_pred", "n_true", "n_pred",
+]  # fmt: skip
+assert table[list(METRICS)].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+assert (table["map"] <= table["ap50"] + 1e-12).all(), "AP falls with the threshold"
+assert table.loc[table["mode"] == "patch", "patch"].notna().all()
+assert table.loc[table["mode"] == "whole", "patch"].isna().all()
+pairs = {key: len(c.annotators) * (len(c.annotators) - 1) // 2 for key, c in cohorts.items()}
+assert (means["pairs"] == means["cohort"].map(pairs)).all()
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Report agreement with its three conventions: which match rule, whole or patch, and how pairs were
+#   averaged.
+# - Look at the borders before you believe the number.
+# - The mean agreement is a yardstick for models, not a law: a model may agree with each annotator more
+#   than they agree with one another.
