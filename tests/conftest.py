@@ -9,7 +9,9 @@ import pytest
 def pytest_collection_modifyitems(items):
     if os.environ.get("IMC_BOOK_MIRROR"):
         return
-    skip = pytest.mark.skip(reason="needs real data: set IMC_BOOK_MIRROR to a mirror of the sources")
+    skip = pytest.mark.skip(
+        reason="needs real data: set IMC_BOOK_MIRROR to a mirror of the sources"
+    )
     for item in items:
         if "mirror" in item.keywords:
             item.add_marker(skip)

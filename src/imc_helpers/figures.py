@@ -23,7 +23,14 @@ from skimage.segmentation import find_boundaries
 from imc_helpers.aggregation import aggregate
 from imc_helpers.agreement import METRICS, agreement_matrix
 from imc_helpers.manifest import cohort_record
-from imc_helpers.metrics import evaluate
+from imc_helpers.metrics import (
+    THRESHOLDS,
+    ContingencyTable,
+    ap_curve,
+    evaluate,
+    global_assignment,
+    sap_curve,
+)
 from imc_helpers.patching import Window
 from imc_helpers.samples import Cohort, Sample
 
@@ -411,6 +418,60 @@ def _heatmap(axis: Axes, matrix: pd.DataFrame) -> None:
         if np.isfinite(value):
             colour = "white" if value < 0.5 else "black"
             axis.text(j, i, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
+
+
+def ap_areas(table: ContingencyTable) -> Figure:
+    """Draw what ap50, map and sap measure on one AP/IoU curve (the study's Figure 1).
+
+    Parameters
+    ----------
+    table
+        Contingency table of a pair of label images; a pair of cells matches when IoU >= t.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.1), sharex=True, sharey=True)
+    exact, smooth = sap_curve(table, "step"), sap_curve(table, "paper")
+    heights = ap_curve(table, THRESHOLDS)
+    for axis in axes[:2]:
+        axis.plot(exact.iou, exact.ap, color="black", linewidth=1.2)
+    axes[0].plot([0.5, 0.5, 0], [0, heights[0], heights[0]], color=VERMILION, linestyle="--")
+    axes[0].plot(0.5, heights[0], "o", color=VERMILION)
+    axes[0].set_title(f"ap50 = {heights[0]:.3f}", fontsize=10)
+    axes[1].bar(THRESHOLDS, heights, width=0.05, align="edge", color=GOLD, alpha=0.6, lw=0)
+    axes[1].plot(THRESHOLDS, heights, "o", color=GOLD, markersize=4)
+    axes[1].set_title(f"map = {heights.mean():.3f}", fontsize=10)
+    axes[2].fill_between(smooth.iou, smooth.ap, color=SKY, alpha=0.5, lw=0)
+    axes[2].plot(smooth.iou, smooth.ap, color="black", linewidth=1.2)
+    axes[2].set_title(f"sap = {np.trapezoid(smooth.ap, smooth.iou):.3f}", fontsize=10)
+    for axis in axes:
+        axis.set_xlabel("IoU threshold")
+        axis.set_xlim(0, 1)
+        axis.set_ylim(0, None)
+    axes[0].set_ylabel("AP")
+    return figure
+
+
+def assignment_curves(table: ContingencyTable) -> Figure:
+    """Draw AP with the best assignment at each threshold, and with one assignment for all.
+
+    Parameters
+    ----------
+    table
+        Contingency table of a pair of label images.
+    """
+    figure, axis = plt.subplots(figsize=(5.4, 3.2))
+    best = sap_curve(table, "step")
+    levels = np.sort(global_assignment(table).iou)
+    ious = np.r_[0, np.repeat(levels, 2), 1]
+    true_positives = len(levels) - np.repeat(np.arange(len(levels) + 1), 2)
+    fixed = true_positives / (table.n_true + table.n_pred - true_positives)
+    axis.plot(best.iou, best.ap, color=BLUE, linewidth=2, label="best at each threshold")
+    axis.plot(ious, fixed, color=VERMILION, linewidth=2, linestyle="--", label="one for all")
+    axis.set_xlabel("IoU threshold")
+    axis.set_ylabel("AP")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1.05)
+    axis.legend(frameon=False)
+    return figure
 
 
 def colour_labels(labels: np.ndarray) -> np.ndarray:

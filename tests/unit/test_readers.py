@@ -146,7 +146,9 @@ def test_a_pickle_that_would_run_code(tmp_path):
     evil.path = str(tmp_path / "owned")
     path = tmp_path / "mask.pickle"
     path.write_bytes(bz2.compress(pickle.dumps(evil)))
-    with pytest.raises(InputError, match=r"one NumPy array and nothing else \(it names \w+\.mkdir\)"):
+    with pytest.raises(
+        InputError, match=r"one NumPy array and nothing else \(it names \w+\.mkdir\)"
+    ):
         read_pickled_mask(path)
     assert not (tmp_path / "owned").exists()
 

@@ -28,7 +28,12 @@ def labels(shape=(4, 5)):
 def folder(tmp_path):
     first = sample("a", one=labels(), two=labels())
     second = Sample(
-        "b", np.zeros((3, 6, 7), np.float32), PANEL, 0.5, {"one": labels((6, 7))}, {"one": labels((6, 7))}
+        "b",
+        np.zeros((3, 6, 7), np.float32),
+        PANEL,
+        0.5,
+        {"one": labels((6, 7))},
+        {"one": labels((6, 7))},
     )
     write_cohort(tmp_path / "cohort", [first, second])
     return tmp_path / "cohort"

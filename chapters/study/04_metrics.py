@@ -1,0 +1,271 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Metrics
+#
+# **What do ap50, map and sap measure, and where do their conventions change the number?**
+#
+# All three compare two label images, cell by cell. Two cells are alike when the area they share is
+# large beside the area they cover together, their *IoU*. Cells are paired one to one, and a pair counts
+# when its IoU reaches a threshold $t$. Then
+#
+# $$
+# AP(t) = \frac{TP}{TP + FN + FP},
+# $$ (ap)
+#
+# with $TP$ the pairs, $FN$ the true cells and $FP$ the predicted cells that stay alone
+# ({cite:t}`schuiki2025`, section 3.3; {cite:t}`hirling2024` explain why this is not the average
+# precision of object detection).
+
+# %% tags=["parameters"]
+edition: str = "open"  # edition of the book: a file in editions/
+
+# %% tags=["hide-input"]
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.agreement import pairwise
+from imc_helpers.figures import ap_areas, assignment_curves, show, show_table, toy_cases
+from imc_helpers.manifest import load_edition, source_note
+from imc_helpers.metrics import contingency_table, evaluate, global_assignment
+from imc_helpers.paths import results_dir
+from imc_helpers.readers import open_cohort
+
+cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
+cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
+shown = next(iter(cohorts))
+sample = cohorts[shown].ids[0]
+first, second = cohorts[shown].annotators[:2]
+real = contingency_table(*(cohorts[shown].read_mask(sample, a) for a in (first, second)))
+scores = evaluate(table=real)
+
+# %% [markdown]
+# ## Three areas under one curve
+
+# %% tags=["hide-input"]
+show(
+    ap_areas(real),
+    label="fig-areas",
+    caption=f"AP against the IoU threshold for {first} and {second} on sample {sample}: "
+    f"ap50 is the curve's height at .5 ({scores.ap50:.3f}), map the mean of ten heights from .50 to "
+    f".95 ({scores.map:.3f}), sap the area under a curve drawn through every matched IoU "
+    f"({scores.sap:.3f}). {source_note([shown])}",
+    alt="The same falling curve three times: a point marked at one half, ten bars between .50 and "
+    ".95, and the whole area below it shaded.",
+)
+
+# %% [markdown]
+# **ap50** asks whether cells were found at all, roughly. **map** also asks how well they were outlined,
+# and gives nothing for pairs below .5. **sap** {cite:p}`chen2023sortedap` counts every overlap, so it
+# still tells bad from worse when ap50 is 0.
+
+# %% [markdown]
+# ## By hand
+#
+# Four cases that can be counted on paper. Above the true cells, below the predicted ones.
+
+
+# %% tags=["hide-input"]
+def cells(row: str) -> np.ndarray:
+    """Two equal rows of pixels: digits are cells, dots are background."""
+    return np.array([[int(pixel) for pixel in row.replace(".", "0")]] * 2)
+
+
+cases = {
+    "A: too small": (cells("1111...."), cells("111.....")),
+    "B: exactly half": (cells("1111...."), cells("11......")),
+    "C: two merged": (cells("1122...."), cells("1111....")),
+    "D: one missed, one made up": (cells("11.22..."), cells("11....33")),
+}
+show(
+    toy_cases(cases),
+    label="fig-toys",
+    caption="Four tiny pairs of label images, made by hand.",
+    alt="Four pairs of small grids with coloured cells: a cell predicted too small, one predicted "
+    "exactly half, two cells predicted as one, and one matched with one missed and one made up.",
+)
+
+# %% [markdown]
+# - **A.** The predicted cell covers 6 of 8 pixels: IoU 6/8 = .75. It counts at six of the ten
+#   thresholds (.50 to .75), so map = 6/10. sap: height 1 up to .75, then straight down to (1, 0), which
+#   gives .75 + .25/2 = .875.
+# - **B.** IoU 4/8 = .5 exactly. With $\ge$ it counts at .5 and nowhere else: ap50 = 1, map = 1/10. With
+#   $>$ it never counts.
+# - **C.** The merged cell has IoU 4/8 with each true cell. It can be paired with one of them only: $TP$
+#   = 1, $FN$ = 1, $FP$ = 0, so ap50 = 1/2.
+# - **D.** One pair with IoU 1, one true cell alone, one predicted cell alone: 1/3 at every threshold.
+
+# %% tags=["hide-input"]
+by_hand = {
+    "A: too small": (1, 6 / 10, 7 / 8),
+    "B: exactly half": (1, 1 / 10, 3 / 4),
+    "C: two merged": (1 / 2, 1 / 20, 3 / 8),
+    "D: one missed, one made up": (1 / 3, 1 / 3, 1 / 3),
+}
+computed = {name: evaluate(*case) for name, case in cases.items()}
+show_table(
+    pd.DataFrame(
+        {
+            "case": name,
+            "ap50": s.ap50,
+            "map": s.map,
+            "sap": s.sap,
+            "ap50 with IoU > t": evaluate(*cases[name], strict=True).ap50,
+            "ap50 by hand": by_hand[name][0],
+            "map by hand": by_hand[name][1],
+            "sap by hand": by_hand[name][2],
+        }
+        for name, s in computed.items()
+    ),
+    label="tab-toys",
+    caption="The four cases, computed and by hand (IoU ≥ t where nothing else is said).",
+)
+
+# %% [markdown]
+# ## Where the conventions bite
+#
+# ### At least, or more than?
+#
+# The study does not say whether a match needs IoU $\ge t$ or IoU $> t$. Small cells make the difference
+# real: their IoUs are fractions of small numbers, and many are exactly 1/2.
+
+# %% tags=["hide-input"]
+rows = []
+for key, cohort in cohorts.items():
+    for name in cohort.ids:
+        for one, two in combinations(cohort.annotators_of(name), 2):
+            pair = contingency_table(cohort.read_mask(name, one), cohort.read_mask(name, two))
+            at_least, more_than = (evaluate(table=pair, strict=strict) for strict in (False, True))
+            rows.append(
+                {
+                    "cohort": key,
+                    "sample": name,
+                    "pair": f"{one}, {two}",
+                    "ap50, IoU ≥ t": at_least.ap50,
+                    "ap50, IoU > t": more_than.ap50,
+                    "difference": at_least.ap50 - more_than.ap50,
+                    "sap, one assignment": at_least.sap,
+                    "sap, exact": evaluate(table=pair, sap="step").sap,
+                }
+            )
+conventions = pd.DataFrame(rows)
+conventions.to_csv(results_dir(edition, "metrics") / "conventions.csv", index=False)
+show_table(
+    conventions,
+    label="tab-conventions",
+    caption=f"The same masks under different conventions. {source_note(cohorts)}",
+)
+
+# %% tags=["hide-input"]
+largest = conventions.loc[conventions["difference"].idxmax()]
+display(
+    Markdown(
+        f"The largest difference here is {largest['difference']:.3f} (`{largest['cohort']}`, "
+        f"{largest['sample']}). Every score of this book says which rule it uses; without a word it is "
+        "IoU ≥ t."
+    )
+)
+
+# %% [markdown]
+# ### One assignment for all, or one per threshold?
+#
+# ap50 and map pair cells anew at every threshold, and take the most pairs possible. sap pairs once, so
+# that the summed IoU is largest, and keeps these pairs at every threshold. The two can disagree.
+
+# %% tags=["hide-input"]
+tangle = contingency_table(cells("1" * 14 + "2" * 4), cells("3" * 4 + "1" * 14))
+show(
+    assignment_curves(tangle),
+    label="fig-assignment",
+    caption="Two true cells (28 and 8 pixels) and two predicted ones (28 and 8), made by hand, that "
+    "overlap in a chain. One assignment for all takes the two weak pairs, whose IoUs sum to more, and "
+    "gives up the strong one; the best assignment at each threshold keeps it above 2/7.",
+    alt="Two AP curves: one falls to zero early, the other stays at one third up to an IoU of "
+    "more than one half.",
+)
+
+# %% tags=["hide-input"]
+show_table(
+    pd.DataFrame(
+        {
+            "true": tangle.true_ids[tangle.i],
+            "pred": tangle.pred_ids[tangle.j],
+            "IoU": tangle.iou,
+        }
+    ),
+    label="tab-tangle",
+    caption="The overlaps of {numref}`fig-assignment`.",
+)
+
+# %% [markdown]
+# ### Empty images
+#
+# A crop without cells on one side scores 0. Without cells on both sides it scores 1 here: nothing was
+# there and nothing was found. The study's code does the same; leaving such crops out would be another
+# choice. It matters for patches of sparse tissue.
+
+# %% tags=["hide-input"]
+patches = pd.concat(pairwise(cohort) for cohort in cohorts.values())
+patches = patches[patches["mode"] == "patch"]
+n_true, n_pred = patches["n_true"], patches["n_pred"]
+empty = (
+    patches.assign(
+        patches=1, both=(n_true == 0) & (n_pred == 0), one=(n_true == 0) != (n_pred == 0)
+    )
+    .groupby("cohort", sort=False)[["patches", "one", "both"]]
+    .sum()
+    .reset_index()
+)
+show_table(
+    empty.rename(columns={"one": "one side empty (score 0)", "both": "both sides empty (score 1)"}),
+    label="tab-empty",
+    caption=f"Patches with an empty side, over all pairs of annotators. {source_note(cohorts)}",
+)
+
+# %% [markdown]
+# ## Measured beside published
+#
+# The study prints no worked values for its metrics; its Figure 1 is a sketch. Its scores stand beside
+# ours in [](05_annotators).
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Whether a disagreement matters. A border one pixel off and a cell cut in two can cost the same.
+# - Small cells pay more for one pixel of border than large cells do, at every threshold.
+# - The choice between several assignments with the same sum can change sap, though not its
+#   assignment's sum. Ours does not depend on the order of ids.
+
+# %% tags=["remove-cell"]
+for name, values in by_hand.items():
+    s = computed[name]
+    assert np.allclose([s.ap50, s.map, s.sap], values), name
+assert (conventions["difference"] >= 0).all(), "> can only lose matches"
+assert evaluate(*cases["B: exactly half"], strict=True).ap50 == 0
+assert scores.map <= scores.ap50
+assert evaluate(table=tangle).ap50 == 1 / 3
+weak = global_assignment(tangle)
+assert len(weak.iou) == 2, "one assignment for all takes the two weak pairs"
+assert np.allclose(weak.iou, 2 / 7)
+assert evaluate(cells("...."), cells("....")).ap50 == 1
+assert evaluate(cells("...."), cells("11..")).ap50 == 0
+
+# %% [markdown]
+# ## Takeaways
+#
+# - ap50 finds, map outlines, sap counts every overlap.
+# - The rule at the threshold, the assignment, and empty crops each change the number. Say which you
+#   used.
+#
+# Next: [](05_annotators).

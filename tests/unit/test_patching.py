@@ -1,0 +1,68 @@
+"""Windows: counted by hand, by the study, and by a formula."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imc_helpers.manifest import published_table
+from imc_helpers.patching import Window, count_windows, covered_share, windows
+
+SIDES = st.integers(0, 70)
+
+
+def test_the_study_has_36_patches_an_image():
+    placed = windows((1000, 1000))
+    assert len(placed) == 36
+    assert placed[0] == Window(0, 0, 256)
+    assert placed[1] == Window(0, 128, 256), "row by row"
+    assert placed[-1] == Window(640, 640, 256)
+    in_house = published_table("schuiki25_table1").set_index("cohort").loc["In-house"]
+    assert in_house["samples"] * len(placed) == in_house["patches"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((255, 1000), 0), ((256, 256), 1), ((383, 383), 1), ((384, 383), 2), ((501, 500), 4)],
+)
+def test_counts_by_hand(shape, count):
+    assert len(windows(shape)) == count_windows(*shape) == count
+
+
+@given(SIDES, SIDES, st.integers(1, 30), st.integers(1, 30))
+def test_windows_lie_inside_and_no_more_would_fit(height, width, size, stride):
+    placed = windows((height, width), size=size, stride=stride)
+    assert len(placed) == count_windows(height, width, size=size, stride=stride)
+    assert len(set(placed)) == len(placed)
+    for window in placed:
+        assert window.y + size <= height
+        assert window.x + size <= width
+        assert window.y % stride == window.x % stride == 0
+    if placed:
+        assert max(w.y for w in placed) + stride + size > height
+        assert max(w.x for w in placed) + stride + size > width
+
+
+def test_the_scored_part_of_a_window_is_200_px():
+    window = Window(128, 0, 256).shrink(28)
+    assert window == Window(156, 28, 200)
+    assert np.zeros((1000, 1000))[window.slices].shape == (200, 200)
+
+
+@pytest.mark.parametrize("border", [-1, 128, 300])
+def test_a_border_that_leaves_nothing(border):
+    with pytest.raises(ValueError, match="expected 0 to 127 px for a window of 256"):
+        Window(0, 0, 256).shrink(border)
+
+
+@pytest.mark.parametrize("grid", [{"size": 0}, {"stride": 0}])
+def test_a_grid_that_is_none(grid):
+    with pytest.raises(ValueError, match="1 px or more"):
+        windows((10, 10), **grid)
+
+
+def test_the_share_that_is_scored():
+    assert covered_share((256, 256)) == 200**2 / 256**2
+    assert covered_share((255, 300)) == 0
+    # Two windows side by side: scored columns 28 … 227 and 156 … 355.
+    assert covered_share((256, 384)) == pytest.approx(200 * 328 / (256 * 384))
