@@ -1,0 +1,183 @@
+"""Compiled sums behind the scores: one row of numbers for a pair of images."""
+
+import numpy as np
+
+from imc_helpers.metrics._contingency_kernels import count_borders, count_overlaps
+from imc_helpers.metrics._jit import kernel
+from imc_helpers.metrics._matching_kernels import (
+    assignment_weights,
+    heaviest_matching,
+    matching_levels,
+)
+
+N_THRESHOLDS = 10  # .50, .55, ..., .95
+
+# Columns of a row. Rows of several image pairs add up to the row of all of them.
+N_TRUE = 0
+N_PRED = 1
+N_PIXELS = 2
+TP = 3  # ten columns: true positives at each threshold
+IOU_50 = TP + N_THRESHOLDS  # summed IoU of the pairs that match at .5
+SEG = IOU_50 + 1  # summed IoU of true objects with a prediction that covers more than half of them
+AJI_INTERSECTION = SEG + 1
+AJI_UNION = AJI_INTERSECTION + 1
+FOREGROUND_TRUE = AJI_UNION + 1  # pixels
+FOREGROUND_PRED = FOREGROUND_TRUE + 1
+FOREGROUND_BOTH = FOREGROUND_PRED + 1
+RAND_BOTH = (
+    FOREGROUND_BOTH + 1
+)  # ordered pairs of pixels joined in both images, true background aside
+RAND_TRUE = RAND_BOTH + 1
+RAND_PRED = RAND_TRUE + 1
+ENTROPY_BOTH = RAND_PRED + 1  # sums of n log2 n over segments, background a segment
+ENTROPY_TRUE = ENTROPY_BOTH + 1
+ENTROPY_PRED = ENTROPY_TRUE + 1
+BORDER_TRUE = ENTROPY_PRED + 1
+BORDER_PRED = BORDER_TRUE + 1
+BORDER_BOTH = BORDER_PRED + 1
+BOTH_EMPTY = BORDER_BOTH + 1
+N_COLUMNS = BOTH_EMPTY + 1
+
+NO_SAP = 0
+PAPER_SAP = 1
+STEP_SAP = 2
+
+
+@kernel
+def _n_log_n(n):  # type: ignore[no-untyped-def]
+    return n * np.log2(n) if n > 1 else 0.0
+
+
+@kernel
+def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: ignore[no-untyped-def]
+    """Sum up a contingency table.
+
+    Parameters
+    ----------
+    i, j : int32 arrays
+        Pairs, as positions in the areas.
+    intersection, area_true, area_pred : int64 arrays
+    n_pixels : int
+    strict : bool
+        A pair matches when IoU > t; when False, when IoU >= t.
+
+    Returns
+    -------
+    (N_COLUMNS,) float64 array
+        Border columns are zero.
+    """
+    row = np.zeros(N_COLUMNS, np.float64)
+    row[N_TRUE] = area_true.size
+    row[N_PRED] = area_pred.size
+    row[N_PIXELS] = n_pixels
+    row[BOTH_EMPTY] = area_true.size == 0 and area_pred.size == 0
+    best_iou = np.zeros(area_true.size, np.float64)
+    best_shared = np.zeros(area_true.size, np.int64)
+    best_union = np.zeros(area_true.size, np.int64)
+    halved_true = np.zeros(area_true.size, np.bool_)
+    halved_pred = np.zeros(area_pred.size, np.bool_)
+    # Background of the other image within each object: what no pair claims.
+    bare_true = area_true.copy()
+    bare_pred = area_pred.copy()
+
+    for pair in range(i.size):
+        t = i[pair]
+        p = j[pair]
+        shared = intersection[pair]
+        union = area_true[t] + area_pred[p] - shared
+        iou = shared / union
+        bare_true[t] -= shared
+        bare_pred[p] -= shared
+        row[RAND_BOTH] += float(shared) * (shared - 1)
+        row[ENTROPY_BOTH] += _n_log_n(shared)
+        if 2 * shared > area_true[t]:
+            row[SEG] += iou
+        # Equal fractions are equal floats: division rounds the one exact quotient.
+        if iou > best_iou[t] or (iou == best_iou[t] and shared > best_shared[t]):
+            best_iou[t] = iou
+            best_shared[t] = shared
+            best_union[t] = union
+
+        if 2 * shared < union:
+            continue
+        hundredths = 100 * shared // union
+        if strict and hundredths * union == 100 * shared:
+            hundredths -= 1  # the largest whole number of hundredths that the IoU exceeds
+        if hundredths < 50:
+            continue
+        if 2 * shared == union:
+            # Pairs above 1/2 exclude one another. At 1/2 exactly, an object may be made of two
+            # halves; one of them matches.
+            if halved_true[t] or halved_pred[p]:
+                continue
+            halved_true[t] = True
+            halved_pred[p] = True
+        row[IOU_50] += iou
+        last = min((hundredths - 50) // 5, N_THRESHOLDS - 1)
+        row[TP + last] += 1
+    for k in range(N_THRESHOLDS - 1, 0, -1):
+        row[TP + k - 1] += row[TP + k]
+
+    # AJI: a prediction counts as used when it is as good a partner of some true object as any.
+    used = np.zeros(area_pred.size, np.bool_)
+    for pair in range(i.size):
+        t = i[pair]
+        union = area_true[t] + area_pred[j[pair]] - intersection[pair]
+        if intersection[pair] == best_shared[t] and union == best_union[t]:
+            used[j[pair]] = True
+    for t in range(area_true.size):
+        row[AJI_INTERSECTION] += best_shared[t]
+        row[AJI_UNION] += best_union[t] if best_union[t] > 0 else area_true[t]
+    for p in range(area_pred.size):
+        if not used[p]:
+            row[AJI_UNION] += area_pred[p]
+
+    bare = np.int64(0)  # true pixels on predicted background
+    for t in range(area_true.size):
+        area = area_true[t]
+        row[FOREGROUND_TRUE] += area
+        bare += bare_true[t]
+        row[RAND_BOTH] += float(bare_true[t]) * (bare_true[t] - 1)
+        row[RAND_TRUE] += float(area) * (area - 1)
+        row[ENTROPY_BOTH] += _n_log_n(bare_true[t])
+        row[ENTROPY_TRUE] += _n_log_n(area)
+    row[RAND_PRED] += float(bare) * (bare - 1)
+    for p in range(area_pred.size):
+        area = area_pred[p]
+        shared = area - bare_pred[p]
+        row[FOREGROUND_PRED] += area
+        row[FOREGROUND_BOTH] += shared
+        row[RAND_PRED] += float(shared) * (shared - 1)
+        row[ENTROPY_BOTH] += _n_log_n(bare_pred[p])
+        row[ENTROPY_PRED] += _n_log_n(area)
+    outside_true = n_pixels - row[FOREGROUND_TRUE]
+    outside_pred = n_pixels - row[FOREGROUND_PRED]
+    row[ENTROPY_TRUE] += _n_log_n(outside_true)
+    row[ENTROPY_PRED] += _n_log_n(outside_pred)
+    row[ENTROPY_BOTH] += _n_log_n(outside_true - row[FOREGROUND_PRED] + row[FOREGROUND_BOTH])
+    return row
+
+
+@kernel
+def levels_of(i, j, n_true, n_pred, iou, sap):  # type: ignore[no-untyped-def]
+    """Give the IoUs, falling, at which the number of true positives of a sap curve grows by one."""
+    if sap == STEP_SAP:
+        return matching_levels(i, j, n_true, n_pred, iou)
+    first, second = assignment_weights(iou)
+    return np.sort(iou[heaviest_matching(i, j, n_true, n_pred, first, second)])[::-1].copy()
+
+
+@kernel
+def score_crop(true, pred, code_true, code_pred, strict, sap, borders):  # type: ignore[no-untyped-def]
+    """Go from the pixels of one crop to its row of sums and its sap levels, in one call."""
+    _, area_true, _, area_pred, i, j, intersection = count_overlaps(
+        true, pred, code_true, code_pred
+    )
+    row = tally(i, j, intersection, area_true, area_pred, true.size, strict)
+    if borders:
+        row[BORDER_TRUE], row[BORDER_PRED], row[BORDER_BOTH] = count_borders(true, pred)
+    if sap == NO_SAP:
+        return row, np.empty(0, np.float64)
+    iou = intersection / (area_true[i] + area_pred[j] - intersection)
+    levels = levels_of(i, j, area_true.size, area_pred.size, iou, sap)
+    return row, levels
