@@ -4,7 +4,6 @@ Schuiki et al. 2025, section 4.1: each pair of annotators is scored as if one we
 other a model. The three metrics are symmetric, so a pair is scored once.
 """
 
-from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from imc_helpers.errors import InputError
-from imc_helpers.metrics import evaluate
+from imc_helpers.metrics import evaluate_many
 from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, windows
 from imc_helpers.samples import Cohort
 
@@ -69,39 +68,27 @@ def pairwise(
             f"cohort {cohort.name}: agreement needs masks of two annotators or more, found "
             f"{', '.join(cohort.annotators) or 'none'}"
         )
-    rows: list[dict[str, object]] = []
+
+    def scored(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+        placed = windows((shape[0], shape[1]), size=window_px, stride=stride_px)
+        return [window.shrink(border_px).slices for window in placed]
+
+    parts = []
     for sample in tqdm(cohort.ids, desc=f"{cohort.name}: pairs", disable=None):
         annotators = cohort.annotators_of(sample)
         masks = {a: cohort.read_mask(sample, a) for a in annotators}
-        for true, pred in combinations(annotators, 2):
-            for mode, patch, crop_true, crop_pred in _views(
-                masks[true], masks[pred], window_px, stride_px, border_px
-            ):
-                scores = evaluate(crop_true, crop_pred, strict=strict)
-                rows.append(
-                    {
-                        "cohort": cohort.name,
-                        "mode": mode,
-                        "sample": sample,
-                        "patch": patch,
-                        "annotator_true": true,
-                        "annotator_pred": pred,
-                        "n_true": scores.n_true,
-                        "n_pred": scores.n_pred,
-                        **{metric: getattr(scores, metric) for metric in METRICS},
-                    }
-                )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({"patch": "Int64"})
-
-
-def _views(
-    true: np.ndarray, pred: np.ndarray, window_px: int, stride_px: int, border_px: int
-) -> Iterator[tuple[str, int | None, np.ndarray, np.ndarray]]:
-    yield "whole", None, true, pred
-    for i, window in enumerate(windows(true.shape, size=window_px, stride=stride_px)):
-        scored = window.shrink(border_px).slices
-        yield "patch", i, true[scored], pred[scored]
+        pairs = list(combinations(annotators, 2))
+        images = [(masks[true], masks[pred]) for true, pred in pairs]
+        whole = evaluate_many(images, strict=strict).assign(mode="whole")
+        patches = evaluate_many(images, windows=scored, strict=strict).assign(mode="patch")
+        for rows in (whole, patches):
+            names = [pairs[i] for i in rows["pair"]]
+            rows["annotator_true"] = [true for true, _ in names]
+            rows["annotator_pred"] = [pred for _, pred in names]
+            parts.append(rows.assign(cohort=cohort.name, sample=sample))
+    # Whole images have no window, so the column is missing there.
+    table = pd.concat(parts, ignore_index=True).rename(columns={"window": "patch"})
+    return table[list(COLUMNS)].astype({"patch": "Int64"})
 
 
 def agreement_matrix(table: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
@@ -125,7 +112,7 @@ def agreement_matrix(table: pd.DataFrame, metric: str, mode: str) -> pd.DataFram
     names = list(dict.fromkeys([*rows["annotator_true"], *rows["annotator_pred"]]))
     matrix = pd.DataFrame(np.nan, index=names, columns=names)
     means = rows.groupby(["annotator_true", "annotator_pred"], sort=False)[metric].mean()
-    for (true, pred), value in means.items():
+    for true, pred, value in means.reset_index().itertuples(index=False):
         matrix.loc[true, pred] = matrix.loc[pred, true] = value
     return matrix
 

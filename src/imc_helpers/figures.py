@@ -42,8 +42,9 @@ BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#56B4E9",
     "#CC79A7",
 )
+_BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _MIME = {"svg": "image/svg+xml", "png": "image/png"}
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "axes.spines.top": False,
@@ -54,7 +55,7 @@ _STYLE = {
     "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
     "svg.fonttype": "path",
 }
-mpl.rcParams.update(_STYLE)
+mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub wants literal names
 
 
 def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
@@ -95,7 +96,7 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     decimals
         Digits behind the point of numbers that are not whole.
     """
-    text = frame.map(lambda value: _cell(value, decimals))
+    text = frame.apply(_text_column, decimals=decimals)
     escaped = text.map(lambda value: value.replace("|", r"\|"))
     numbers = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
     rule = ["--:" if number else ":--" for number in numbers]
@@ -110,14 +111,14 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     display(bundle, raw=True)
 
 
-def _cell(value: Any, decimals: int) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    if isinstance(value, (float, np.floating)) and not float(value).is_integer():
-        return f"{value:,.{decimals}f}"
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return str(value)
+def _text_column(column: pd.Series, decimals: int) -> pd.Series:
+    """Write a column: whole numbers bare, others with the same digits, a dash for nothing."""
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        return column.map(lambda value: "–" if pd.isna(value) else str(value))
+    values = column.dropna()
+    digits = 0 if (values == values.round()).all() and (values.abs() > 1).any() else decimals
+    digits = 0 if pd.api.types.is_integer_dtype(column) else digits
+    return column.map(lambda value: "–" if pd.isna(value) else f"{value:,.{digits}f}")
 
 
 def stretch(image: np.ndarray, low: float = 1.0, high: float = 99.0) -> np.ndarray:
@@ -174,7 +175,8 @@ def gallery(samples: Mapping[str, Sample], *, crop_px: int = 250) -> Figure:
 
 def _scale_bar(axis: Axes, shape: tuple[int, ...], um_per_px: float) -> None:
     width_um = shape[1] * um_per_px
-    bar_um = max(b for b in (1, 2, 5, 10, 20, 50, 100, 200, 500) if b <= max(1, width_um / 3))
+    lengths = [length for length in _BAR_LENGTHS_UM if length <= width_um / 3]
+    bar_um = max(lengths, default=_BAR_LENGTHS_UM[0])
     bar_px = bar_um / um_per_px
     y, x = shape[0] * 0.95, shape[1] * 0.04
     axis.plot([x, x + bar_px], [y, y], color="white", linewidth=3, solid_capstyle="butt")
@@ -386,7 +388,7 @@ def agreement_matrices(table: pd.DataFrame) -> Figure:
         What `imc_helpers.agreement.pairwise` returns; several cohorts may stand in it.
     """
     groups = {
-        (cohort, mode): part
+        (str(cohort), str(mode)): part
         for cohort, rows in table.groupby("cohort", sort=False)
         for mode, part in rows.groupby("mode", sort=False)
     }
@@ -441,7 +443,7 @@ def ap_areas(table: ContingencyTable) -> Figure:
     axes[1].set_title(f"map = {heights.mean():.3f}", fontsize=10)
     axes[2].fill_between(smooth.iou, smooth.ap, color=SKY, alpha=0.5, lw=0)
     axes[2].plot(smooth.iou, smooth.ap, color="black", linewidth=1.2)
-    axes[2].set_title(f"sap = {np.trapezoid(smooth.ap, smooth.iou):.3f}", fontsize=10)
+    axes[2].set_title(f"sap = {evaluate(table=table).sap:.3f}", fontsize=10)
     for axis in axes:
         axis.set_xlabel("IoU threshold")
         axis.set_xlim(0, 1)

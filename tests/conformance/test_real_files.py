@@ -13,7 +13,10 @@ from imc_helpers.samples import Cohort, write_cohort
 
 pytestmark = pytest.mark.mirror
 
-MOCK = "BodenmillerGroup/TestData/e04bf08af2a050eae657151677070b0e8919ab06/datasets/210308_ImcTestData/raw"
+MOCK = (
+    "BodenmillerGroup/TestData/e04bf08af2a050eae657151677070b0e8919ab06/"
+    "datasets/210308_ImcTestData/raw"
+)
 TILE = (
     "murphygroup/CellSegmentationEvaluator/6def33dd172ad9074bd856399535a5deea3e3fd6/"
     "full_pipeline/pipeline/analysis/expert_annotation/R001_X003_Y004"
@@ -56,19 +59,19 @@ def test_cell_and_nucleus_of_cellprofiler_share_their_ids(cohorts):
 
 
 @pytest.mark.parametrize(
-    ("cohort", "sample", "true", "pred", "n_true", "n_pred", "ap50", "map_", "sap"),
+    ("cohort", "sample", "cells", "expected"),
     [
-        ("spleen_imc", "ROI002", "ilastik", "cellprofiler", 3992, 2749, 0.277915, 0.093338, 0.268198),
-        ("spleen_imc", "ROI008", "ilastik", "cellprofiler", 3564, 1684, 0.213972, 0.067155, 0.203557),
-        ("codex_two_experts", "R001_X003_Y004", "expert1", "expert2", 3431, 2094, 0.219378, 0.057046, 0.278513),
+        ("spleen_imc", "ROI002", (3992, 2749), (0.277915, 0.093338, 0.268198)),
+        ("spleen_imc", "ROI008", (3564, 1684), (0.213972, 0.067155, 0.203557)),
+        ("codex_two_experts", "R001_X003_Y004", (3431, 2094), (0.219378, 0.057046, 0.278513)),
     ],
-)  # fmt: skip
-def test_scores_of_real_pairs(cohorts, cohort, sample, true, pred, n_true, n_pred, ap50, map_, sap):
+)
+def test_scores_of_real_pairs(cohorts, cohort, sample, cells, expected):
     # Expected values were computed independently of this package, with IoU >= t.
-    read = cohorts[cohort].read_mask
-    scores = evaluate(read(sample, true), read(sample, pred))
-    assert (scores.n_true, scores.n_pred) == (n_true, n_pred)
-    assert [scores.ap50, scores.map, scores.sap] == pytest.approx([ap50, map_, sap], abs=1e-6)
+    first, second = (cohorts[cohort].read_mask(sample, a) for a in cohorts[cohort].annotators)
+    scores = evaluate(first, second)
+    assert (scores.n_true, scores.n_pred) == cells
+    assert (scores.ap50, scores.map, scores.sap) == pytest.approx(expected, abs=1e-6)
 
 
 def test_scores_of_an_expert_and_a_model(mirror):
