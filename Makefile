@@ -1,0 +1,38 @@
+# The two commands are `make book` and `make test`. Each sets up what it needs, in .venv.
+PYTHON ?= python3
+EDITION ?= open
+PROFILE ?= local
+
+.PHONY: help book test lint sync clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
+	@echo "make test   run the tests"
+	@echo "make lint   check format, style and types"
+	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
+	@echo "make clean  remove what runs made; data, weights and .venv stay"
+	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
+
+# `exec`: make's child is then the run itself, which ends when make is gone.
+book: .venv/.installed
+	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
+
+test: .venv/.installed
+	@exec .venv/bin/python -m pytest -n auto --dist loadgroup
+
+lint: .venv/.installed
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+sync: .venv/.installed
+	@.venv/bin/python workflow/scripts/sync.py
+
+clean:
+	rm -rf _build executed results .snakemake
+
+.venv/.installed: pyproject.toml envs/constraints.txt
+	@command -v "$(PYTHON)" > /dev/null || { echo "There is no $(PYTHON) here: name a Python 3.11 or newer, for instance PYTHON=python3.12"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "The book needs Python 3.11 or newer; $(PYTHON) is" `"$(PYTHON)" --version 2>&1`". Name another one, for instance PYTHON=python3.12"; exit 1; }
+	@exec "$(PYTHON)" workflow/scripts/install.py

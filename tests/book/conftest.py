@@ -1,0 +1,206 @@
+"""A tiny book in a temporary folder: the real flow, two chapters that take no time, no data."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+CHAPTER = """\
+# %% [markdown]
+# # Page {name}
+#
+# See {{numref}}`fig-{name}` and {{numref}}`tab-{name}`.
+
+# %% tags=["parameters"]
+edition: str = "tiny"  # which edition this page shows
+size: int = 2  # squares, count
+
+# %%
+import os
+from pathlib import Path
+
+from IPython.display import display
+
+with (Path("results") / "{name}.log").open("a") as log:
+    log.write("run\\n")
+
+# %%
+square = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><rect width="9" height="9"/></svg>'
+display(
+    {{"image/svg+xml": square, "text/plain": "A square"}},
+    raw=True,
+    metadata={{
+        "image/svg+xml": {{
+            "alt": "A square",
+            "caption": f"One of {{size}} squares, $a^2$.",
+            "label": "fig-{name}",
+        }}
+    }},
+)
+
+# %%
+table = ":::{{table}} Squares\\n:name: tab-{name}\\n\\n| a | b |\\n|---|--:|\\n| 1 | 2 |\\n:::\\n"
+display({{"text/markdown": table, "text/html": "<p>a table</p>", "text/plain": "a table"}}, raw=True)
+
+# %% tags=["remove-cell"]
+assert edition == "tiny"
+"""
+
+READERS = '''\
+"""Stands in for the readers: makes a cohort out of nothing."""
+
+import sys
+from pathlib import Path
+
+folder = Path("data") / sys.argv[1]
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "images.csv").write_text("image\\n")
+'''
+
+COHORT = {
+    "title": "Tiny",
+    "modality": "none",
+    "tissue": "none",
+    "citation": "none",
+    "doi": "none",
+    "license": "none",
+    "um_per_px": 1.0,
+    "annotators": {},
+    "reader": "tiny",
+    "panel": "none",
+    "dna_channel": "none",
+    "base_url": "none",
+    "files": [],
+}
+
+
+@dataclass(frozen=True)
+class TinyBook:
+    """A checkout with two chapters, ``one`` and ``two``."""
+
+    root: Path
+    started: list[psutil.Popen] = field(default_factory=list)
+
+    def command(self, edition: str = "tiny") -> list[str]:
+        return [sys.executable, str(self.root / "workflow" / "scripts" / "run.py"), edition]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.root / "src")}
+
+    def make(self, edition: str = "tiny") -> subprocess.CompletedProcess[str]:
+        """Run the wrapper to its end."""
+        return subprocess.run(
+            self.command(edition),
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def start(self) -> psutil.Popen:
+        """Start the wrapper and return at once."""
+        log = (self.root / "start.log").open("w")
+        process = psutil.Popen(
+            self.command(), cwd=self.root, env=self.environment(), stdout=log, stderr=log
+        )
+        self.started.append(process)
+        return process
+
+    def source(self, name: str) -> Path:
+        return self.root / "chapters" / f"{name}.py"
+
+    def executed(self, name: str) -> Path:
+        return self.root / "executed" / "tiny" / f"{name}.ipynb"
+
+    def html(self, page: str) -> str:
+        return (self.root / "_build" / "tiny" / "html" / page).read_text(encoding="utf-8")
+
+    def runs(self, name: str) -> int:
+        """Say how often a chapter was run: it writes a line each time."""
+        log = self.root / "results" / f"{name}.log"
+        return len(log.read_text().splitlines()) if log.is_file() else 0
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def write_tiny_book(root: Path) -> TinyBook:
+    """Write the tiny book: the repository's own workflow and settings, other pages."""
+    shutil.copytree(
+        REPOSITORY / "workflow", root / "workflow", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(REPOSITORY / "_static", root / "_static")
+    shutil.copyfile(REPOSITORY / "_config.yml", root / "_config.yml")
+    package = root / "src" / "imc_helpers"
+    package.mkdir(parents=True)
+    for name in ("__init__", "errors", "manifest", "paths"):
+        shutil.copyfile(REPOSITORY / "src" / "imc_helpers" / f"{name}.py", package / f"{name}.py")
+    toc = {
+        "format": "jb-book",
+        "root": "index",
+        "chapters": [{"file": f"chapters/{name}"} for name in ("one", "two")]
+        + [{"file": "status"}],
+    }
+    edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": ["nothing"]}
+    files = {
+        "src/imc_helpers/readers.py": READERS,
+        "data_manifest/cohorts.yml": yaml.safe_dump({"nothing": COHORT}),
+        "data_manifest/panels/none.csv": "channel\n",
+        "editions/tiny.yml": yaml.safe_dump(edition),
+        "envs/constraints.txt": "numpy\n",
+        "_toc.yml": yaml.safe_dump(toc, sort_keys=False),
+        "references.bib": "",
+        "index.md": "# A tiny book\n",
+        "results/.keep": "",
+        **{f"chapters/{name}.py": CHAPTER.format(name=name) for name in ("one", "two")},
+    }
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return TinyBook(root)
+
+
+def end(book: TinyBook) -> None:
+    """End what a test started, and all below it, however the test went."""
+    for process in book.started:
+        try:
+            family = [*process.children(recursive=True), process]
+        except psutil.NoSuchProcess:
+            continue
+        for member in family:
+            try:
+                member.kill()
+            except psutil.NoSuchProcess:
+                continue
+        process.wait()
+
+
+@pytest.fixture
+def tiny_book(tmp_path: Path) -> Iterator[TinyBook]:
+    """A tiny book that was never made, in a folder whose path has a space."""
+    book = write_tiny_book(tmp_path / "tiny book")
+    yield book
+    end(book)
+
+
+@pytest.fixture
+def executed_notebook() -> Callable[..., nbformat.NotebookNode]:
+    """Return a maker of notebooks with given cells."""
+    return lambda *cells: nbformat.v4.new_notebook(cells=list(cells))

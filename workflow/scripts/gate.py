@@ -1,0 +1,137 @@
+"""The gate: what may become a page.
+
+Jupyter Book renders any notebook it is given, tracebacks and all. So each executed notebook has to
+pass here, when it was run and again before it is rendered.
+
+A figure declares itself in the metadata of its output: ``{"image/png": {"alt": …, "caption": …,
+"label": …}}``. ``alt`` is where nbconvert looks for it as well.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import stamp as stamps
+from nbformat import NotebookNode
+from project import Expected
+
+MAX_BYTES = 5_000_000
+"""Largest page, bytes of the executed notebook with its figures."""
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PROGRESS = re.compile(r"\r(?!\n)|\d+%\s*\|[^|\n]*\|\s*\d+/\d+|\d+it \[\d+:\d+")
+IMAGE_TAG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+ALT = re.compile(r"""\balt\s*=\s*("[^"]*\S[^"]*"|'[^']*\S[^']*')""", re.IGNORECASE)
+EMPTY_MARKDOWN_ALT = re.compile(r"!\[\s*\]\(")
+
+
+def problems(notebook: NotebookNode, expected: Expected, size: int) -> list[str]:
+    """Return why a notebook may not become a page; nothing where it may.
+
+    Parameters
+    ----------
+    notebook
+        The executed notebook.
+    expected
+        What it has to be made from.
+    size
+        Size of its file, bytes.
+    """
+    found = [*_unfinished(notebook), *_stale(notebook, expected)]
+    for number, cell in enumerate(notebook.cells, start=1):
+        found += [f"cell {number}: {problem}" for problem in _cell(cell)]
+    labels = Counter(label for cell in notebook.cells for label in figure_labels(cell))
+    found += [f"label `{label}` is used {n} times" for label, n in labels.items() if n > 1]
+    if size > MAX_BYTES:
+        found.append(
+            f"the page has {size / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}: "
+            "show figures with many pixels as PNG, smaller"
+        )
+    if notebook.metadata.get("widgets"):
+        found.append("widget state in the notebook: a rendered page cannot run widgets")
+    return found
+
+
+def images(cell: NotebookNode) -> Iterator[dict[str, str]]:
+    """Yield what each figure of a cell declares about itself: alt, caption, label."""
+    for output in cell.get("outputs", []):
+        for mime in output.get("data", {}):
+            if mime.startswith("image/"):
+                yield output.get("metadata", {}).get(mime, {})
+
+
+def figure_labels(cell: NotebookNode) -> list[str]:
+    """Return the labels of the figures of a cell."""
+    return [image["label"] for image in images(cell) if "label" in image]
+
+
+def _unfinished(notebook: NotebookNode) -> Iterator[str]:
+    if notebook.metadata.get("papermill", {}).get("exception"):
+        yield "papermill met an exception and stopped"
+    if stamps.read(notebook) is None:
+        yield "no stamp: the run did not come to its end"
+
+
+def _stale(notebook: NotebookNode, expected: Expected) -> Iterator[str]:
+    stamp = stamps.read(notebook)
+    if stamp is None:
+        return
+    if stamp.source != expected.source:
+        yield "stale: the chapter changed after the run"
+    if stamp.package != expected.package:
+        yield "stale: the package, the manifest or the pinned versions changed after the run"
+    if stamp.edition != expected.edition or stamp.edition_file != expected.edition_file:
+        yield f"stale: run for another state of the edition than today's `{expected.edition}`"
+    if stamp.parameters != expected.parameters:
+        yield f"run with parameters {stamp.parameters}, expected {expected.parameters}"
+    if stamp.kernel != expected.kernel:
+        yield f"run on the kernel `{stamp.kernel}`, the chapter asks for `{expected.kernel}`"
+    if stamp.device != expected.device:
+        yield f"run on the device `{stamp.device}`, the chapter asks for `{expected.device}`"
+
+
+def _cell(cell: NotebookNode) -> Iterator[str]:
+    if cell.cell_type == "markdown":
+        if EMPTY_MARKDOWN_ALT.search(cell.source):
+            yield "an image without alt text"
+        yield from _html(cell.source)
+    if cell.cell_type != "code":
+        return
+    papermill = cell.metadata.get("papermill", {})
+    if papermill.get("exception") or papermill.get("status") not in (None, "completed"):
+        yield "papermill did not complete it"
+    for output in cell.outputs:
+        yield from _output(output)
+    yield from _figures(cell)
+
+
+def _output(output: NotebookNode) -> Iterator[str]:
+    if output.output_type == "error":
+        yield f"{output.ename}: {output.evalue}"
+    if output.output_type == "stream":
+        if PROGRESS.search(output.text):
+            yield "a progress bar was left in the page"
+        elif output.name == "stderr":
+            yield f"a warning, or other text on stderr: {output.text.strip()[:200]}"
+    data = output.get("data", {})
+    if WIDGET in data:
+        yield "a widget: a rendered page cannot run it"
+    if "text/html" in data:
+        yield from _html(data["text/html"])
+
+
+def _html(text: str) -> Iterator[str]:
+    if any(not ALT.search(tag) for tag in IMAGE_TAG.findall(text)):
+        yield "an <img> without alt text"
+
+
+def _figures(cell: NotebookNode) -> Iterator[str]:
+    found = list(images(cell))
+    if len(found) > 1:
+        yield f"{len(found)} figures: show one figure a cell, so that each has its own caption"
+    for image in found:
+        for field in ("alt", "caption", "label"):
+            if not str(image.get(field, "")).strip():
+                yield f"a figure without {field}: show it with its alt, caption and label"
+        label = image.get("label", "")
+        if label and not label.startswith("fig-"):
+            yield f"the figure's label `{label}` does not start with `fig-`"

@@ -1,0 +1,181 @@
+"""Where things are: the pages of the book, what each is made from and where it ends."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from imc_helpers.manifest import Edition, load_edition
+
+CHAPTERS = "chapters"
+STATUS = "status"
+"""Name of the page that the flow itself writes."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """One checkout of the book."""
+
+    root: Path
+    """Folder that holds ``_config.yml``."""
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for half-made files; on the same file system as what they become."""
+        return self.root / "_build" / ".scratch"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings of the book, ``_config.yml``."""
+        return _load_mapping(self.root / "_config.yml")
+
+    def chapters(self) -> tuple[str, ...]:
+        """Return the notebooks in the order of the table of contents, ``study/01_datasets`` say."""
+        prefix = f"{CHAPTERS}/"
+        return tuple(p.removeprefix(prefix) for p in self._pages() if p.startswith(prefix))
+
+    def front_matter(self) -> tuple[Path, ...]:
+        """Return every file but the notebooks that the rendered book is made from."""
+        texts = [p for p in self._pages() if not p.startswith(f"{CHAPTERS}/") and p != STATUS]
+        names = ["_config.yml", "_toc.yml", *self.config.get("bibtex_bibfiles", [])]
+        names += [f"{page}.md" for page in texts]
+        static = sorted(p for p in (self.root / "_static").rglob("*") if p.is_file())
+        return (*(self.root / name for name in names), *static)
+
+    def source(self, chapter: str) -> Path:
+        """Return the text that a notebook is made from."""
+        return self.root / CHAPTERS / f"{chapter}.py"
+
+    def executed(self, edition: str, chapter: str) -> Path:
+        """Return the notebook as it was run."""
+        return self.root / "executed" / edition / f"{chapter}.ipynb"
+
+    def staged(self, edition: str) -> Path:
+        """Return the folder that Jupyter Book reads."""
+        return self.root / "_build" / edition / "src"
+
+    def html(self, edition: str) -> Path:
+        """Return the folder of the rendered book."""
+        return self.root / "_build" / edition / "html"
+
+    def edition_file(self, edition: str) -> Path:
+        """Return the file that says what an edition shows."""
+        return self.root / "editions" / f"{edition}.yml"
+
+    def package_digest(self) -> str:
+        """Return one SHA-256 for the code and the settings that every notebook depends on.
+
+        A chapter that did not change must still run again when the functions it calls did.
+        """
+        files = [self.root / "envs" / "constraints.txt", Path(__file__).with_name("execute.py")]
+        for folder in (self.root / "src" / "imc_helpers", self.root / "data_manifest"):
+            files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+        return digest(*sorted(files))
+
+    def cohort_digest(self, cohort: str) -> str:
+        """Return one SHA-256 for what a cohort is prepared from: its record, panel and readers."""
+        manifest = self.root / "data_manifest"
+        record = _load_mapping(manifest / "cohorts.yml").get(cohort)
+        readers = (self.root / "src" / "imc_helpers").glob("readers*")
+        code = sorted(p for r in readers for p in ([r] if r.is_file() else r.rglob("*.py")))
+        panels = sorted((manifest / "panels").glob("*.csv"))
+        return hashlib.sha256(f"{record}{digest(*code, *panels)}".encode()).hexdigest()
+
+    def _pages(self) -> list[str]:
+        return list(_files(_load_mapping(self.root / "_toc.yml")))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an executed notebook must carry to count as made from today's files."""
+
+    source: str
+    """SHA-256 of the chapter's text."""
+    package: str
+    """SHA-256 of the code it calls."""
+    edition: str
+    edition_file: str
+    """SHA-256 of the edition's file."""
+    parameters: dict[str, Any]
+    kernel: str
+    """Name of the Jupyter kernel that the chapter asks for."""
+    device: str
+    """``"cpu"`` or ``"cuda"``."""
+
+
+def expected(project: Project, edition: str, chapter: str) -> Expected:
+    """Say what a chapter of an edition is to be made from.
+
+    Raises
+    ------
+    imc_helpers.errors.InputError
+        If there is no such edition.
+    FileNotFoundError
+        If there is no such chapter.
+    """
+    notebook = read_chapter(project.source(chapter))
+    return Expected(
+        source=digest(project.source(chapter)),
+        package=project.package_digest(),
+        edition=edition,
+        edition_file=digest(project.edition_file(edition)),
+        parameters=parameters_of(load_edition(edition), edition, chapter),
+        kernel=notebook.metadata.kernelspec.name,
+        device=notebook.metadata.get("imc_book", {}).get("device", "cpu"),
+    )
+
+
+def parameters_of(record: Edition, edition: str, chapter: str) -> dict[str, Any]:
+    """Return the parameters that an edition passes to a chapter."""
+    return {"edition": edition, **record.parameters.get(chapter, {})}
+
+
+def read_chapter(source: Path) -> NotebookNode:
+    """Read a chapter's text as a notebook without outputs.
+
+    The notebook names its kernel: ``python3`` where the text names none. Cell ids follow the cells'
+    order, where jupytext draws them at random: the same text gives the same notebook.
+    """
+    notebook = jupytext.read(source)
+    if "kernelspec" not in notebook.metadata:
+        notebook.metadata["kernelspec"] = nbformat.from_dict(
+            {"display_name": "Python 3", "language": "python", "name": "python3"}
+        )
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"
+    return notebook
+
+
+def digest(*files: Path) -> str:
+    """Return the SHA-256 of some files' names and contents, hexadecimal."""
+    total = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        total.update(f"{file.name} {content}\n".encode())
+    return total.hexdigest()
+
+
+def _files(node: Any) -> Iterator[str]:
+    """Walk a table of contents for the pages it names."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("root", "file"):
+                yield value
+            else:
+                yield from _files(value)
+    elif isinstance(node, Iterable) and not isinstance(node, str):
+        for item in node:
+            yield from _files(item)
+
+
+def _load_mapping(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")
+    return content
