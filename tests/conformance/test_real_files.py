@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from imc_helpers.metrics import evaluate
 
 from imc_helpers.errors import DownloadError, InputError
 from imc_helpers.manifest import cohort_record, load_edition
+from imc_helpers.metrics import evaluate
 from imc_helpers.readers import open_cohort, prepare, read_mcd, read_pickled_mask, read_txt
 from imc_helpers.samples import Cohort, write_cohort
 

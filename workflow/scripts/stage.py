@@ -78,5 +78,8 @@ def configuration(project: Project, edition: str) -> dict[str, Any]:
     record = load_edition(edition)
     settings["title"] = f"{settings['title']} ({edition} edition)"
     theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
-    theme["announcement"] = f"<strong>{record.title}</strong> {record.description}"
+    theme["announcement"] = (
+        f"<strong>{record.title}</strong> "
+        f'<span class="edition-description">{record.description}</span>'
+    )
     return settings
