@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -24,7 +29,20 @@ stride_px: int = 128  # step from one patch to the next, pixels
 crop_px: int = 250  # edge of the crops in the gallery, pixels
 
 # %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
 import pandas as pd
+from IPython.display import Markdown, display
 
 from imc_helpers.describe import describe
 from imc_helpers.figures import gallery, show, show_table
@@ -35,6 +53,25 @@ from imc_helpers.readers import open_cohort
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}
 records = {key: cohort_record(key) for key in keys}
+measured = pd.DataFrame(
+    {
+        "cohort": key,
+        "tissue": records[key].tissue,
+        **describe(cohort, window_px=window_px, stride_px=stride_px),
+    }
+    for key, cohort in cohorts.items()
+)
+measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
+dense = measured.dropna(subset="cells_per_patch")
+several = (measured["annotators"] > 1).sum()
+display(
+    Markdown(
+        f"**In short.** {measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
+        "with more than one annotator. A patch holds from "
+        f"{dense['cells_per_patch'].min():.0f} to {dense['cells_per_patch'].max():.0f} cells on "
+        "average, so the same score does not mean the same thing in each."
+    )
+)
 
 # %% [markdown]
 # ## The images
@@ -60,15 +97,6 @@ show(
 # has a pixel in the window.
 
 # %% tags=["hide-input"]
-measured = pd.DataFrame(
-    {
-        "cohort": key,
-        "tissue": records[key].tissue,
-        **describe(cohort, window_px=window_px, stride_px=stride_px),
-    }
-    for key, cohort in cohorts.items()
-)
-measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
 columns = {
     "cohort": "cohort",
     "tissue": "tissue",

@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -20,6 +25,18 @@
 # %% tags=["parameters"]
 edition: str = "open"  # edition of the book: a file in editions/
 crop_px: int = 150  # edge of the crops shown, pixels
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -41,8 +58,6 @@ shares = pd.concat(
 shown = keys[0]
 membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membrane")]
 top = membrane.loc[membrane["share"].idxmax()]
-
-# %% tags=["hide-input"]
 display(
     Markdown(
         f"**In short.** Without scaling, the marker with the most counts decides what the aggregate "

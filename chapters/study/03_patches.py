@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -22,6 +27,18 @@ edition: str = "open"  # edition of the book: a file in editions/
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 border_px: int = 28  # ignored border of a patch, pixels
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 import math

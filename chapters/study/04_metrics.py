@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -29,6 +34,18 @@
 edition: str = "open"  # edition of the book: a file in editions/
 
 # %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
 from itertools import combinations
 
 import numpy as np
@@ -49,6 +66,13 @@ sample = cohorts[shown].ids[0]
 first, second = cohorts[shown].annotators[:2]
 real = contingency_table(*(cohorts[shown].read_mask(sample, a) for a in (first, second)))
 scores = evaluate(table=real)
+display(
+    Markdown(
+        f"**In short.** ap50 asks at one threshold, map averages ten, sap takes the whole curve. One "
+        f"and the same pair of masks scores {scores.ap50:.3f}, {scores.map:.3f} and {scores.sap:.3f}: "
+        "never compare one with another."
+    )
+)
 
 # %% [markdown]
 # ## Three areas under one curve

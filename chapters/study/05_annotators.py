@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -28,6 +33,18 @@ crop_px: int = 50  # edge of the crops with borders, pixels
 enlarge: int = 6  # screen pixels a pixel of those crops
 
 # %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -47,8 +64,6 @@ table.to_csv(results_dir(edition, "annotators") / "pairwise.csv", index=False)
 means = mean_agreement(table)
 rule = "IoU > t" if strict else "IoU ≥ t"
 data = source_note(cohorts)
-
-# %% tags=["hide-input"]
 whole = means[means["mode"] == "whole"].set_index("cohort")
 found = "; ".join(f"{row.ap50:.3f} in `{key}`" for key, row in whole.iterrows())
 ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]

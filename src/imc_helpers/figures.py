@@ -102,7 +102,7 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     rule = ["--:" if number else ":--" for number in numbers]
     rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
     body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-    myst = f":::{{table}} {caption}\n:name: {label}\n\n{body}\n:::\n"
+    myst = f":::{{table}} {caption}\n:name: {label}\n:widths: auto\n\n{body}\n:::\n"
     bundle = {
         "text/markdown": myst,
         "text/html": text.to_html(index=False),
@@ -493,7 +493,7 @@ def toy_cases(cases: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     cases
         ``(true, pred)`` by title.
     """
-    figure, axes = plt.subplots(2, len(cases), figsize=(2.4 * len(cases), 3.6), squeeze=False)
+    figure, axes = plt.subplots(2, len(cases), figsize=(2.4 * len(cases), 2.1), squeeze=False)
     for column, (title, pair) in zip(axes.T, cases.items(), strict=True):
         for axis, labels, side in zip(column, pair, ("true", "pred"), strict=True):
             axis.pcolormesh(
