@@ -21,9 +21,9 @@ def install(root: Path) -> None:
         shutil.rmtree(environment, ignore_errors=True)
         venv.create(environment, with_pip=True, symlinks=True)
     print("Installing the pinned packages into .venv (about 1 GB, some minutes)", flush=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,test]"]
-    if status := subprocess.run(command, cwd=root).returncode:
+    if status := subprocess.run(command, cwd=root, check=False).returncode:
         sys.exit(f"pip could not install the packages (status {status}); its message is above.")
     (environment / ".installed").touch()
 
@@ -31,9 +31,10 @@ def install(root: Path) -> None:
 def _runs(python: Path) -> bool:
     """Say whether an environment is whole: pip is there, and the Python it was made from."""
     try:
-        return subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0
+        found = subprocess.run([python, "-c", "import pip"], capture_output=True, check=False)
     except OSError:
         return False
+    return found.returncode == 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The strict check of parameters: papermill itself only warns about a name that a notebook lacks."""
+"""The strict check of parameters: papermill only warns about a name that a notebook lacks."""
 
 import ast
 from dataclasses import dataclass
