@@ -67,6 +67,15 @@ shapes = list(zip(sizes["height_px"], sizes["width_px"], strict=True))
 sizes["patches"] = [len(windows(shape, **grid)) for shape in shapes]
 sizes["scored_share"] = [covered_share(shape, border=border_px, **grid) for shape in shapes]
 sizes.to_csv(results_dir(edition, "patches") / "samples.csv", index=False)
+inner = window_px - 2 * border_px
+display(
+    Markdown(
+        f"**In short.** A window is {window_px} px wide, and its middle {inner} px are scored. The "
+        f"next window starts {stride_px} px further, so the scored parts of neighbours overlap by "
+        f"{max(0, inner - stride_px)} px: **patches are not independent**, and a pixel is scored "
+        f"up to {math.ceil(inner / stride_px) ** 2} times."
+    )
+)
 
 # %% [markdown]
 # ## The windows, drawn
@@ -92,17 +101,6 @@ show(
     alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
     "square inside each that leaves a border.",
     fmt="png",
-)
-
-# %% tags=["hide-input"]
-inner = window_px - 2 * border_px
-display(
-    Markdown(
-        f"**In short.** A window is {window_px} px wide, and its middle {inner} px are scored. The "
-        f"next window starts {stride_px} px further, so the scored parts of neighbours overlap by "
-        f"{max(0, inner - stride_px)} px: **patches are not independent**, and a pixel is scored "
-        f"up to {math.ceil(inner / stride_px) ** 2} times."
-    )
 )
 
 # %% [markdown]

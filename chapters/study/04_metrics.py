@@ -179,7 +179,7 @@ for key, cohort in cohorts.items():
                     "ap50, IoU ≥ t": at_least.ap50,
                     "ap50, IoU > t": more_than.ap50,
                     "difference": at_least.ap50 - more_than.ap50,
-                    "sap, one assignment": at_least.sap,
+                    "sap, paper": at_least.sap,
                     "sap, exact": evaluate(table=pair, sap="step").sap,
                 }
             )
@@ -188,7 +188,8 @@ conventions.to_csv(results_dir(edition, "metrics") / "conventions.csv", index=Fa
 show_table(
     conventions,
     label="tab-conventions",
-    caption=f"The same masks under different conventions. {source_note(cohorts)}",
+    caption="The same masks under different conventions. *sap, paper* pairs once for all thresholds; "
+    f"*sap, exact* pairs anew at each (see below). {source_note(cohorts)}",
 )
 
 # %% tags=["hide-input"]

@@ -199,9 +199,9 @@ def aggregate_and_parts(sample: Sample, compartment: str, *, crop_px: int = 150)
     image = sample.image[:, :crop_px, :crop_px]
     planes = {f"mean ({compartment})": aggregate(image, positions)}
     planes |= {sample.panel.names[i]: image[i] for i in positions}
-    columns = min(5, len(planes))
+    columns = min(3, len(planes))
     rows = -(-len(planes) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.1 * columns, 2.35 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.4 * columns, 2.65 * rows), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (name, plane) in zip(axes.flat, planes.items(), strict=False):
@@ -346,9 +346,7 @@ def border_crops(
     return panels
 
 
-def border_panels(
-    panels: Mapping[str, np.ndarray], *, enlarge: int = 6, columns: int = 3
-) -> Figure:
+def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figure:
     """Show overlays side by side, every pixel enlarged without interpolation.
 
     Parameters
@@ -357,11 +355,9 @@ def border_panels(
         (H, W, 3) overlay by title, all of one shape.
     enlarge
         Screen pixels a pixel of the image.
-    columns
-        Panels a row.
     """
     height, width = next(iter(panels.values())).shape[:2]
-    columns = min(columns, len(panels))
+    columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = -(-len(panels) // columns)
     inches = width * enlarge / mpl.rcParams["savefig.dpi"]
     figure, axes = plt.subplots(
