@@ -3,9 +3,17 @@
 Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `j` are int32.
 """
 
+# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
+# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917
+
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from imc_helpers.metrics._jit import kernel
+
+Array: TypeAlias = NDArray[Any]
 
 # IoUs are summed as whole multiples of 2**-40, so that equal sums are equal exactly. The squares that
 # decide between equal sums are those of multiples of 2**-24.
@@ -14,7 +22,7 @@ TIE_SCALE = 2.0**24
 
 
 @kernel
-def assignment_weights(iou):  # type: ignore[no-untyped-def]
+def assignment_weights(iou: Array) -> tuple[Array, Array]:
     """Turn IoUs into the two whole-number weights of a global assignment."""
     first = np.empty(iou.size, np.int64)
     second = np.empty(iou.size, np.int64)
@@ -25,7 +33,7 @@ def assignment_weights(iou):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _adjacency(ends, n_vertices):  # type: ignore[no-untyped-def]
+def _adjacency(ends: Array, n_vertices: int) -> tuple[Array, Array]:
     """List the edges of each vertex: those of vertex v are `edges[starts[v]:starts[v + 1]]`."""
     starts = np.zeros(n_vertices + 1, np.int64)
     for end in ends:
@@ -41,7 +49,9 @@ def _adjacency(ends, n_vertices):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _best_other(edges, alive, far_end, skipped, first, second):  # type: ignore[no-untyped-def]
+def _best_other(
+    edges: Array, alive: Array, far_end: Array, skipped: int, first: Array, second: Array
+) -> tuple[int, int, int]:
     """Give the largest weight among the edges to living vertices, one edge skipped, and its edge."""
     best = -1
     best_first = np.int64(0)
@@ -61,7 +71,9 @@ def _best_other(edges, alive, far_end, skipped, first, second):  # type: ignore[
 
 
 @kernel
-def heaviest_matching(i, j, n_true, n_pred, first, second):  # type: ignore[no-untyped-def]
+def heaviest_matching(
+    i: Array, j: Array, n_true: int, n_pred: int, first: Array, second: Array
+) -> Array:
     """Find a one-to-one matching of the largest total weight, exactly.
 
     Weights are pairs of whole numbers, `first` positive, compared and summed as pairs: `first`
@@ -201,7 +213,7 @@ def heaviest_matching(i, j, n_true, n_pred, first, second):  # type: ignore[no-u
 
 
 @kernel
-def matching_levels(i, j, n_true, n_pred, iou):  # type: ignore[no-untyped-def]
+def matching_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) -> Array:
     """Find the IoUs at which the largest one-to-one matching grows by one, in falling order.
 
     TP(t), the size of the largest matching among pairs of IoU >= t, is the number of levels >= t.

@@ -1,6 +1,12 @@
 """Compiled sums behind the scores: one row of numbers for a pair of images."""
 
+# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
+# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917
+
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from imc_helpers.metrics._contingency_kernels import count_borders, count_overlaps
 from imc_helpers.metrics._jit import kernel
@@ -9,6 +15,8 @@ from imc_helpers.metrics._matching_kernels import (
     heaviest_matching,
     matching_levels,
 )
+
+Array: TypeAlias = NDArray[Any]
 
 N_THRESHOLDS = 10  # .50, .55, ..., .95
 
@@ -44,12 +52,20 @@ STEP_SAP = 2
 
 
 @kernel
-def _n_log_n(n):  # type: ignore[no-untyped-def]
+def _n_log_n(n: float) -> float:
     return n * np.log2(n) if n > 1 else 0.0
 
 
 @kernel
-def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: ignore[no-untyped-def]
+def tally(
+    i: Array,
+    j: Array,
+    intersection: Array,
+    area_true: Array,
+    area_pred: Array,
+    n_pixels: int,
+    strict: bool,
+) -> Array:
     """Sum up a contingency table.
 
     Parameters
@@ -159,7 +175,7 @@ def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: 
 
 
 @kernel
-def levels_of(i, j, n_true, n_pred, iou, sap):  # type: ignore[no-untyped-def]
+def levels_of(i: Array, j: Array, n_true: int, n_pred: int, iou: Array, sap: int) -> Array:
     """Give the IoUs, falling, at which the number of true positives of a sap curve grows by one."""
     if sap == STEP_SAP:
         return matching_levels(i, j, n_true, n_pred, iou)
@@ -168,7 +184,15 @@ def levels_of(i, j, n_true, n_pred, iou, sap):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def score_crop(true, pred, code_true, code_pred, strict, sap, borders):  # type: ignore[no-untyped-def]
+def score_crop(
+    true: Array,
+    pred: Array,
+    code_true: Array,
+    code_pred: Array,
+    strict: bool,
+    sap: int,
+    borders: bool,
+) -> tuple[Array, Array]:
     """Go from the pixels of one crop to its row of sums and its sap levels, in one call."""
     _, area_true, _, area_pred, i, j, intersection = count_overlaps(
         true, pred, code_true, code_pred

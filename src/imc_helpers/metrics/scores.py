@@ -357,9 +357,9 @@ def _area(
     ap = _ap(np.arange(1, len(levels) + 1), n_true, n_pred, both_empty)
     widths = levels - np.append(levels[1:], 0.0)
     if sap == "step":
-        return float(widths @ ap)
+        return float((widths * ap).sum())
     heights = (ap + np.append(ap[1:], ap[-1])) / 2  # the last piece, down to IoU 0, is flat
-    return float(widths @ heights + (1 - levels[0]) * ap[0] / 2)
+    return float((widths * heights).sum() + (1 - levels[0]) * ap[0] / 2)
 
 
 def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> FloatArray:
