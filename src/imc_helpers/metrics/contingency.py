@@ -247,12 +247,13 @@ def _indexable(labels: IntArray, name: str) -> tuple[IntArray, IntArray | None, 
 
     Returns the labels, the ids that they stand for where they were renumbered, and the largest.
     """
-    if labels.dtype.kind == "i" and labels.size and (smallest := labels.min()) < 0:
+    # Read without a sign, negative ids are the largest of all.
+    largest = int(labels.view(f"u{labels.dtype.itemsize}").max(initial=0))
+    if labels.dtype.kind == "i" and largest > np.iinfo(labels.dtype).max:
         raise ValueError(
-            f"{name} must hold ids of 0 (background) or more, found {smallest}: "
+            f"{name} must hold ids of 0 (background) or more, found {labels.min()}: "
             "give ignored pixels the id 0"
         )
-    largest = int(labels.max(initial=0))
     if largest > max(labels.size, 2**16):
         from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415
 
