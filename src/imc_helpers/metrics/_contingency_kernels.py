@@ -4,7 +4,7 @@ Images arrive as three axes (planes, rows, columns), both of one dtype; a 2-D im
 """
 
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917
+# ruff: noqa: PLR0911
 
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ ONE = np.uint64(1)
 
 
 @kernel
-def _slot(table: Array, key: int) -> Any:
+def _slot(table: Array, key: Any) -> Any:
     """Find the row of a hash table that holds a key in column 0, or the empty row (0) for it."""
     mask = np.uint64(table.shape[0] - 1)  # tables have a power of 2 of rows
     slot = ((np.uint64(key) * GOLDEN) >> HALF_WORD) & mask

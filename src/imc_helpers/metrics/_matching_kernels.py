@@ -4,7 +4,7 @@ Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `
 """
 
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917
+# ruff: noqa: PLR0912, PLR0915, PLR0917
 
 from typing import Any, TypeAlias
 
@@ -15,8 +15,8 @@ from imc_helpers.metrics._jit import kernel
 
 Array: TypeAlias = NDArray[Any]
 
-# IoUs are summed as whole multiples of 2**-40, so that equal sums are equal exactly. The squares that
-# decide between equal sums are those of multiples of 2**-24.
+# IoUs are summed as whole multiples of 2**-40, so that equal sums are equal exactly. The squares
+# that decide between equal sums are those of multiples of 2**-24.
 IOU_SCALE = 2.0**40
 TIE_SCALE = 2.0**24
 
@@ -51,8 +51,8 @@ def _adjacency(ends: Array, n_vertices: int) -> tuple[Array, Array]:
 @kernel
 def _best_other(
     edges: Array, alive: Array, far_end: Array, skipped: int, first: Array, second: Array
-) -> tuple[int, int, int]:
-    """Give the largest weight among the edges to living vertices, one edge skipped, and its edge."""
+) -> tuple[Any, Any, Any]:
+    """Give the heaviest edge to a living vertex, one edge skipped, and its two weights."""
     best = -1
     best_first = np.int64(0)
     best_second = np.int64(0)
@@ -217,9 +217,9 @@ def matching_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) ->
     """Find the IoUs at which the largest one-to-one matching grows by one, in falling order.
 
     TP(t), the size of the largest matching among pairs of IoU >= t, is the number of levels >= t.
-    Pairs enter in falling order of IoU; each makes the matching larger by one or not at all. It does
-    exactly when both its ends are *even*: reachable from an unmatched object of their own side by a
-    path that alternates between pairs outside and inside the matching (Berge 1957; Dulmage and
+    Pairs enter in falling order of IoU; each makes the matching larger by one or not at all. It
+    does exactly when both its ends are *even*: reachable from an unmatched object of their own side
+    by a path that alternates between pairs outside and inside the matching (Berge 1957; Dulmage and
     Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept up to date: a
     pair that does not enlarge the matching may let a tree grow, and an enlargement takes two trees
     down and regrows what other trees still reach. At high IoU all trees are single objects, and at

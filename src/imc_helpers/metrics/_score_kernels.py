@@ -1,7 +1,7 @@
 """Compiled sums behind the scores: one row of numbers for a pair of images."""
 
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917
+# ruff: noqa: PLR0912, PLR0915, PLR0917
 
 from typing import Any, TypeAlias
 
@@ -189,7 +189,7 @@ def levels_of(i: Array, j: Array, n_true: int, n_pred: int, iou: Array, sap: int
 
 @kernel
 def area_under(levels: Array, n_true: float, n_pred: float, sap: int) -> float:
-    """Integrate the AP/IoU curve whose true positives grow by one at each of some falling levels."""
+    """Integrate the AP/IoU curve whose true positives grow by one at each of falling levels."""
     if levels.size == 0:
         return 0.0
     ap = 1 / (n_true + n_pred - 1)

@@ -37,7 +37,7 @@ class ContingencyTable:
     pred_areas: NDArray[np.int64]
     """(n_pred,) pixels of each predicted object."""
     i: NDArray[np.int32]
-    """(n_pairs,) position of each pair's true object in `true_ids`; pairs are sorted by i, then j."""
+    """(n_pairs,) position of each pair's true object in `true_ids`; sorted by i, then j."""
     j: NDArray[np.int32]
     """(n_pairs,) position of each pair's predicted object in `pred_ids`."""
     intersection: NDArray[np.int64]
@@ -189,7 +189,8 @@ def count_borders(images: LabelPair) -> Borders:
 
     if len(images.order) > 3:
         raise ValueError(
-            f"borders need images of at most 3 axes, found {len(images.order)}: score each volume alone"
+            f"borders need images of at most 3 axes, found {len(images.order)}: "
+            "score each volume alone"
         )
     return Borders(*kernels.count_borders(images.true, images.pred))
 

@@ -25,7 +25,7 @@ THRESHOLDS: tuple[float, ...] = tuple(k / 100 for k in range(50, 100, 5))
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of predicted objects against true ones; 1 is best, except where a field says otherwise.
+    """Scores of predicted objects against true ones; 1 is best, unless a field says otherwise.
 
     One side empty: every score is 0 (and ``rand_error`` 1). Both empty: `both_empty` of `evaluate`.
     """
@@ -61,8 +61,8 @@ class Scores:
     aji: float
     """Aggregated Jaccard index (Kumar et al. 2017, algorithm 1)."""
     seg: float
-    """SEG of the Cell Tracking Challenge (Maska et al. 2014): mean over true objects of the IoU with
-    the prediction that covers more than half of them, 0 where none does."""
+    """SEG of the Cell Tracking Challenge (Maska et al. 2014): mean over true objects of the IoU
+    with the prediction that covers more than half of them, 0 where none does."""
     dice: float
     """Dice of foreground pixels."""
     jaccard: float
@@ -104,9 +104,9 @@ def evaluate(
 ) -> Scores:
     """Score a predicted label image against a true one.
 
-    Matching is one-to-one and largest at each threshold, and thresholds are exact: IoU 11/20 reaches
-    .55. All scores but `recall_50`, `precision_50`, `aji`, `seg`, `rand_error` and the two parts of
-    the variation of information are the same when true and pred change places.
+    Matching is one-to-one and largest at each threshold, and thresholds are exact: an IoU of 11/20
+    reaches .55. All scores but `recall_50`, `precision_50`, `aji`, `seg`, `rand_error` and the two
+    parts of the variation of information are the same when true and pred change places.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ def evaluate(
     strict : bool
         A pair matches when IoU > t; when False, when IoU >= t.
     sap : {"paper", "step", None}
-        "paper": one global assignment (see `global_assignment`), AP at each matched IoU, a flat line
-        from 0 to the first, straight lines between them, and a straight tail to (1, 0). "step": the
-        integral of AP(t) with a largest matching at every t; unlike the first, it stays the same
-        when the data are doubled. None leaves it out.
+        "paper": one global assignment (see `global_assignment`), AP at each matched IoU, a flat
+        line from 0 to the first, straight lines between them, and a straight tail to (1, 0).
+        "step": the integral of AP(t) with a largest matching at every t; unlike the first, it stays
+        the same when the data are doubled. None leaves it out.
     both_empty : float
         What scores are when neither image has an object.
     borders : bool
@@ -224,6 +224,7 @@ def sap_curve(
 
 
 def check_sap(sap: str | None) -> None:
+    """Refuse a form of sap that does not exist."""
     if sap not in ("paper", "step", None):
         raise ValueError(f'sap must be "paper", "step" or None, found {sap!r}')
 
