@@ -6,6 +6,7 @@
 """
 
 from imc_helpers.metrics.contingency import Borders, ContingencyTable, contingency_table
+from imc_helpers.metrics.many import evaluate_many
 from imc_helpers.metrics.matching import (
     MatchedPairs,
     global_assignment,
@@ -18,7 +19,6 @@ from imc_helpers.metrics.scores import (
     Scores,
     ap_curve,
     evaluate,
-    evaluate_many,
     sap_curve,
 )
 

@@ -11,10 +11,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile a function of arrays: cached on disk, and free of the interpreter lock.
 
-    Where neither the package's folder nor the user's cache can be written, Numba refuses to decorate
-    at all. Then the function is compiled anew in each process, which costs seconds, not the result.
+    Where neither the package's folder nor the user's cache can be written, Numba refuses to
+    decorate at all. Then the function is compiled anew in each process: it costs seconds, and gives
+    the same.
     """
+    compiled: Any
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        compiled = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # "cannot cache function ...: no locator available"
-        return numba.njit(nogil=True)(function)
+        compiled = numba.njit(nogil=True)(function)
+    return compiled

@@ -3,18 +3,26 @@
 Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `j` are int32.
 """
 
+# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
+# ruff: noqa: PLR0912, PLR0915, PLR0917
+
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from imc_helpers.metrics._jit import kernel
 
-# IoUs are summed as whole multiples of 2**-40, so that equal sums are equal exactly. The squares that
-# decide between equal sums are those of multiples of 2**-24.
+Array: TypeAlias = NDArray[Any]
+
+# IoUs are summed as whole multiples of 2**-40, so that equal sums are equal exactly. The squares
+# that decide between equal sums are those of multiples of 2**-24.
 IOU_SCALE = 2.0**40
 TIE_SCALE = 2.0**24
 
 
 @kernel
-def assignment_weights(iou):  # type: ignore[no-untyped-def]
+def assignment_weights(iou: Array) -> tuple[Array, Array]:
     """Turn IoUs into the two whole-number weights of a global assignment."""
     first = np.empty(iou.size, np.int64)
     second = np.empty(iou.size, np.int64)
@@ -25,7 +33,7 @@ def assignment_weights(iou):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _adjacency(ends, n_vertices):  # type: ignore[no-untyped-def]
+def _adjacency(ends: Array, n_vertices: int) -> tuple[Array, Array]:
     """List the edges of each vertex: those of vertex v are `edges[starts[v]:starts[v + 1]]`."""
     starts = np.zeros(n_vertices + 1, np.int64)
     for end in ends:
@@ -41,8 +49,10 @@ def _adjacency(ends, n_vertices):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _best_other(edges, alive, far_end, skipped, first, second):  # type: ignore[no-untyped-def]
-    """Give the largest weight among the edges to living vertices, one edge skipped, and its edge."""
+def _best_other(
+    edges: Array, alive: Array, far_end: Array, skipped: int, first: Array, second: Array
+) -> tuple[Any, Any, Any]:
+    """Give the heaviest edge to a living vertex, one edge skipped, and its two weights."""
     best = -1
     best_first = np.int64(0)
     best_second = np.int64(0)
@@ -61,7 +71,9 @@ def _best_other(edges, alive, far_end, skipped, first, second):  # type: ignore[
 
 
 @kernel
-def heaviest_matching(i, j, n_true, n_pred, first, second):  # type: ignore[no-untyped-def]
+def heaviest_matching(
+    i: Array, j: Array, n_true: int, n_pred: int, first: Array, second: Array
+) -> Array:
     """Find a one-to-one matching of the largest total weight, exactly.
 
     Weights are pairs of whole numbers, `first` positive, compared and summed as pairs: `first`
@@ -201,13 +213,13 @@ def heaviest_matching(i, j, n_true, n_pred, first, second):  # type: ignore[no-u
 
 
 @kernel
-def matching_levels(i, j, n_true, n_pred, iou):  # type: ignore[no-untyped-def]
+def matching_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) -> Array:
     """Find the IoUs at which the largest one-to-one matching grows by one, in falling order.
 
     TP(t), the size of the largest matching among pairs of IoU >= t, is the number of levels >= t.
-    Pairs enter in falling order of IoU; each makes the matching larger by one or not at all. It does
-    exactly when both its ends are *even*: reachable from an unmatched object of their own side by a
-    path that alternates between pairs outside and inside the matching (Berge 1957; Dulmage and
+    Pairs enter in falling order of IoU; each makes the matching larger by one or not at all. It
+    does exactly when both its ends are *even*: reachable from an unmatched object of their own side
+    by a path that alternates between pairs outside and inside the matching (Berge 1957; Dulmage and
     Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept up to date: a
     pair that does not enlarge the matching may let a tree grow, and an enlargement takes two trees
     down and regrows what other trees still reach. At high IoU all trees are single objects, and at

@@ -1,6 +1,12 @@
 """Compiled sums behind the scores: one row of numbers for a pair of images."""
 
+# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
+# ruff: noqa: PLR0912, PLR0915, PLR0917
+
+from typing import Any, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from imc_helpers.metrics._contingency_kernels import count_borders, count_overlaps
 from imc_helpers.metrics._jit import kernel
@@ -10,9 +16,11 @@ from imc_helpers.metrics._matching_kernels import (
     matching_levels,
 )
 
+Array: TypeAlias = NDArray[Any]
+
 N_THRESHOLDS = 10  # .50, .55, ..., .95
 
-# Columns of a row. Rows of several image pairs add up to the row of all of them.
+# Columns of a row. Rows of several image pairs add up to the row of all of them, sap aside.
 N_TRUE = 0
 N_PRED = 1
 N_PIXELS = 2
@@ -36,20 +44,31 @@ BORDER_TRUE = ENTROPY_PRED + 1
 BORDER_PRED = BORDER_TRUE + 1
 BORDER_BOTH = BORDER_PRED + 1
 BOTH_EMPTY = BORDER_BOTH + 1
-N_COLUMNS = BOTH_EMPTY + 1
+SAP = BOTH_EMPTY + 1  # the score, which does not add up; NaN until it is set
+N_COLUMNS = SAP + 1
 
+# Forms of sap, by their place in SAP_FORMS.
+SAP_FORMS = (None, "paper", "step")
 NO_SAP = 0
 PAPER_SAP = 1
 STEP_SAP = 2
 
 
 @kernel
-def _n_log_n(n):  # type: ignore[no-untyped-def]
+def _n_log_n(n: float) -> float:
     return n * np.log2(n) if n > 1 else 0.0
 
 
 @kernel
-def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: ignore[no-untyped-def]
+def tally(
+    i: Array,
+    j: Array,
+    intersection: Array,
+    area_true: Array,
+    area_pred: Array,
+    n_pixels: int,
+    strict: bool,
+) -> Array:
     """Sum up a contingency table.
 
     Parameters
@@ -64,12 +83,13 @@ def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: 
     Returns
     -------
     (N_COLUMNS,) float64 array
-        Border columns are zero.
+        Border columns are zero, and sap is NaN.
     """
     row = np.zeros(N_COLUMNS, np.float64)
     row[N_TRUE] = area_true.size
     row[N_PRED] = area_pred.size
     row[N_PIXELS] = n_pixels
+    row[SAP] = np.nan
     row[BOTH_EMPTY] = area_true.size == 0 and area_pred.size == 0
     best_iou = np.zeros(area_true.size, np.float64)
     best_shared = np.zeros(area_true.size, np.int64)
@@ -159,7 +179,7 @@ def tally(i, j, intersection, area_true, area_pred, n_pixels, strict):  # type: 
 
 
 @kernel
-def levels_of(i, j, n_true, n_pred, iou, sap):  # type: ignore[no-untyped-def]
+def levels_of(i: Array, j: Array, n_true: int, n_pred: int, iou: Array, sap: int) -> Array:
     """Give the IoUs, falling, at which the number of true positives of a sap curve grows by one."""
     if sap == STEP_SAP:
         return matching_levels(i, j, n_true, n_pred, iou)
@@ -168,7 +188,32 @@ def levels_of(i, j, n_true, n_pred, iou, sap):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def score_crop(true, pred, code_true, code_pred, strict, sap, borders):  # type: ignore[no-untyped-def]
+def area_under(levels: Array, n_true: float, n_pred: float, sap: int) -> float:
+    """Integrate the AP/IoU curve whose true positives grow by one at each of falling levels."""
+    if levels.size == 0:
+        return 0.0
+    ap = 1 / (n_true + n_pred - 1)
+    area = 0.0 if sap == STEP_SAP else (1 - levels[0]) * ap / 2
+    for k in range(levels.size):
+        if k + 1 == levels.size:  # the last piece, down to IoU 0, is flat
+            return area + levels[k] * ap
+        following = (k + 2) / (n_true + n_pred - (k + 2))
+        height = ap if sap == STEP_SAP else (ap + following) / 2
+        area += (levels[k] - levels[k + 1]) * height
+        ap = following
+    return area
+
+
+@kernel
+def score_crop(
+    true: Array,
+    pred: Array,
+    code_true: Array,
+    code_pred: Array,
+    strict: bool,
+    sap: int,
+    borders: bool,
+) -> tuple[Array, Array]:
     """Go from the pixels of one crop to its row of sums and its sap levels, in one call."""
     _, area_true, _, area_pred, i, j, intersection = count_overlaps(
         true, pred, code_true, code_pred
@@ -180,4 +225,5 @@ def score_crop(true, pred, code_true, code_pred, strict, sap, borders):  # type:
         return row, np.empty(0, np.float64)
     iou = intersection / (area_true[i] + area_pred[j] - intersection)
     levels = levels_of(i, j, area_true.size, area_pred.size, iou, sap)
+    row[SAP] = area_under(levels, area_true.size, area_pred.size, sap)
     return row, levels

@@ -37,7 +37,7 @@ class ContingencyTable:
     pred_areas: NDArray[np.int64]
     """(n_pred,) pixels of each predicted object."""
     i: NDArray[np.int32]
-    """(n_pairs,) position of each pair's true object in `true_ids`; pairs are sorted by i, then j."""
+    """(n_pairs,) position of each pair's true object in `true_ids`; sorted by i, then j."""
     j: NDArray[np.int32]
     """(n_pairs,) position of each pair's predicted object in `pred_ids`."""
     intersection: NDArray[np.int64]
@@ -111,16 +111,13 @@ def contingency_table(
     counted = kernels.count_overlaps(
         images.true, images.pred, *(np.zeros(n + 1, np.int32) for n in images.largest)
     )
-    true_codes, true_areas, pred_codes, pred_areas, i, j, intersection = counted
-    true_order, pred_order = np.argsort(true_codes), np.argsort(pred_codes)
-    i, j, intersection = kernels.sort_pairs(
-        i, j, intersection, _ranks(true_order), _ranks(pred_order)
-    )
+    true_labels, true_areas, pred_labels, pred_areas, i, j, intersection = counted
+    i, j, intersection = kernels.sort_pairs(i, j, intersection, len(true_labels))
     return ContingencyTable(
-        true_ids=_original_ids(true_codes[true_order], images.true_ids),
-        true_areas=true_areas[true_order],
-        pred_ids=_original_ids(pred_codes[pred_order], images.pred_ids),
-        pred_areas=pred_areas[pred_order],
+        true_ids=_original_ids(true_labels, images.true_ids),
+        true_areas=true_areas,
+        pred_ids=_original_ids(pred_labels, images.pred_ids),
+        pred_areas=pred_areas,
         i=i,
         j=j,
         intersection=intersection,
@@ -192,7 +189,8 @@ def count_borders(images: LabelPair) -> Borders:
 
     if len(images.order) > 3:
         raise ValueError(
-            f"borders need images of at most 3 axes, found {len(images.order)}: score each volume alone"
+            f"borders need images of at most 3 axes, found {len(images.order)}: "
+            "score each volume alone"
         )
     return Borders(*kernels.count_borders(images.true, images.pred))
 
@@ -250,18 +248,19 @@ def _indexable(labels: IntArray, name: str) -> tuple[IntArray, IntArray | None, 
 
     Returns the labels, the ids that they stand for where they were renumbered, and the largest.
     """
-    if labels.dtype.kind == "i" and labels.size and (smallest := labels.min()) < 0:
+    # Read without a sign, negative ids are the largest of all.
+    largest = int(labels.view(f"u{labels.dtype.itemsize}").max(initial=0))
+    if labels.dtype.kind == "i" and largest > np.iinfo(labels.dtype).max:
         raise ValueError(
-            f"{name} must hold ids of 0 (background) or more, found {smallest}: "
+            f"{name} must hold ids of 0 (background) or more, found {labels.min()}: "
             "give ignored pixels the id 0"
         )
-    largest = int(labels.max(initial=0))
     if largest > max(labels.size, 2**16):
         from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415
 
-        labels = labels.view(f"u{labels.dtype.itemsize}")
-        ids = np.sort(kernels.distinct_ids(labels))
-        return kernels.compact(labels, ids), ids, len(ids)
+        ids = kernels.distinct_ids(labels).astype(labels.dtype)
+        ids.sort()
+        return kernels.compact(labels, ids.astype(np.int64)), ids, len(ids)
     # The same bits, read as the type that the kernels are compiled for: every id fits it.
     match labels.dtype.itemsize:
         case 1:
@@ -274,13 +273,6 @@ def _indexable(labels: IntArray, name: str) -> tuple[IntArray, IntArray | None, 
             return labels.view(np.int64), None, largest
 
 
-def _ranks(order: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Invert a permutation."""
-    ranks = np.empty(len(order), np.int32)
-    ranks[order] = np.arange(len(order), dtype=np.int32)
-    return ranks
-
-
-def _original_ids(codes: NDArray[np.int64], ids: IntArray | None) -> IntArray:
-    """Give codes their ids back."""
-    return codes if ids is None else ids[codes - 1]
+def _original_ids(labels: NDArray[np.int64], ids: IntArray | None) -> IntArray:
+    """Give renumbered labels their ids back."""
+    return labels if ids is None else ids[labels - 1]

@@ -32,8 +32,8 @@ def reaches(
     ----------
     table : ContingencyTable
     threshold : float in [0, 1]
-        Read as the nearest fraction p/q with q up to 10**6 (.55 is 11/20), so that the comparison is
-        one of whole numbers: ``q * intersection >= p * union``.
+        Read as the nearest fraction p/q with q up to 10**6 (.55 is 11/20), so that whole numbers
+        are compared: ``q * intersection >= p * union``.
     strict : bool
         Require IoU > threshold in place of IoU >= threshold.
 
@@ -59,8 +59,8 @@ def matched_pairs(
 ) -> MatchedPairs:
     """List the pairs of the largest one-to-one matching at an IoU threshold.
 
-    Above .5 each object has one candidate at most. At lower thresholds, of all largest matchings the
-    one with the largest summed IoU is taken.
+    Above .5 each object has one candidate at most. At lower thresholds, of all largest matchings
+    the one with the largest summed IoU is taken.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def matched_pairs(
 def global_assignment(table: ContingencyTable) -> MatchedPairs:
     """List the pairs of the one-to-one matching with the largest summed IoU, without a threshold.
 
-    This is the assignment of sortedAP (Chen et al. 2023, ICCV Workshops) and of Schuiki et al. 2025,
-    section 3.3, found exactly. Pairs that do not overlap are left out. IoUs are added as whole
-    multiples of 2**-40 (1e-12); of several assignments with the largest sum, the one with the
+    This is the assignment of sortedAP (Chen et al. 2023, ICCV Workshops) and of Schuiki et al.
+    2025, section 3.3, found exactly. Pairs that do not overlap are left out. IoUs are added as
+    whole multiples of 2**-40 (1e-12); of several assignments with the largest sum, the one with the
     largest sum of squared IoUs is taken: rather one good pair and one bad than two middling ones.
     Values decide, never the order of ids.
 

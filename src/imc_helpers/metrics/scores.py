@@ -1,30 +1,22 @@
-"""Scores of one pair of label images, or of many, all from sums over contingency tables.
+"""Scores of a pair of label images, all from sums over its contingency table.
 
 ``AP(t) = TP / (TP + FN + FP)`` at the IoU threshold t (Schuiki et al. 2025, equation 1).
 """
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imc_helpers.metrics.contingency import ContingencyTable, LabelPair, contingency_table
+from imc_helpers.metrics.contingency import ContingencyTable, contingency_table
 from imc_helpers.metrics.matching import (
     exact_threshold,
     global_assignment,
     largest_matching_levels,
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SapForm: TypeAlias = Literal["paper", "step"]
-Windows: TypeAlias = Sequence[tuple[slice, ...]]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 THRESHOLDS: tuple[float, ...] = tuple(k / 100 for k in range(50, 100, 5))
@@ -33,7 +25,7 @@ THRESHOLDS: tuple[float, ...] = tuple(k / 100 for k in range(50, 100, 5))
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of predicted objects against true ones; 1 is best, except where a field says otherwise.
+    """Scores of predicted objects against true ones; 1 is best, unless a field says otherwise.
 
     One side empty: every score is 0 (and ``rand_error`` 1). Both empty: `both_empty` of `evaluate`.
     """
@@ -69,8 +61,8 @@ class Scores:
     aji: float
     """Aggregated Jaccard index (Kumar et al. 2017, algorithm 1)."""
     seg: float
-    """SEG of the Cell Tracking Challenge (Maska et al. 2014): mean over true objects of the IoU with
-    the prediction that covers more than half of them, 0 where none does."""
+    """SEG of the Cell Tracking Challenge (Maska et al. 2014): mean over true objects of the IoU
+    with the prediction that covers more than half of them, 0 where none does."""
     dice: float
     """Dice of foreground pixels."""
     jaccard: float
@@ -112,9 +104,9 @@ def evaluate(
 ) -> Scores:
     """Score a predicted label image against a true one.
 
-    Matching is one-to-one and largest at each threshold, and thresholds are exact: IoU 11/20 reaches
-    .55. All scores but `recall_50`, `precision_50`, `aji`, `seg`, `rand_error` and the two parts of
-    the variation of information are the same when true and pred change places.
+    Matching is one-to-one and largest at each threshold, and thresholds are exact: an IoU of 11/20
+    reaches .55. All scores but `recall_50`, `precision_50`, `aji`, `seg`, `rand_error` and the two
+    parts of the variation of information are the same when true and pred change places.
 
     Parameters
     ----------
@@ -125,10 +117,10 @@ def evaluate(
     strict : bool
         A pair matches when IoU > t; when False, when IoU >= t.
     sap : {"paper", "step", None}
-        "paper": one global assignment (see `global_assignment`), AP at each matched IoU, a flat line
-        from 0 to the first, straight lines between them, and a straight tail to (1, 0). "step": the
-        integral of AP(t) with a largest matching at every t; unlike the first, it stays the same
-        when the data are doubled. None leaves it out.
+        "paper": one global assignment (see `global_assignment`), AP at each matched IoU, a flat
+        line from 0 to the first, straight lines between them, and a straight tail to (1, 0).
+        "step": the integral of AP(t) with a largest matching at every t; unlike the first, it stays
+        the same when the data are doubled. None leaves it out.
     both_empty : float
         What scores are when neither image has an object.
     borders : bool
@@ -151,20 +143,19 @@ def evaluate(
     """
     if (true is None) != (pred is None) or (true is None) == (table is None):
         raise ValueError("evaluate takes either true and pred, or table")
-    _check_sap(sap)
+    check_sap(sap)
     if table is None:
         assert true is not None
         assert pred is not None
         table = contingency_table(true, pred, borders=borders)
     elif borders and table.borders is None:
         raise ValueError("this table has no borders: make it with borders=True")
+    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+
     row = _tally(table, strict)
-    area = (
-        np.nan
-        if sap is None
-        else _area(_levels(table, sap), table.n_true, table.n_pred, sap, both_empty)
-    )
-    columns = _columns(row[np.newaxis], np.array([area]), both_empty, table.borders is not None)
+    if sap is not None:
+        row[kernels.SAP] = area_under(_levels(table, sap), table.n_true, table.n_pred, sap)
+    columns = score_columns(row[np.newaxis], both_empty, table.borders is not None)
     values = {name: column[0].item() for name, column in columns.items()}
     return Scores(**values, strict=strict, sap_form=sap)
 
@@ -217,7 +208,7 @@ def sap_curve(
     ApCurve
         ``numpy.trapezoid(curve.ap, curve.iou)`` is `Scores.sap`.
     """
-    _check_sap(sap)
+    check_sap(sap)
     if table.n_true == table.n_pred == 0:
         return ApCurve(np.array([0.0, 1.0]), np.array([both_empty, both_empty]))
     levels = _levels(table, sap)
@@ -232,85 +223,8 @@ def sap_curve(
     return ApCurve(np.stack([left, right], 1).ravel(), np.repeat(np.r_[ap, 0.0], 2))
 
 
-def evaluate_many(
-    pairs: Iterable[tuple[ArrayLike, ArrayLike]],
-    *,
-    windows: Callable[[tuple[int, ...]], Windows] | None = None,
-    pool: Literal["sum"] | None = None,
-    strict: bool = False,
-    sap: SapForm | None = "paper",
-    both_empty: float = 1.0,
-    borders: bool = False,
-    workers: int | None = None,
-) -> "pd.DataFrame":
-    """Score many pairs of label images, or every window of them, on all cores.
-
-    Parameters
-    ----------
-    pairs : iterable of (true, pred)
-        Label images as `contingency_table` takes them. Read as needed: a generator that loads images
-        never holds more than a few.
-    windows : function
-        Called with an image's shape, gives the windows to score, each a tuple of slices. They are
-        cut inside, without copies; an object that a window cuts into pieces stays one object.
-    pool : {None, "sum"}
-        None scores each pair or window alone. "sum" adds up TP, FP, FN and all other sums over them
-        and scores the total, as if all were parts of one image; sap is the area under the curve of
-        the pooled counts.
-    strict, sap, both_empty, borders
-        As in `evaluate`.
-    workers : int
-        Threads; by default, one for each core that the process may use.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair or window, in order: `pair` and `window` (both counted from 0; `window` only
-        when there are windows), the fields of `Scores`, and `both_empty` (neither side has an
-        object). Pooled: one row, with `n_scored` pairs or windows, `both_empty` of them.
-    """
-    import pandas as pd  # noqa: PLC0415  (slow import)
-
-    _check_sap(sap)
-    if pool not in (None, "sum"):
-        raise ValueError(f'pool must be None or "sum", found {pool!r}')
-    keys: list[tuple[int, int]] = []
-    rows: list[FloatArray] = []
-    levels: list[FloatArray] = []
-    for index, scored in enumerate(_scored(pairs, windows, strict, sap, borders, workers)):
-        for window, (row, row_levels) in enumerate(scored):
-            keys.append((index, window))
-            rows.append(row)
-            levels.append(row_levels)
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
-
-    sums = np.array(rows).reshape(len(rows), kernels.N_COLUMNS)
-    if pool == "sum":
-        total = sums.sum(axis=0, keepdims=True)
-        sums, n_scored = total, len(rows)
-        levels = [np.sort(np.concatenate([np.empty(0), *levels]))[::-1]]
-    areas = np.array(
-        [
-            np.nan if sap is None else _area(own, n_true, n_pred, sap, both_empty)
-            for own, n_true, n_pred in zip(
-                levels, sums[:, kernels.N_TRUE], sums[:, kernels.N_PRED], strict=True
-            )
-        ]
-    )
-    columns = _columns(sums, areas, both_empty, borders)
-    frame = pd.DataFrame({**columns, "strict": strict, "sap_form": sap})
-    if pool == "sum":
-        frame["both_empty"] = sums[:, kernels.BOTH_EMPTY].astype(np.int64)
-        frame.insert(0, "n_scored", n_scored)
-        return frame
-    frame["both_empty"] = sums[:, kernels.BOTH_EMPTY] > 0
-    if windows is not None:
-        frame.insert(0, "window", [window for _, window in keys])
-    frame.insert(0, "pair", [index for index, _ in keys])
-    return frame
-
-
-def _check_sap(sap: str | None) -> None:
+def check_sap(sap: str | None) -> None:
+    """Refuse a form of sap that does not exist."""
     if sap not in ("paper", "step", None):
         raise ValueError(f'sap must be "paper", "step" or None, found {sap!r}')
 
@@ -346,20 +260,11 @@ def _ap(tp: ArrayLike, n_true: float, n_pred: float, both_empty: float) -> Float
     return _ratio(tp, n_true + n_pred - tp, both_empty)
 
 
-def _area(
-    levels: FloatArray, n_true: float, n_pred: float, sap: SapForm, both_empty: float
-) -> float:
+def area_under(levels: FloatArray, n_true: float, n_pred: float, sap: SapForm) -> float:
     """Integrate the AP/IoU curve of falling levels: `sap_curve` draws what this measures."""
-    if n_true == n_pred == 0:
-        return both_empty
-    if len(levels) == 0:
-        return 0.0
-    ap = _ap(np.arange(1, len(levels) + 1), n_true, n_pred, both_empty)
-    widths = levels - np.append(levels[1:], 0.0)
-    if sap == "step":
-        return float(widths @ ap)
-    heights = (ap + np.append(ap[1:], ap[-1])) / 2  # the last piece, down to IoU 0, is flat
-    return float(widths @ heights + (1 - levels[0]) * ap[0] / 2)
+    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+
+    return kernels.area_under(levels, n_true, n_pred, kernels.SAP_FORMS.index(sap))
 
 
 def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> FloatArray:
@@ -369,9 +274,7 @@ def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> Float
     return np.divide(numerator, denominator, out=out, where=denominator > 0)
 
 
-def _columns(
-    rows: FloatArray, sap: FloatArray, both_empty: float, borders: bool
-) -> dict[str, NDArray[Any]]:
+def score_columns(rows: FloatArray, both_empty: float, borders: bool) -> dict[str, NDArray[Any]]:
     """Turn rows of sums into columns of scores, named and ordered as the fields of `Scores`."""
     from imc_helpers.metrics import _score_kernels as k  # noqa: PLC0415  (slow import)
 
@@ -391,7 +294,11 @@ def _columns(
 
     dice, jaccard = overlap(k.FOREGROUND_TRUE, k.FOREGROUND_PRED, k.FOREGROUND_BOTH)
     if borders:
-        boundary_dice, boundary_jaccard = overlap(k.BORDER_TRUE, k.BORDER_PRED, k.BORDER_BOTH)
+        # An object that fills the image has no border: 0 borders on both sides, 1 side empty.
+        boundary_dice, boundary_jaccard = (
+            np.where(one_empty, 0.0, score)
+            for score in overlap(k.BORDER_TRUE, k.BORDER_PRED, k.BORDER_BOTH)
+        )
     else:
         boundary_dice = boundary_jaccard = np.full(len(rows), np.nan)
     # Objects of one pixel join no pixels: no pair of pixels is joined in one image and cut in the
@@ -400,13 +307,14 @@ def _columns(
     rand = np.where(neither, both_empty, np.where(one_empty, 0.0, rand))
     entropy_both = rows[:, k.ENTROPY_BOTH]
     n_pixels = rows[:, k.N_PIXELS]
+    sap = rows[:, k.SAP]
     columns: dict[str, NDArray[Any]] = {
         "n_true": n_true.astype(np.int64),
         "n_pred": n_pred.astype(np.int64),
         "n_matched": tp50.astype(np.int64),
         "ap50": ap[:, 0],
         "map": ap.mean(axis=1),
-        "sap": sap,
+        "sap": np.where(neither & ~np.isnan(sap), both_empty, sap),
         "precision_50": np.where(one_empty, 0.0, _ratio(tp50, n_pred, both_empty)),
         "recall_50": np.where(one_empty, 0.0, _ratio(tp50, n_true, both_empty)),
         "f1_50": rq,
@@ -428,63 +336,3 @@ def _columns(
     }
     assert [*columns] == [field.name for field in fields(Scores)][: len(columns)]
     return columns
-
-
-def _scored(
-    pairs: Iterable[tuple[ArrayLike, ArrayLike]],
-    windows: Callable[[tuple[int, ...]], Windows] | None,
-    strict: bool,
-    sap: SapForm | None,
-    borders: bool,
-    workers: int | None,
-) -> Iterator[list[tuple[FloatArray, FloatArray]]]:
-    """Give, pair by pair and in order, the sums and sap levels of each of its windows."""
-    from tqdm import tqdm  # noqa: PLC0415  (slow import)
-
-    if workers is None:
-        workers = (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-    if workers < 1:
-        raise ValueError(f"workers must be 1 or more, found {workers}")
-
-    def score(true: ArrayLike, pred: ArrayLike) -> list[tuple[FloatArray, FloatArray]]:
-        return _score_pair(true, pred, windows, strict, sap, borders)
-
-    n_pairs = len(pairs) if isinstance(pairs, Sequence) else None
-    waiting: deque[Future[list[tuple[FloatArray, FloatArray]]]] = deque()
-    with (
-        ThreadPoolExecutor(workers) as threads,
-        tqdm(total=n_pairs, desc="pairs scored", unit="pair", delay=2, disable=None) as bar,
-    ):
-        for true, pred in pairs:
-            waiting.append(threads.submit(score, true, pred))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-                bar.update()
-        while waiting:
-            yield waiting.popleft().result()
-            bar.update()
-
-
-def _score_pair(
-    true: ArrayLike,
-    pred: ArrayLike,
-    windows: Callable[[tuple[int, ...]], Windows] | None,
-    strict: bool,
-    sap: SapForm | None,
-    borders: bool,
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Score the windows of one pair of images, or the images themselves."""
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
-
-    forms = {None: kernels.NO_SAP, "paper": kernels.PAPER_SAP, "step": kernels.STEP_SAP}
-    images = LabelPair.of(true, pred)
-    scratch = [np.zeros(largest + 1, np.int32) for largest in images.largest]
-    crops = [images] if windows is None else map(images.crop, windows(np.shape(true)))
-    return [
-        kernels.score_crop(crop.true, crop.pred, *scratch, strict, forms[sap], borders)
-        for crop in crops
-    ]

@@ -1,9 +1,9 @@
-"""Scores by brute force: dense loops, exact fractions, every matching tried. For small images only."""
+"""Scores by brute force: dense loops, exact fractions, every matching tried. Small images only."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Oracle:
         return sum(
             (
                 (high - low) * self.ap((low + high) / 2, strict=False)
-                for low, high in zip(edges, edges[1:], strict=False)
+                for low, high in pairwise(edges)
             ),
             Fraction(0),
         )
@@ -103,11 +103,7 @@ class Oracle:
     def iou_50(self, *, strict: bool) -> Fraction:
         """Summed IoU of a largest matching at .5: the same for each of them."""
         half = Fraction(1, 2)
-        kept = (
-            [x for x in m]
-            for m in self.matchings()
-            if all(x > half if strict else x >= half for x in m)
-        )
+        kept = (m for m in self.matchings() if all(x > half if strict else x >= half for x in m))
         return sum(max(kept, key=len), Fraction(0))
 
     def aji(self) -> Fraction:

@@ -18,8 +18,8 @@ from imc_helpers.metrics import (
     matched_pairs,
 )
 
-# Few ids on few pixels: objects in pieces, exact ties and empty sides are common. Ids with gaps, and
-# one list without background.
+# Few ids on few pixels: objects in pieces, exact ties and empty sides are common. Some ids have
+# gaps, and one list has no background.
 IDS = st.sampled_from(
     [[0, 1, 2, 3], [0, 4, 9, 40, 41], [1, 2, 3, 5, 8], [0, 7], [0, 1, 2, 3, 4, 5]]
 )
