@@ -106,7 +106,7 @@ def test_changed_front_matter_renders_only(made_book):
 
 
 def test_a_changed_package_runs_all(made_book):
-    made_book.edit("src/imc_helpers/errors.py", '"""', '"""Changed. ')
+    made_book.edit("src/imc_helpers/errors.py", "class ", "# Changed.\nclass ")
     made = made_book.make()
     assert made.returncode == 0, made.stdout
     assert (made_book.runs("one"), made_book.runs("two")) == (2, 2)
