@@ -4,11 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 import yaml
@@ -26,16 +25,18 @@ edition: str = "tiny"  # which edition this page shows
 size: int = 2  # squares, count
 
 # %%
-import os
+import time
 from pathlib import Path
 
 from IPython.display import display
 
 with (Path("results") / "{name}.log").open("a") as log:
     log.write("run\\n")
+while Path("hold").exists():
+    time.sleep(0.1)
 
 # %%
-square = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20"><rect width="9" height="9"/></svg>'
+square = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
 display(
     {{"image/svg+xml": square, "text/plain": "A square"}},
     raw=True,
@@ -50,7 +51,7 @@ display(
 
 # %%
 table = ":::{{table}} Squares\\n:name: tab-{name}\\n\\n| a | b |\\n|---|--:|\\n| 1 | 2 |\\n:::\\n"
-display({{"text/markdown": table, "text/html": "<p>a table</p>", "text/plain": "a table"}}, raw=True)
+display({{"text/markdown": table, "text/plain": "a table"}}, raw=True)
 
 # %% tags=["remove-cell"]
 assert edition == "tiny"
@@ -111,13 +112,22 @@ class TinyBook:
         )
 
     def start(self) -> psutil.Popen:
-        """Start the wrapper and return at once."""
-        log = (self.root / "start.log").open("w")
-        process = psutil.Popen(
-            self.command(), cwd=self.root, env=self.environment(), stdout=log, stderr=log
-        )
+        """Start the wrapper below a shell, as make does, and return at once."""
+        with (self.root / "start.log").open("w") as log:
+            process = psutil.Popen(
+                ["sh", "-c", '"$@"; exit $?', "sh", *self.command()],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+            )
         self.started.append(process)
         return process
+
+    @property
+    def hold(self) -> Path:
+        """File that keeps the chapters waiting in the middle as long as it is there."""
+        return self.root / "hold"
 
     def source(self, name: str) -> Path:
         return self.root / "chapters" / f"{name}.py"
@@ -200,7 +210,18 @@ def tiny_book(tmp_path: Path) -> Iterator[TinyBook]:
     end(book)
 
 
+@pytest.fixture(scope="session")
+def _made_once(tmp_path_factory: pytest.TempPathFactory) -> TinyBook:
+    book = write_tiny_book(tmp_path_factory.mktemp("made") / "tiny book")
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    return book
+
+
 @pytest.fixture
-def executed_notebook() -> Callable[..., nbformat.NotebookNode]:
-    """Return a maker of notebooks with given cells."""
-    return lambda *cells: nbformat.v4.new_notebook(cells=list(cells))
+def made_book(_made_once: TinyBook, tmp_path: Path) -> Iterator[TinyBook]:
+    """A copy of a tiny book that was made, times of files and Snakemake's notes included."""
+    book = TinyBook(tmp_path / "tiny book")
+    shutil.copytree(_made_once.root, book.root)
+    yield book
+    end(book)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from jupyter_book.cli.main import main as jupyter_book
+
 from project import Project
 from stage import GateError, stage
 from tether import tether

@@ -18,17 +18,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import gate
 import nbformat
 import papermill
-import parameters
-import stamp as stamps
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+import gate
+import parameters
+import stamp as stamps
 from project import Expected, Project, expected, read_chapter
 from tether import tether
-from traitlets.config import Config
 
 PROBE = """\
 import json, platform, sys

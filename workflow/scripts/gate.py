@@ -10,17 +10,17 @@ A figure declares itself in the metadata of its output: ``{"image/png": {"alt": 
 import re
 from collections import Counter
 from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from nbformat import NotebookNode
 
 import stamp as stamps
-from nbformat import NotebookNode
 from project import Expected
 
 MAX_BYTES = 5_000_000
 """Largest page, bytes of the executed notebook with its figures."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"\r(?!\n)|\d+%\s*\|[^|\n]*\|\s*\d+/\d+|\d+it \[\d+:\d+")
-IMAGE_TAG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
-ALT = re.compile(r"""\balt\s*=\s*("[^"]*\S[^"]*"|'[^']*\S[^']*')""", re.IGNORECASE)
 EMPTY_MARKDOWN_ALT = re.compile(r"!\[\s*\]\(")
 
 
@@ -120,8 +120,22 @@ def _output(output: NotebookNode) -> Iterator[str]:
 
 
 def _html(text: str) -> Iterator[str]:
-    if any(not ALT.search(tag) for tag in IMAGE_TAG.findall(text)):
+    parser = _ImageParser()
+    parser.feed(text)
+    if any(not alt.strip() for alt in parser.alts):
         yield "an <img> without alt text"
+
+
+class _ImageParser(HTMLParser):
+    """Collects the alt texts of the images of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt") or "")
 
 
 def _figures(cell: NotebookNode) -> Iterator[str]:

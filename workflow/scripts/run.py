@@ -13,16 +13,16 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-import gate
-import lock
 import nbformat
 import psutil
-from execute import sweep
-from project import Project, expected
-from tether import kill, tether
 
+import gate
+import lock
+from execute import sweep
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import load_edition
+from project import Project, expected
+from tether import kill, tether
 
 WORKFLOW = Path(__file__).resolve().parents[1]
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")

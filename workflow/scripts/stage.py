@@ -4,15 +4,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import gate
 import nbformat
-import stamp as stamps
-import status
 import yaml
 from nbformat import NotebookNode
-from project import CHAPTERS, STATUS, Project, expected
 
+import gate
+import stamp as stamps
+import status
 from imc_helpers.manifest import load_edition
+from project import CHAPTERS, STATUS, Project, expected
 
 
 class GateError(Exception):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import parameters
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+
+import parameters
 from project import CHAPTERS, Project, read_chapter
 
 GUARD_MARK = "# Colab guard, written by `make sync`"

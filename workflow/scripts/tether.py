@@ -36,7 +36,7 @@ def tether(limit_s: float | None = None) -> None:
             if os.getppid() != parent:
                 end_now("the process that started this one is gone", 1)
             if deadline is not None and time.monotonic() > deadline:
-                end_now(f"not finished after {limit_s:.0f} s", TIME_OVER)
+                end_now(f"not finished after {limit_s:g} s", TIME_OVER)
             time.sleep(POLL_S)
 
     threading.Thread(target=watch, name="tether", daemon=True).start()

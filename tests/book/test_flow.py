@@ -1,0 +1,230 @@
+"""The flow from end to end, on a tiny book: what is run again, what fails, what is left."""
+
+import os
+import signal
+import time
+
+import nbformat
+import psutil
+import pytest
+
+import stamp
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+GONE_S = 20.0
+"""Patience with slow shared cores, seconds; what is to end does so in one or two."""
+
+
+def family_of(process):
+    return [process, *process.children(recursive=True)]
+
+
+def find(processes, word):
+    """Return the process whose command has a word in it; the innermost where one starts another."""
+    found = []
+    for process in processes:
+        try:
+            if any(word in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found[-1] if found else None
+
+
+def wait_until(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+def start_and_hold(book):
+    """Start a run and return it with its family when both chapters wait in the middle."""
+    book.hold.touch()
+    process = book.start()
+    before = {name: book.runs(name) for name in ("one", "two")}
+    wait_until(lambda: any(book.runs(name) > before[name] for name in before))
+    return process, family_of(process)
+
+
+def assert_made(book):
+    """Check that the book is whole, and the very pages of a book made without trouble."""
+    for name in ("one", "two"):
+        notebook = nbformat.read(book.executed(name), as_version=4)
+        assert stamp.read(notebook) is not None
+        page = book.html(f"chapters/{name}.html")
+        assert '<img alt="A square"' in page
+        assert "One of 2 squares" in page
+    assert not list((book.root / "_build" / ".scratch").glob("*"))
+
+
+def test_a_made_book(made_book):
+    assert_made(made_book)
+    page = made_book.html("chapters/one.html")
+    assert "Tiny edition." in page
+    assert "(tiny edition)</title>" in page
+    status = made_book.html("status.html")
+    assert "Page one" in status
+    assert "Page two" in status
+    notebook = nbformat.read(made_book.executed("one"), as_version=4)
+    found = stamp.read(notebook)
+    assert found.parameters == {"edition": "tiny"}
+    assert (found.kernel, found.device) == ("python3", "cpu")
+    assert found.seconds > 0
+    assert 20 < found.peak_memory_mb < 2000
+    assert notebook.metadata.papermill.input_path == "chapters/one.py"
+    assert notebook.metadata.papermill.output_path == "executed/tiny/one.ipynb"
+    assert str(made_book.root) not in made_book.executed("one").read_text()
+
+
+def test_nothing_changed_runs_nothing(made_book):
+    before = made_book.executed("one").stat().st_mtime_ns
+    made = made_book.make()
+    assert made.returncode == 0, made.stdout
+    index = made_book.root / "_build" / "tiny" / "html" / "index.html"
+    assert f"The tiny edition is ready: {index.as_uri()}" in made.stdout
+    assert (made_book.runs("one"), made_book.runs("two")) == (1, 1)
+    assert made_book.executed("one").stat().st_mtime_ns == before
+
+
+def test_a_changed_chapter_runs_alone(made_book):
+    made_book.edit("chapters/one.py", "# Page one", "# Another page")
+    made = made_book.make()
+    assert made.returncode == 0, made.stdout
+    assert (made_book.runs("one"), made_book.runs("two")) == (2, 1)
+    assert "Another page" in made_book.html("chapters/one.html")
+
+
+def test_changed_front_matter_renders_only(made_book):
+    made_book.edit("index.md", "A tiny book", "A small book")
+    made = made_book.make()
+    assert made.returncode == 0, made.stdout
+    assert (made_book.runs("one"), made_book.runs("two")) == (1, 1)
+    assert "A small book" in made_book.html("index.html")
+
+
+def test_a_changed_package_runs_all(made_book):
+    made_book.edit("src/imc_helpers/errors.py", "class ", "# Changed.\nclass ")
+    made = made_book.make()
+    assert made.returncode == 0, made.stdout
+    assert (made_book.runs("one"), made_book.runs("two")) == (2, 2)
+
+
+def test_an_edition_passes_parameters_to_a_chapter(made_book):
+    text = (made_book.root / "editions" / "tiny.yml").read_text()
+    (made_book.root / "editions" / "tiny.yml").write_text(text + "parameters: {one: {size: 7}}\n")
+    made = made_book.make()
+    assert made.returncode == 0, made.stdout
+    assert "One of 7 squares" in made_book.html("chapters/one.html")
+    assert "One of 2 squares" in made_book.html("chapters/two.html")
+
+
+def test_an_edition_with_a_wrong_parameter_fails(made_book):
+    text = (made_book.root / "editions" / "tiny.yml").read_text()
+    (made_book.root / "editions" / "tiny.yml").write_text(text + "parameters: {one: {sise: 7}}\n")
+    made = made_book.make()
+    assert made.returncode != 0
+    assert "unknown parameter `sise`; the chapter has edition, size" in made.stdout
+    assert made_book.runs("one") == 1
+
+
+def test_a_failing_chapter_fails_the_run_again_and_again(made_book):
+    made_book.edit("chapters/one.py", 'assert edition == "tiny"', 'assert edition == "huge"')
+    for runs in (2, 3):
+        made = made_book.make()
+        assert made.returncode != 0
+        assert "AssertionError" in made.stdout
+        assert "chapters/one.py: no executed notebook" in made.stdout
+        assert "The tiny edition was not made." in made.stdout
+        assert made_book.runs("one") == runs
+    made_book.edit("chapters/one.py", 'assert edition == "huge"', 'assert edition == "tiny"')
+    assert made_book.make().returncode == 0
+    assert_made(made_book)
+    assert made_book.runs("two") == 1
+
+
+def test_a_page_that_the_gate_refuses_fails_the_run(made_book):
+    made_book.edit("chapters/one.py", '"alt": "A square",', '"alt": "",')
+    made = made_book.make()
+    assert made.returncode != 0
+    assert "a figure without alt" in made.stdout
+    assert not made_book.executed("one").exists()
+
+
+def test_a_reference_to_nothing_fails_the_run(made_book):
+    made_book.edit("index.md", "A tiny book", "A tiny book {numref}`fig-nowhere`")
+    assert made_book.make().returncode != 0
+    assert made_book.make().returncode != 0
+
+
+def test_an_edited_notebook_is_noticed(made_book):
+    """Snakemake looks at times; the wrapper looks at what is in the file."""
+    file = made_book.executed("one")
+    times = file.stat()
+    text = file.read_text()
+    file.write_text(text.replace('"kernel": "python3"', '"kernel": "python2"'))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    made = made_book.make()
+    assert made.returncode != 0
+    assert "run on the kernel `python2`" in made.stdout
+
+
+def test_an_unknown_edition_is_named(made_book):
+    made = made_book.make("huge")
+    assert made.returncode != 0
+    assert "edition 'huge'" in made.stdout
+    assert "there are tiny" in made.stdout
+
+
+def test_the_second_of_two_runs_is_refused(made_book):
+    made_book.edit("chapters/one.py", "# Page one", "# Page one, again")
+    process, _ = start_and_hold(made_book)
+    second = made_book.make()
+    assert second.returncode != 0
+    assert second.stdout.startswith("Another `make book` or `make test` is at work in this folder")
+    made_book.hold.unlink()
+    assert process.wait(timeout=120) == 0
+    assert made_book.runs("one") == 2
+
+
+@pytest.mark.parametrize("part", ["sh", "run.py", "snakemake", "execute.py"])
+def test_killed_in_the_middle_it_leaves_nothing_and_resumes(tiny_book, part):
+    process, family = start_and_hold(tiny_book)
+    victim = process if part == "sh" else find(family, part)
+    victim.kill()
+    if part == "execute.py":
+        # One job is gone; the run goes on to the end of the others, and fails.
+        wait_until(lambda: tiny_book.hold.unlink(missing_ok=True) or not process.is_running())
+        assert process.wait() != 0
+    _, alive = psutil.wait_procs(family, timeout=GONE_S)
+    process.wait()
+    assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    tiny_book.hold.unlink(missing_ok=True)
+    made = tiny_book.make()
+    assert made.returncode == 0, made.stdout
+    assert_made(tiny_book)
+
+
+def test_a_killed_kernel_fails_the_run(tiny_book):
+    process, family = start_and_hold(tiny_book)
+    find(family, "ipykernel_launcher").kill()
+    tiny_book.hold.unlink()
+    assert process.wait(timeout=180) != 0
+    _, alive = psutil.wait_procs(family, timeout=GONE_S)
+    assert not alive
+    assert tiny_book.make().returncode == 0
+    assert_made(tiny_book)
+
+
+def test_a_run_that_is_told_to_end_ends(tiny_book):
+    process, family = start_and_hold(tiny_book)
+    find(family, "run.py").send_signal(signal.SIGTERM)
+    time.sleep(1)
+    tiny_book.hold.unlink()
+    assert process.wait(timeout=120) != 0
+    _, alive = psutil.wait_procs(family, timeout=GONE_S)
+    assert not alive
+    assert tiny_book.make().returncode == 0
+    assert_made(tiny_book)

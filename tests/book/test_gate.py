@@ -1,0 +1,192 @@
+"""The gate: one notebook that passes, and one for each thing that it refuses."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from nbformat import v4
+
+import gate
+import stamp
+from project import Expected
+
+EXPECTED = Expected(
+    source="s",
+    package="p",
+    edition="tiny",
+    edition_file="e",
+    parameters={"edition": "tiny"},
+    kernel="python3",
+    device="cpu",
+)
+STAMP = stamp.Stamp(
+    source="s",
+    package="p",
+    edition="tiny",
+    edition_file="e",
+    parameters={"edition": "tiny"},
+    kernel="python3",
+    python="3.11.7",
+    device="cpu",
+    seconds=1.0,
+    peak_memory_mb=100.0,
+    finished="2026-11-21T00:00:00+00:00",
+)
+FIGURE = {"alt": "A square", "caption": "A square.", "label": "fig-square"}
+
+
+def figure(**changes):
+    declared = {k: v for k, v in {**FIGURE, **changes}.items() if v is not None}
+    return v4.new_output(
+        "display_data", {"image/png": "aGVsbG8="}, metadata={"image/png": declared}
+    )
+
+
+def code(*outputs):
+    return v4.new_code_cell("1", outputs=list(outputs))
+
+
+def notebook(*cells):
+    made = v4.new_notebook(cells=list(cells))
+    stamp.write(made, STAMP)
+    return made
+
+
+def problems(made, expected=EXPECTED, size=1000):
+    return gate.problems(made, expected, size)
+
+
+GOOD = notebook(
+    v4.new_markdown_cell("# Page\n\n![A map](map.png)"),
+    code(v4.new_output("stream", name="stdout", text="12 of 24 cells (50%)\n")),
+    code(figure()),
+    code(v4.new_output("display_data", {"text/html": '<img src="a.png" alt="A map">'})),
+)
+
+
+def test_a_good_notebook_passes_and_is_not_changed():
+    before = copy.deepcopy(GOOD)
+    assert problems(GOOD) == []
+    assert before == GOOD
+
+
+def test_a_papermill_exception_is_refused():
+    made = notebook()
+    made.metadata.papermill = {"exception": True}
+    assert problems(made) == ["papermill met an exception and stopped"]
+
+
+@pytest.mark.parametrize("note", [{"exception": True}, {"status": "pending"}])
+def test_a_cell_that_papermill_did_not_complete_is_refused(note):
+    cell = code()
+    cell.metadata["papermill"] = note
+    assert problems(notebook(cell)) == ["cell 1: papermill did not complete it"]
+
+
+def test_an_error_output_is_refused():
+    error = v4.new_output("error", ename="ValueError", evalue="no cells", traceback=[])
+    assert problems(notebook(code(error))) == ["cell 1: ValueError: no cells"]
+
+
+def test_a_notebook_without_stamp_is_refused():
+    assert problems(v4.new_notebook()) == ["no stamp: the run did not come to its end"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": "x"}, "stale: the chapter changed"),
+        ({"package": "x"}, "stale: the package"),
+        ({"edition": "x"}, "stale: run for another state of the edition"),
+        ({"edition_file": "x"}, "stale: run for another state of the edition"),
+        ({"parameters": {"edition": "tiny", "size": 3}}, "run with parameters"),
+        ({"kernel": "cellpose-sam"}, "run on the kernel `python3`"),
+        ({"device": "cuda"}, "run on the device `cpu`, the chapter asks for `cuda`"),
+    ],
+)
+def test_a_notebook_made_from_something_else_is_refused(change, message):
+    (found,) = problems(notebook(), replace(EXPECTED, **change))
+    assert found.startswith(message)
+
+
+@pytest.mark.parametrize("field", ["alt", "caption", "label"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_figure_must_declare_itself(field, value):
+    found = problems(notebook(code(figure(**{field: value}))))
+    assert f"cell 1: a figure without {field}: show it with its alt, caption and label" in found
+
+
+def test_a_plain_image_is_refused():
+    found = problems(notebook(code(v4.new_output("display_data", {"image/svg+xml": "<svg/>"}))))
+    assert [problem.split(":")[1] for problem in found] == [
+        " a figure without alt",
+        " a figure without caption",
+        " a figure without label",
+    ]
+
+
+def test_two_figures_of_one_cell_are_refused():
+    (found,) = problems(notebook(code(figure(), figure(label="fig-other"))))
+    assert found.startswith("cell 1: 2 figures")
+
+
+def test_a_label_used_twice_is_refused():
+    found = problems(notebook(code(figure()), code(figure())))
+    assert found == ["label `fig-square` is used 2 times"]
+
+
+def test_a_label_of_another_kind_is_refused():
+    (found,) = problems(notebook(code(figure(label="square"))))
+    assert "does not start with `fig-`" in found
+
+
+@pytest.mark.parametrize("tag", ['<img src="a.png">', '<IMG alt="" src="a.png">', "<img alt=' '>"])
+def test_html_images_need_alt_text(tag):
+    output = v4.new_output("display_data", {"text/html": f"<p>{tag}</p>"})
+    assert problems(notebook(code(output))) == ["cell 1: an <img> without alt text"]
+    assert problems(notebook(v4.new_markdown_cell(tag))) == ["cell 1: an <img> without alt text"]
+
+
+def test_markdown_images_need_alt_text():
+    found = problems(notebook(v4.new_markdown_cell("![ ](map.png)")))
+    assert found == ["cell 1: an image without alt text"]
+
+
+def test_a_widget_is_refused():
+    output = v4.new_output("display_data", {gate.WIDGET: {"model_id": "1"}})
+    (found,) = problems(notebook(code(output)))
+    assert found.startswith("cell 1: a widget")
+
+
+def test_widget_state_is_refused():
+    made = notebook()
+    made.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+    (found,) = problems(made)
+    assert found.startswith("widget state")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\r 50%|█████     | 5/10 [00:01<00:01,  4.2it/s]",
+        " 50%|█████     | 5/10 [00:01<00:01]",
+        "120it [00:02, 55it/s]",
+        "reading 1\rreading 2",
+    ],
+)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_progress_bar_is_refused(text, stream):
+    found = problems(notebook(code(v4.new_output("stream", name=stream, text=text))))
+    assert found == ["cell 1: a progress bar was left in the page"]
+
+
+def test_a_warning_is_refused():
+    output = v4.new_output("stream", name="stderr", text="UserWarning: low contrast image\n")
+    (found,) = problems(notebook(code(output)))
+    assert found.endswith("UserWarning: low contrast image")
+
+
+def test_a_large_page_is_refused():
+    assert problems(GOOD, size=gate.MAX_BYTES) == []
+    (found,) = problems(GOOD, size=gate.MAX_BYTES + 1)
+    assert found.startswith("the page has 5.0 MB")
