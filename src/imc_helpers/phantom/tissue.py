@@ -63,7 +63,7 @@ class CellType:
 
 CELL_TYPES: Mapping[str, CellType] = MappingProxyType(
     {
-        "B": CellType(68.0, 0.22, 1.15, 0.86),
+        "B": CellType(66.0, 0.22, 1.15, 0.86),
         "CD4 T": CellType(60.0, 0.22, 1.15, 0.86),
         "CD8 T": CellType(60.0, 0.22, 1.15, 0.86),
         "macrophage": CellType(125.0, 0.35, 1.40, 0.36),
@@ -122,7 +122,7 @@ class TissueParameters:
     """How far outlines stray from ellipses, micrometres (standard deviation)."""
     section_um: float = 4.0
     """Thickness of the section: 4 um in the study (Schuiki et al. 2025, section 3.1.1)."""
-    out_of_plane: float = 0.08
+    out_of_plane: float = 0.05
     """Share of cells whose nucleus lies outside the section."""
     cell_types: Mapping[str, CellType] = field(default_factory=lambda: CELL_TYPES)
     """The types that the niches name."""
@@ -149,8 +149,8 @@ class TissueParameters:
             if cover > 1:
                 raise InputError(
                     f"niche {niche.name!r}: {niche.cells_per_mm2:.0f} cells/mm2 of "
-                    f"{self._mean_area_um2(niche):.0f} um2 would cover {cover:.0%} of the tissue and "
-                    "cannot be packed. Lower cells_per_mm2 or area_factor"
+                    f"{self._mean_area_um2(niche):.0f} um2 would cover {cover:.0%} of the tissue "
+                    "and cannot be packed. Lower cells_per_mm2 or area_factor"
                 )
         object.__setattr__(self, "cell_types", MappingProxyType(dict(self.cell_types)))
 
@@ -176,6 +176,8 @@ class Tissue:
     """(N,) int64: position of each cell's type in ``type_names``; cell id i is entry i - 1."""
     type_names: tuple[str, ...]
     """Names of the cell types."""
+    section_um: float
+    """Thickness of the section, micrometres."""
     um_per_px: float
     """Edge of a pixel, micrometres."""
 
@@ -237,6 +239,7 @@ def make_tissue(
         nuclear_path_um=path,
         types=cells.types[kept],
         type_names=tuple(parameters.cell_types),
+        section_um=parameters.section_um,
         um_per_px=um_per_px,
     )
 
@@ -392,7 +395,7 @@ def _repel(spots: np.ndarray, radius: np.ndarray, sweeps: int) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _territories(
+def _territories(  # noqa: PLR0917 - numba takes no keyword-only arguments
     shape: tuple[int, int],
     y: np.ndarray,
     x: np.ndarray,
@@ -480,7 +483,7 @@ def _nuclei(
 
 
 @numba.njit(cache=True)
-def _paths(
+def _paths(  # noqa: PLR0917 - numba takes no keyword-only arguments
     labels: np.ndarray,
     y: np.ndarray,
     x: np.ndarray,
