@@ -4,7 +4,9 @@ Schuiki et al. 2025, section 4.1: each pair of annotators is scored as if one we
 other a model. The three metrics are symmetric, so a pair is scored once.
 """
 
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from itertools import chain, combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,8 +57,8 @@ def pairwise(
     -------
     pandas.DataFrame
         One row a pair, sample and patch. ``mode`` is ``"whole"`` or ``"patch"``; ``patch`` counts
-        the windows of a sample row by row from 0, and is missing for whole images. Ids of cells are
-        compared inside each crop: a cell that the crop cuts in two stays one cell.
+        the windows of a sample row by row from 0, and is missing for whole images. A cell that a
+        window cuts in two stays one cell.
 
     Raises
     ------
@@ -68,23 +70,67 @@ def pairwise(
             f"cohort {cohort.name}: agreement needs masks of two annotators or more, found "
             f"{', '.join(cohort.annotators) or 'none'}"
         )
+    pairs = {sample: list(combinations(cohort.annotators_of(sample), 2)) for sample in cohort.ids}
+    return _score(cohort, pairs, Grid(window_px, stride_px, border_px), strict)
 
-    def scored(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-        placed = windows((shape[0], shape[1]), size=window_px, stride=stride_px)
-        return [window.shrink(border_px).slices for window in placed]
 
+def against(
+    cohort: Cohort,
+    reference: str,
+    *,
+    window_px: int = WINDOW_PX,
+    stride_px: int = STRIDE_PX,
+    border_px: int = BORDER_PX,
+    strict: bool = False,
+) -> pd.DataFrame:
+    """Score every annotator against one reference mask, the truth of a phantom for instance.
+
+    Parameters
+    ----------
+    cohort
+        Samples with masks.
+    reference
+        Whose masks are taken for true; it need not be one of ``cohort.annotators``.
+    window_px, stride_px, border_px, strict
+        As in `pairwise`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `pairwise` returns, with ``annotator_true`` the reference.
+    """
+    pairs = {
+        sample: [(reference, a) for a in cohort.annotators_of(sample) if a != reference]
+        for sample in cohort.ids
+    }
+    return _score(cohort, pairs, Grid(window_px, stride_px, border_px), strict)
+
+
+class Grid(NamedTuple):
+    """Where patches lie, pixels."""
+
+    window_px: int
+    stride_px: int
+    border_px: int
+
+    def scored(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+        """Return the scored part of each window of an image."""
+        placed = windows((shape[0], shape[1]), size=self.window_px, stride=self.stride_px)
+        return [window.shrink(self.border_px).slices for window in placed]
+
+
+def _score(
+    cohort: Cohort, pairs: Mapping[str, Sequence[tuple[str, str]]], grid: Grid, strict: bool
+) -> pd.DataFrame:
     parts = []
-    for sample in tqdm(cohort.ids, desc=f"{cohort.name}: pairs", disable=None):
-        annotators = cohort.annotators_of(sample)
-        masks = {a: cohort.read_mask(sample, a) for a in annotators}
-        pairs = list(combinations(annotators, 2))
-        images = [(masks[true], masks[pred]) for true, pred in pairs]
+    for sample, names in tqdm(pairs.items(), desc=f"{cohort.name}: pairs", disable=None):
+        masks = {a: cohort.read_mask(sample, a) for a in dict.fromkeys(chain(*names))}
+        images = [(masks[true], masks[pred]) for true, pred in names]
         whole = evaluate_many(images, strict=strict).assign(mode="whole")
-        patches = evaluate_many(images, windows=scored, strict=strict).assign(mode="patch")
+        patches = evaluate_many(images, windows=grid.scored, strict=strict).assign(mode="patch")
         for rows in (whole, patches):
-            names = [pairs[i] for i in rows["pair"]]
-            rows["annotator_true"] = [true for true, _ in names]
-            rows["annotator_pred"] = [pred for _, pred in names]
+            rows["annotator_true"] = [names[i][0] for i in rows["pair"]]
+            rows["annotator_pred"] = [names[i][1] for i in rows["pair"]]
             parts.append(rows.assign(cohort=cohort.name, sample=sample))
     # Whole images have no window, so the column is missing there.
     table = pd.concat(parts, ignore_index=True).rename(columns={"window": "patch"})

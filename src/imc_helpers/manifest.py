@@ -35,11 +35,22 @@ class SourceFile(_Record):
 class Annotator(_Record):
     """Who, or what, made one set of masks."""
 
-    kind: Literal["expert", "semi-automatic", "automatic"]
+    kind: Literal["expert", "semi-automatic", "automatic", "simulated"]
     """``expert``: drawn by a person; ``semi-automatic``: a tool that a person trained;
-    ``automatic``: a tool alone."""
+    ``automatic``: a tool alone; ``simulated``: made by the phantom."""
     description: str
     """How the masks were made, in a sentence."""
+
+
+class Phantom(_Record):
+    """How a synthetic cohort is made."""
+
+    recipe: str
+    """Key in ``imc_helpers.phantom.cohorts.COHORTS``."""
+    scale: float = Field(default=0.0, ge=0, le=1)
+    """0 for a few small images, 1 for the study's own number and size."""
+    seed: int = Field(default=0, ge=0)
+    """The same seed makes the same cohort."""
 
 
 class Unverified(_Record):
@@ -67,23 +78,31 @@ class CohortRecord(_Record):
     """In the order in which pages list them."""
     reader: str
     """Name of the function in ``imc_helpers.readers.cohorts`` that knows the source's layout."""
-    panel: str
-    """Panel file below ``data_manifest``."""
+    panel: str = ""
+    """Panel file below ``data_manifest``; none for a synthetic cohort, whose recipe has it."""
     dna_channel: str
     """Channel that pages show in grey: the one that marks nuclei best."""
-    base_url: str
-    files: tuple[SourceFile, ...]
+    base_url: str = ""
+    files: tuple[SourceFile, ...] = ()
+    """What is downloaded; nothing for a synthetic cohort."""
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
-    synthetic: bool = False
-    """Whether the cohort is simulated. Captions say so."""
+    phantom: Phantom | None = None
+    """How the cohort is simulated; None for real data."""
 
     @model_validator(mode="after")
-    def _unique_paths(self) -> "CohortRecord":
+    def _consistent(self) -> "CohortRecord":
         paths = [file.path for file in self.files]
         if repeated := {path for path in paths if paths.count(path) > 1}:
             raise ValueError(f"files listed twice: {sorted(repeated)}")
+        if self.synthetic == bool(self.files) or self.synthetic == bool(self.panel):
+            raise ValueError("a cohort has either files and a panel, or a phantom's recipe")
         return self
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the cohort is simulated. Captions say so."""
+        return self.phantom is not None
 
     @property
     def verified(self) -> bool:

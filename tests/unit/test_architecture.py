@@ -17,9 +17,9 @@ FLOORS = [
     {"paths"},
     {"manifest"},
     {"fetch", "samples"},
+    {"aggregation", "patching", "metrics"},
     {"phantom"},
     {"readers"},
-    {"aggregation", "patching", "metrics"},
     {"agreement", "describe"},
     {"figures"},
 ]

@@ -6,8 +6,7 @@ from imc_helpers import manifest
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.paths import shipped
-from imc_helpers.readers.cohorts import _READERS
-from imc_helpers.samples import Panel
+from imc_helpers.readers.cohorts import _READERS, cohort_panel
 
 EDITIONS = sorted(path.stem for path in shipped("editions").glob("*.yml"))
 
@@ -17,7 +16,7 @@ def test_every_edition_names_cohorts_that_can_be_made(name):
     for key in load_edition(name).cohorts:
         record = cohort_record(key)
         assert record.reader in _READERS
-        panel = Panel.read(shipped("data_manifest") / record.panel)
+        panel = cohort_panel(record)
         assert panel.compartment("nucleus")
         assert panel.compartment("membrane")
         assert panel.index(record.dna_channel) >= 0

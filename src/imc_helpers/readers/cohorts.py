@@ -8,6 +8,7 @@ import numpy as np
 from imc_helpers.fetch import fetch
 from imc_helpers.manifest import CohortRecord, cohort_record
 from imc_helpers.paths import data_dir, shipped
+from imc_helpers.phantom.cohorts import find_recipe, phantom_cohort
 from imc_helpers.readers.images import read_channel_folder
 from imc_helpers.readers.masks import (
     read_cellprofiler_mask,
@@ -19,7 +20,7 @@ from imc_helpers.samples import Cohort, Panel, Sample, read_tiff, write_cohort
 
 
 def prepare(key: str) -> Path:
-    """Make ``data/KEY`` from the published files; they are downloaded when not there.
+    """Make ``data/KEY`` from the published files, downloaded when not there, or from a recipe.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ def prepare(key: str) -> Path:
     """
     record = cohort_record(key)
     raw = data_dir() / ".downloads" / key
-    fetch(record.base_url, record.files, raw, title=key)
+    if record.files:
+        fetch(record.base_url, record.files, raw, title=key)
     folder = data_dir() / key
     write_cohort(folder, _READERS[record.reader](raw, record))
     return folder
@@ -56,13 +58,16 @@ def open_cohort(key: str) -> Cohort:
     return Cohort(folder, name=key, annotators=tuple(record.annotators))
 
 
-def _panel(record: CohortRecord) -> Panel:
+def cohort_panel(record: CohortRecord) -> Panel:
+    """Return the panel of a cohort, without its images."""
+    if record.phantom is not None:
+        return find_recipe(record.phantom.recipe).panel
     return Panel.read(shipped("data_manifest") / record.panel)
 
 
 def _spectre(raw: Path, record: CohortRecord) -> Iterator[Sample]:
     """Spectre's example ROIs: a folder of channels, ilastik objects, CellProfiler masks."""
-    panel = _panel(record)
+    panel = cohort_panel(record)
     files = [f"{channel.name}_{channel.channel}.tiff" for channel in panel.channels]
     objects, cells = raw / "Spatial - advanced" / "masks", raw / "Spatial - simple" / "masks"
     for folder in sorted((raw / "Spatial - advanced" / "ROIs").iterdir()):
@@ -86,7 +91,7 @@ def _spectre(raw: Path, record: CohortRecord) -> Iterator[Sample]:
 
 def _codex_tile(raw: Path, record: CohortRecord) -> Iterator[Sample]:
     """Tiles of CellSegmentationEvaluator: three named planes, numbered ones, pickled masks."""
-    panel = _panel(record)
+    panel = cohort_panel(record)
     for tile in sorted(path for path in raw.iterdir() if path.is_dir() and path.name[0] != "."):
         files = [f"{name}.tif" for name in panel.names]
         named, _ = read_channel_folder(tile, [f for f in files if not f.startswith("CH_")])
@@ -104,7 +109,7 @@ def _codex_tile(raw: Path, record: CohortRecord) -> Iterator[Sample]:
 
 def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
     """Crops of cytomapper: one stack and one mask each."""
-    panel = _panel(record)
+    panel = cohort_panel(record)
     for path in sorted(raw.glob("*_imc.tiff")):
         name = path.stem.removesuffix("_imc")
         yield Sample(
@@ -116,8 +121,16 @@ def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
         )
 
 
+def _phantom(_: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Make tissue, images and annotators; the truth is a mask like the others."""
+    assert record.phantom is not None
+    recipe = record.phantom
+    return phantom_cohort(recipe.recipe, scale=recipe.scale, seed=recipe.seed)
+
+
 _READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {
     "spectre": _spectre,
     "codex_tile": _codex_tile,
     "cytomapper": _cytomapper,
+    "phantom": _phantom,
 }
