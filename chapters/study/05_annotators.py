@@ -31,6 +31,8 @@ border_px: int = 28  # ignored border of a patch, pixels
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
 crop_px: int = 50  # edge of the crops with borders, pixels
 enlarge: int = 6  # screen pixels a pixel of those crops
+sweep_px: int = 256  # edge of the tissues on which experts' errors are correlated, pixels
+sweep_tissues: int = 3  # number of those tissues
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -48,10 +50,19 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement import METRICS, mean_agreement, pairwise
-from imc_helpers.figures import agreement_matrices, border_crops, border_panels, show, show_table
+from imc_helpers.agreement import METRICS, against, mean_agreement, pairwise
+from imc_helpers.ceiling import correlation_sweep
+from imc_helpers.figures import (
+    agreement_matrices,
+    border_crops,
+    border_panels,
+    ceiling_curves,
+    show,
+    show_table,
+)
 from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.paths import results_dir
+from imc_helpers.phantom.annotators import TRUTH
 from imc_helpers.readers import open_cohort
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
@@ -161,6 +172,107 @@ lines = [
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
+# ## Is agreement a ceiling?
+#
+# The study reasons that no model can agree with all annotators better than they agree with one another.
+# On real tissue nobody can check: the truth is not known. On a phantom it is. So take the best model
+# there could be, one that equals the truth, and score it against every annotator.
+
+# %% tags=["hide-input"]
+synthetic = {key: cohort for key, cohort in cohorts.items() if cohort_record(key).synthetic}
+keys = ["cohort", "mode"]
+if synthetic:
+    truth = pd.concat(
+        against(
+            cohort,
+            TRUTH,
+            window_px=window_px,
+            stride_px=stride_px,
+            border_px=border_px,
+            strict=strict,
+        )
+        for cohort in synthetic.values()
+    )
+    truth.to_csv(results_dir(edition, "annotators") / "truth.csv", index=False)
+    perfect = mean_agreement(truth).set_index(keys)[list(METRICS)]
+    between = means.set_index(keys).loc[perfect.index, list(METRICS)]
+    gap = perfect - between
+    blocks = {"annotators with one another": between, "truth with annotators": perfect}
+    show_table(
+        pd.concat(
+            frame.reset_index().assign(**{"mean score of": who}) for who, frame in blocks.items()
+        )[[*keys, "mean score of", *METRICS]],
+        label="tab-ceiling",
+        caption="What annotators score against one another, and what a model that equals the truth "
+        f"would score against them. {source_note(synthetic)}",
+    )
+else:
+    display(
+        Markdown(
+            "*The cohorts of this edition are real, and their truth is not known. The demo edition, "
+            "whose tissue is synthetic, asks the question here.*"
+        )
+    )
+
+# %% tags=["hide-input"]
+if synthetic:
+    size = gap.xs("whole", level="mode")["ap50"].iloc[0]
+    verdict = (
+        "A perfect model would stay below what is called its upper bound: whoever scores models "
+        "against these annotators alone would take its lead over them for failure."
+        if size < 0
+        else "A perfect model would pass what is called its upper bound."
+    )
+    display(
+        Markdown(
+            f"On whole images the perfect model's ap50 is {abs(size):.3f} "
+            f"{'below' if size < 0 else 'above'} the annotators' agreement. {verdict}"
+        )
+    )
+
+# %% [markdown]
+# Why? Two annotators differ by the errors of both; the truth and an annotator by the errors of one. So
+# a perfect model has the advantage, unless annotators make the *same* errors. Shared errors raise their
+# agreement and leave the perfect model where it was.
+
+# %% tags=["hide-input"]
+if synthetic:
+    sweep = correlation_sweep(
+        cohort_record(next(iter(synthetic))).phantom.recipe,
+        (0.0, 0.3, 0.6, 0.9),
+        side_px=sweep_px,
+        seeds=range(1, sweep_tissues + 1),
+    )
+    sweep.to_csv(results_dir(edition, "annotators") / "ceiling.csv", index=False)
+    show(
+        ceiling_curves(sweep),
+        label="fig-ceiling",
+        caption="Mean agreement of four simulated experts, and mean score of the truth against "
+        f"them, as their errors correlate. Lines: means of {sweep_tissues} tissues of {sweep_px} x "
+        f"{sweep_px} px; bands: from the lowest to the highest. Whole images, IoU ≥ t. Synthetic "
+        "data, made by this page.",
+        alt="Three panels, one a metric. With rising correlation the agreement of annotators rises; "
+        "the score of the truth against them does not.",
+    )
+
+# %% tags=["hide-input"]
+if synthetic:
+    wide = sweep.pivot_table(index="correlation", columns="who", values="ap50")
+    ends = [wide.index.min(), wide.index.max()]
+    lines = [
+        f"- correlation {c:.1f}: agreement {wide.loc[c, 'annotators']:.3f}, truth "
+        f"{wide.loc[c, 'truth']:.3f} (ap50)"
+        for c in ends
+    ]
+    display(
+        Markdown(
+            "{numref}`fig-ceiling` turns that knob: the correlation between experts' habits and slips. "
+            "They always share the image and the software, and so some errors, even when their habits "
+            "have nothing in common.\n\n" + "\n".join(lines)
+        )
+    )
+
+# %% [markdown]
 # ## Measured beside published
 #
 # {numref}`tab-means` is the study's Table 3 for this edition's data: the mean over all pairs. The last
@@ -200,11 +312,16 @@ assert table.loc[table["mode"] == "whole", "patch"].isna().all()
 pairs = {key: len(c.annotators) * (len(c.annotators) - 1) // 2 for key, c in cohorts.items()}
 assert (means["pairs"] == means["cohort"].map(pairs)).all()
 
+if synthetic:
+    rising = wide["annotators"]
+    assert rising.loc[ends[1]] > rising.loc[ends[0]], "shared errors raise agreement"
+    assert (wide["annotators"] - wide["truth"]).loc[ends[1]] > 0, "agreement passes the truth"
+
 # %% [markdown]
 # ## Takeaways
 #
 # - Report agreement with its three conventions: which match rule, whole or patch, and how pairs were
 #   averaged.
 # - Look at the borders before you believe the number.
-# - The mean agreement is a yardstick for models, not a law: a model may agree with each annotator more
-#   than they agree with one another.
+# - The mean agreement is a yardstick for models, not a law. How it relates to the best possible score
+#   depends on how many errors the annotators share, which real data do not tell.

@@ -338,7 +338,7 @@ def border_crops(
             crop = Window(y, x, crop_px).slices
             one, two = (cohort.read_mask(sample, a)[crop] for a in (first, second))
             scores = evaluate(one, two, strict=strict)
-            title = f"{sample}: {first} / {second}\n" + ", ".join(
+            title = f"{sample}\n{first} / {second}\n" + ", ".join(
                 f"{metric} {getattr(scores, metric):.2f}" for metric in METRICS
             )
             background = stretch(cohort.read_image(sample)[dna])[crop]
@@ -363,7 +363,7 @@ def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figu
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(columns * (inches + 0.3), rows * (inches * height / width + 0.62)),
+        figsize=(columns * (inches + 0.3), rows * (inches * height / width + 0.75)),
         squeeze=False,
     )
     for axis in axes.flat:
@@ -469,6 +469,33 @@ def assignment_curves(table: ContingencyTable) -> Figure:
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1.05)
     axis.legend(frameon=False)
+    return figure
+
+
+def ceiling_curves(sweep: pd.DataFrame) -> Figure:
+    """Draw agreement, and the score of the truth, against how much experts' errors correlate.
+
+    Parameters
+    ----------
+    sweep
+        What `imc_helpers.ceiling.correlation_sweep` returns.
+    """
+    figure, axes = plt.subplots(1, len(METRICS), figsize=(9.6, 3.2), sharex=True, sharey=True)
+    looks = {
+        "annotators": {"color": BLUE, "marker": "o", "label": "annotators with one another"},
+        "truth": {"color": VERMILION, "marker": "s", "label": "the truth with annotators"},
+    }
+    for axis, metric in zip(axes, METRICS, strict=True):
+        for who, look in looks.items():
+            by_correlation = sweep[sweep["who"] == who].groupby("correlation")[metric]
+            mean, low, high = by_correlation.mean(), by_correlation.min(), by_correlation.max()
+            axis.plot(mean.index, mean, **look)
+            axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.2, lw=0)
+        axis.set_title(metric, fontsize=10)
+        axis.set_xlabel("correlation of errors")
+        axis.set_ylim(0, 1)
+    axes[0].set_ylabel("mean score")
+    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
 

@@ -21,6 +21,7 @@ FLOORS = [
     {"phantom"},
     {"readers"},
     {"agreement", "describe"},
+    {"ceiling"},
     {"figures"},
 ]
 STANDALONE = {"metrics", "aggregation", "patching"}
