@@ -14,7 +14,8 @@ from scipy.special import ndtri
 
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator
-from imc_helpers.phantom.annotators import N_CROPS, TRUTH, ExpertGroup, annotate, train_experts
+from imc_helpers.phantom.annotators import N_CROPS, Expert, annotate, train_experts
+from imc_helpers.phantom.drawing import TRUTH, ExpertGroup
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
 from imc_helpers.samples import Channel, Panel, Sample
@@ -157,7 +158,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
     {
         "phantom_lymphoid": CohortRecipe(
             imitates="the study's own lymphoid tissue",
-            tissue=TissueParameters(_lymphoid_niches(13_000.0)),
+            tissue=TissueParameters(_lymphoid_niches(13_500.0)),
             panel=_panel(_STUDY_MEMBRANE, _BACKGROUND | {"Ce140": "Ce140"}),
             imaging=ImagingParameters(),
             experts=ExpertGroup(n_experts=4),
@@ -169,7 +170,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
         ),
         "phantom_ali20": CohortRecipe(
             imitates="Ali20, breast cancer",
-            tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_000.0, 6_500.0)),
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_600.0, 7_200.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.7),
             experts=ExpertGroup(n_experts=1),
@@ -188,7 +189,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                     Niche(
                         "septum",
                         0.40,
-                        4_600.0,
+                        4_700.0,
                         {
                             "endothelial": 0.30,
                             "epithelial": 0.25,
@@ -200,7 +201,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                     Niche(
                         "interstitium",
                         0.15,
-                        5_500.0,
+                        5_700.0,
                         {"stromal": 0.45, "CD4 T": 0.25, "macrophage": 0.20, "B": 0.10},
                     ),
                 ),
@@ -236,7 +237,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
         ),
         "phantom_jackson20": CohortRecipe(
             imitates="Jackson20, breast cancer",
-            tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_000.0, 6_500.0)),
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_200.0, 6_800.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.85),
             experts=ExpertGroup(n_experts=1),
@@ -249,7 +250,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
         ),
         "phantom_hoch22": CohortRecipe(
             imitates="Hoch22, melanoma",
-            tissue=TissueParameters(_tumour_niches("melanoma", 0.65, 7_000.0, 9_000.0)),
+            tissue=TissueParameters(_tumour_niches("melanoma", 0.65, 7_300.0, 9_400.0)),
             panel=_panel(
                 {
                     "CD19": "Nd145",
@@ -411,7 +412,7 @@ def _samples(
     def bare(k: int) -> Sample:
         return make_sample(recipe, shapes[k], int(seeds[k]), f"{name}_{k + 1:03d}")
 
-    experts = ()
+    experts: tuple[Expert, ...] = ()
     if recipe.experts is not None:
         labelled = [bare(k) for k in range(min(N_CROPS, len(shapes)))]
         experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)
