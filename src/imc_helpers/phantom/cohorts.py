@@ -138,6 +138,9 @@ def _tumour_niches(
     )
 
 
+_ONE_EXPERT = ExpertGroup(n_experts=1, border_sd_um=0.0, habit_sd=0.0, eye_sd=0.0)
+"""A cohort with one set of masks: by a typical expert, since there is nobody to differ from."""
+
 _BACKGROUND = {"ArAr80": "ArAr80"}
 # Only CD68 and CD20 of the study's membrane markers are in the two breast panels.
 _BREAST_PANEL = _panel(
@@ -173,7 +176,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
             tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_600.0, 7_200.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.7),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=5,
             demo_px=(400, 400),
             full_samples=548,
@@ -227,7 +230,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=0.5, hot_rate=3e-4),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=229,
@@ -240,12 +243,12 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
             tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_200.0, 6_800.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.85),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=746,
             full_px=(597, 627),
-            size_sd=0.33,
+            size_sd=0.37,
             cells_per_patch=320.5,
         ),
         "phantom_hoch22": CohortRecipe(
@@ -273,7 +276,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=1.2),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=167,
@@ -322,7 +325,7 @@ _GOLDEN = 0.6180339887498949
 
 
 def phantom_cohort(
-    name: str, *, scale: float = 0.0, seed: int = 0, n_jobs: int = 1
+    name: str, *, scale: float = 0.0, seed: int = 1, n_jobs: int = 1
 ) -> Iterator[Sample]:
     """Make a phantom cohort, one sample at a time.
 
