@@ -10,7 +10,9 @@ import pytest
 import tether
 
 SCRIPTS = Path(tether.__file__).parent
-SLEEP = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(99)'])"
+SLEEP = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(99)'])"
+)
 
 
 @pytest.fixture

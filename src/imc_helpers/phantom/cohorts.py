@@ -14,7 +14,8 @@ from scipy.special import ndtri
 
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator
-from imc_helpers.phantom.annotators import N_CROPS, TRUTH, ExpertGroup, annotate, train_experts
+from imc_helpers.phantom.annotators import N_CROPS, Expert, annotate, train_experts
+from imc_helpers.phantom.drawing import TRUTH, ExpertGroup
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
 from imc_helpers.samples import Channel, Panel, Sample
@@ -137,6 +138,9 @@ def _tumour_niches(
     )
 
 
+_ONE_EXPERT = ExpertGroup(n_experts=1, border_sd_um=0.0, habit_sd=0.0, eye_sd=0.0)
+"""A cohort with one set of masks: by a typical expert, since there is nobody to differ from."""
+
 _BACKGROUND = {"ArAr80": "ArAr80"}
 # Only CD68 and CD20 of the study's membrane markers are in the two breast panels.
 _BREAST_PANEL = _panel(
@@ -157,7 +161,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
     {
         "phantom_lymphoid": CohortRecipe(
             imitates="the study's own lymphoid tissue",
-            tissue=TissueParameters(_lymphoid_niches(13_000.0)),
+            tissue=TissueParameters(_lymphoid_niches(13_500.0)),
             panel=_panel(_STUDY_MEMBRANE, _BACKGROUND | {"Ce140": "Ce140"}),
             imaging=ImagingParameters(),
             experts=ExpertGroup(n_experts=4),
@@ -169,10 +173,10 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
         ),
         "phantom_ali20": CohortRecipe(
             imitates="Ali20, breast cancer",
-            tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_000.0, 6_500.0)),
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_600.0, 7_200.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.7),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=5,
             demo_px=(400, 400),
             full_samples=548,
@@ -188,7 +192,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                     Niche(
                         "septum",
                         0.40,
-                        4_600.0,
+                        4_700.0,
                         {
                             "endothelial": 0.30,
                             "epithelial": 0.25,
@@ -200,7 +204,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                     Niche(
                         "interstitium",
                         0.15,
-                        5_500.0,
+                        5_700.0,
                         {"stromal": 0.45, "CD4 T": 0.25, "macrophage": 0.20, "B": 0.10},
                     ),
                 ),
@@ -226,7 +230,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=0.5, hot_rate=3e-4),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=229,
@@ -236,20 +240,20 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
         ),
         "phantom_jackson20": CohortRecipe(
             imitates="Jackson20, breast cancer",
-            tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_000.0, 6_500.0)),
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_200.0, 6_800.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.85),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=746,
             full_px=(597, 627),
-            size_sd=0.33,
+            size_sd=0.37,
             cells_per_patch=320.5,
         ),
         "phantom_hoch22": CohortRecipe(
             imitates="Hoch22, melanoma",
-            tissue=TissueParameters(_tumour_niches("melanoma", 0.65, 7_000.0, 9_000.0)),
+            tissue=TissueParameters(_tumour_niches("melanoma", 0.65, 7_300.0, 9_400.0)),
             panel=_panel(
                 {
                     "CD19": "Nd145",
@@ -272,7 +276,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=1.2),
-            experts=ExpertGroup(n_experts=1),
+            experts=_ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=167,
@@ -321,7 +325,7 @@ _GOLDEN = 0.6180339887498949
 
 
 def phantom_cohort(
-    name: str, *, scale: float = 0.0, seed: int = 0, n_jobs: int = 1
+    name: str, *, scale: float = 0.0, seed: int = 1, n_jobs: int = 1
 ) -> Iterator[Sample]:
     """Make a phantom cohort, one sample at a time.
 
@@ -411,7 +415,7 @@ def _samples(
     def bare(k: int) -> Sample:
         return make_sample(recipe, shapes[k], int(seeds[k]), f"{name}_{k + 1:03d}")
 
-    experts = ()
+    experts: tuple[Expert, ...] = ()
     if recipe.experts is not None:
         labelled = [bare(k) for k in range(min(N_CROPS, len(shapes)))]
         experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)

@@ -41,8 +41,8 @@ def channel_statistics(samples: Iterable[Sample]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a sample and channel: ``sample``, ``channel``, ``name``, ``median``, ``p99`` (counts),
-        ``zero`` (share of pixels without an ion), ``neighbour`` (correlation).
+        One row a sample and channel: ``sample``, ``channel``, ``name``, ``median`` and ``p99``
+        (counts), ``zero`` (share of pixels without an ion), ``neighbour`` (correlation).
     """
     rows = []
     for sample in samples:

@@ -19,7 +19,7 @@ class Localisation:
     """Where in a cell a target is, as parts of the level where it is most."""
 
     membrane: float
-    """On the outline of the cell."""
+    """On the outline of the cell; what is nucleus there adds to it."""
     cytoplasm: float
     """Between outline and nucleus."""
     nucleus: float

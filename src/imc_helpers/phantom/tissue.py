@@ -232,7 +232,9 @@ def make_tissue(
     )
     min_area_px = _MIN_AREA_UM2 / um_per_px**2
     labels, kept = _clean(territories[window], min_area_px)
-    nuclei, path = _nuclei(labels, cells, kept, parameters, um_per_px, generator(seed, "nuclei"))
+    nuclei, path = _nuclei(
+        labels, cells, kept, parameters, um_per_px, rng=generator(seed, "nuclei")
+    )
     return Tissue(
         cells=labels,
         nuclei=nuclei,
@@ -395,7 +397,7 @@ def _repel(spots: np.ndarray, radius: np.ndarray, sweeps: int) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _territories(  # noqa: PLR0917 - numba takes no keyword-only arguments
+def _territories(
     shape: tuple[int, int],
     y: np.ndarray,
     x: np.ndarray,
@@ -452,6 +454,7 @@ def _nuclei(
     kept: np.ndarray,
     parameters: TissueParameters,
     um_per_px: float,
+    *,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put an ellipsoid into each cell and measure how much of it the section holds."""
@@ -483,7 +486,7 @@ def _nuclei(
 
 
 @numba.njit(cache=True)
-def _paths(  # noqa: PLR0917 - numba takes no keyword-only arguments
+def _paths(
     labels: np.ndarray,
     y: np.ndarray,
     x: np.ndarray,
