@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import status
 import yaml
 from conftest import TinyBook
 from nbformat import v4
+
+import status
 from project import Project
 from stage import configuration, for_myst
 from stamp import Stamp
