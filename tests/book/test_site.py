@@ -78,7 +78,9 @@ def pages() -> dict[str, Page]:
         check=False,
     )
     assert made.returncode == 0, made.stdout
-    return {p.relative_to(HTML).as_posix(): Page(p) for p in HTML.rglob("*.html")}
+    # Below _static lie files of the theme.
+    found = [p for p in HTML.rglob("*.html") if "_static" not in p.relative_to(HTML).parts]
+    return {p.relative_to(HTML).as_posix(): Page(p) for p in found}
 
 
 def local(page: Page, link: str) -> Iterator[tuple[Path, str]]:
