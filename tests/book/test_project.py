@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import TinyBook, write_tiny_book
+
 from project import Project, digest, expected, read_chapter
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-import status
 import yaml
 from conftest import TinyBook
 from nbformat import v4
+
+import status
 from project import Project
 from stage import configuration, for_myst
 from stamp import Stamp
+from sync import GUARD_MARK
 
 
 def test_a_figure_is_declared_where_myst_nb_looks():
@@ -33,6 +35,12 @@ def test_the_injected_parameters_fold_away():
     first, second = for_myst(v4.new_notebook(cells=cells)).cells
     assert first.metadata["tags"] == ["parameters"]
     assert second.metadata["tags"] == ["injected-parameters", "hide-input"]
+
+
+def test_the_colab_guard_is_not_shown():
+    guard = v4.new_code_cell(f"{GUARD_MARK}: x", metadata={"tags": ["hide-input"]})
+    (cell,) = for_myst(v4.new_notebook(cells=[guard])).cells
+    assert cell.metadata["tags"] == ["remove-cell"]
 
 
 def test_the_edition_stands_in_the_settings(made_book: TinyBook):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 import tether
 
 SCRIPTS = Path(tether.__file__).parent
@@ -49,7 +50,7 @@ def test_it_ends_with_its_parent(sleeper):
 
 
 def test_it_ends_when_time_is_up(sleeper):
-    code = f"import tether; tether.tether(0.5); {SLEEP}"
+    code = f"import tether; tether.tether(0.5)\n{SLEEP}"
     process = psutil.Popen(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(SCRIPTS)},

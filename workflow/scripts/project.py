@@ -73,9 +73,8 @@ class Project:
 
         A chapter that did not change must still run again when the functions it calls did.
         """
-        files = [
-            self.root / name for name in ("envs/constraints.txt", "workflow/scripts/execute.py")
-        ]
+        names = ("envs/constraints.txt", "workflow/scripts/execute.py")
+        files = [self.root / name for name in names]
         for folder in (self.root / "src" / "imc_helpers", self.root / "data_manifest"):
             files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
         return digest(*sorted(files))

@@ -13,6 +13,7 @@ import stamp as stamps
 import status
 from imc_helpers.manifest import load_edition
 from project import CHAPTERS, STATUS, Project, expected
+from sync import GUARD_MARK
 
 
 class GateError(Exception):
@@ -69,6 +70,9 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
         if "injected-parameters" in cell.metadata.get("tags", []):
             # The cell above says what each parameter means; the values in use fold away.
             cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+        if cell.source.startswith(GUARD_MARK):
+            # It matters where the notebook is run, not where it is read.
+            cell.metadata["tags"] = ["remove-cell"]
     return page
 
 

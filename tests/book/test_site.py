@@ -1,0 +1,178 @@
+"""The rendered book of the open edition: made once, then looked at page by page."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from nbformat import read
+
+import stamp
+from imc_helpers.manifest import load_edition
+from project import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = Project(ROOT)
+EDITION = "open"
+HTML = PROJECT.html(EDITION)
+MAX_PAGE_BYTES = 5_000_000
+
+
+def _has_data() -> bool:
+    cohorts = load_edition(EDITION).cohorts
+    return all((ROOT / "data" / cohort / "images.csv").is_file() for cohort in cohorts)
+
+
+pytestmark = [
+    pytest.mark.site,
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    # One worker makes the book and looks at it.
+    pytest.mark.xdist_group("site"),
+    pytest.mark.skipif(
+        not os.environ.get("IMC_BOOK_MIRROR") and not _has_data(),
+        reason="needs the data of the open edition: run `make book`, or set IMC_BOOK_MIRROR",
+    ),
+]
+
+
+class Page(HTMLParser):
+    """What a page links to, loads and names."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.ids: set[str] = set()
+        self.alts: list[str] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {key: value or "" for key, value in attrs}
+        self.ids.update(found[key] for key in ("id", "name") if key in found)
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
+        if tag == "link" and found.get("rel") != "canonical":
+            self.loads.append(found.get("href", ""))
+        if tag in ("img", "script") and "src" in found:
+            self.loads.append(found["src"])
+        if tag == "img":
+            self.alts.append(found.get("alt", ""))
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, Page]:
+    """Every page by its name, after the book was made."""
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "workflow" / "scripts" / "run.py"), EDITION],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout
+    # Below _static lie files of the theme.
+    found = [p for p in HTML.rglob("*.html") if "_static" not in p.relative_to(HTML).parts]
+    return {p.relative_to(HTML).as_posix(): Page(p) for p in found}
+
+
+def local(page: Page, link: str) -> Iterator[tuple[Path, str]]:
+    """Yield the file and the place in it that a link within the book points to."""
+    parts = urlsplit(link)
+    if not parts.scheme and not parts.netloc:
+        target = page.path.parent / unquote(parts.path) if parts.path else page.path
+        yield target.resolve(), unquote(parts.fragment)
+
+
+def test_every_page_of_the_contents_is_there(pages):
+    names = {f"chapters/{chapter}.html" for chapter in PROJECT.chapters()}
+    names |= {f"{p.stem}.html" for p in PROJECT.front_matter() if p.suffix == ".md"}
+    assert names | {"status.html"} <= set(pages)
+
+
+def test_every_launch_link_names_a_file_of_the_repository(pages):
+    repository = PROJECT.config["repository"]
+    owner_and_name = urlsplit(repository["url"]).path.strip("/")
+    colab = f"/github/{owner_and_name}/blob/{repository['branch']}/"
+    binder = f"/v2/gh/{owner_and_name}/{repository['branch']}"
+    for chapter in PROJECT.chapters():
+        page = pages[f"chapters/{chapter}.html"]
+        links = [urlsplit(link) for link in page.links]
+        on_colab = [x.path for x in links if x.netloc == "colab.research.google.com"]
+        on_binder = [x for x in links if x.netloc == "mybinder.org"]
+        assert on_colab, "no button for Colab"
+        assert on_binder, "no button for Binder"
+        files = [path.removeprefix(colab) for path in on_colab]
+        for link in on_binder:
+            assert link.path == binder
+            (place,) = parse_qs(link.query)["urlpath"]
+            files.append(place.removeprefix("lab/tree/"))
+        assert {ROOT / file for file in files} == {PROJECT.source(chapter).with_suffix(".ipynb")}
+        assert PROJECT.source(chapter).with_suffix(".ipynb").is_file()
+
+
+def test_every_link_within_the_book_arrives(pages):
+    places = {page.path.resolve(): page.ids for page in pages.values()}
+    for page in pages.values():
+        for link in page.links:
+            for target, place in local(page, link):
+                assert target.exists(), f"{page.path.name}: {link}"
+                if place and target in places:
+                    assert place in places[target], f"{page.path.name}: {link}"
+
+
+def test_pages_load_nothing_from_elsewhere(pages):
+    for page in pages.values():
+        for address in page.loads:
+            assert not urlsplit(address).netloc, f"{page.path.name}: {address}"
+            for target, _ in local(page, address):
+                assert target.is_file(), f"{page.path.name}: {address}"
+
+
+def test_every_image_has_alt_text(pages):
+    assert any(page.alts for page in pages.values())
+    for page in pages.values():
+        assert all(alt.strip() for alt in page.alts), page.path.name
+
+
+def test_every_page_names_the_edition(pages):
+    title = load_edition(EDITION).title
+    for page in pages.values():
+        assert f"({EDITION} edition)</title>" in page.text, page.path.name
+        assert title in page.text, page.path.name
+
+
+def test_every_figure_and_table_has_its_number(pages):
+    for chapter in PROJECT.chapters():
+        notebook = read(PROJECT.executed(EDITION, chapter), as_version=4)
+        page = pages[f"chapters/{chapter}.html"]
+        for cell in notebook.cells:
+            for output in cell.get("outputs", []):
+                for mime, declared in output.get("metadata", {}).items():
+                    if mime.startswith("image/"):
+                        assert declared["label"] in page.ids
+    everything = "".join(page.text for page in pages.values())
+    assert everything.count('caption-number">Fig. ') >= 5
+    assert everything.count('caption-number">Table ') >= 5
+
+
+def test_no_page_is_too_heavy(pages):
+    for page in pages.values():
+        shown = {t for load in page.loads for t, _ in local(page, load) if "_images" in t.parts}
+        total = page.path.stat().st_size + sum(path.stat().st_size for path in shown)
+        assert total <= MAX_PAGE_BYTES, f"{page.path.name}: {total} bytes"
+
+
+def test_the_status_page_lists_what_ran(pages):
+    for chapter in PROJECT.chapters():
+        notebook = read(PROJECT.executed(EDITION, chapter), as_version=4)
+        found = stamp.read(notebook)
+        assert found is not None
+        assert found.finished in pages["status.html"].text

@@ -1,0 +1,144 @@
+"""The chapters as they stand in the repository: pairs, guard, parameters, anatomy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import parameters
+import sync
+from project import Project, read_chapter
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = Project(ROOT)
+SOURCES = sorted((ROOT / "chapters").rglob("*.py"))
+
+
+@pytest.fixture(params=SOURCES, ids=lambda path: path.relative_to(ROOT / "chapters").as_posix())
+def source(request) -> Path:
+    return request.param
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def headings(notebook):
+    lines = [
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    ]
+    return [line for line in lines if line.startswith("#")]
+
+
+def test_every_chapter_is_in_the_contents_and_the_other_way_round():
+    names = [path.relative_to(ROOT / "chapters").with_suffix("").as_posix() for path in SOURCES]
+    assert sorted(PROJECT.chapters()) == names
+
+
+def test_the_pair_is_in_step(source):
+    text, notebook = sync.texts(source, sync.guard(PROJECT))
+    assert source.read_text(encoding="utf-8") == text, "run `make sync`"
+    paired = source.with_suffix(".ipynb")
+    assert paired.read_text(encoding="utf-8") == notebook, "run `make sync`"
+
+
+def test_the_paired_notebook_is_valid_and_has_no_outputs(source):
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+
+
+def test_no_notebook_without_a_text():
+    notebooks = {path.with_suffix(".py") for path in (ROOT / "chapters").rglob("*.ipynb")}
+    assert notebooks == set(SOURCES)
+
+
+def test_the_parameters_can_be_read(source):
+    declared = parameters.declared(read_chapter(source))
+    assert declared["edition"].type == "str"
+
+
+def test_every_parameter_has_a_comment(source):
+    (cell,) = tagged(read_chapter(source), parameters.TAG)
+    assert all("#" in line for line in cell.source.splitlines() if line.strip())
+
+
+def test_the_page_begins_with_its_question(source):
+    first, second = read_chapter(source).cells[:2]
+    assert first.source.startswith("# ")
+    assert "?**" in first.source, "the question stands in bold under the title"
+    assert parameters.TAG in second.metadata.get("tags", [])
+
+
+def test_there_is_one_title(source):
+    assert len([line for line in headings(read_chapter(source)) if line.startswith("# ")]) == 1
+
+
+def test_the_page_says_what_it_does_not_show_and_what_to_take_away(source):
+    found = [line.lstrip("# ").lower() for line in headings(read_chapter(source))]
+    assert "what this does not show" in found
+    assert "takeaways" in found
+
+
+def test_invariants_are_checked_out_of_sight(source):
+    hidden = tagged(read_chapter(source), "remove-cell")
+    assert any(
+        isinstance(node, ast.Assert) for cell in hidden for node in ast.walk(ast.parse(cell.source))
+    )
+
+
+def test_the_guard_follows_the_parameters(source):
+    cells = read_chapter(source).cells
+    guards = [n for n, cell in enumerate(cells) if cell.source.startswith(sync.GUARD_MARK)]
+    (parameter,) = (n for n, c in enumerate(cells) if parameters.TAG in c.metadata.get("tags", []))
+    assert guards == [parameter + 1]
+    assert cells[guards[0]].metadata["tags"] == ["hide-input"]
+
+
+def test_the_guard_does_nothing_where_the_package_is():
+    guard = sync.guard(PROJECT)
+    code = f"import subprocess; subprocess.run = None\n{guard}"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_guard_installs_the_repository_alone(tmp_path):
+    guard = sync.guard(PROJECT)
+    # Isolated (-I -S): no package is found, as on a machine that lacks it.
+    code = f"import subprocess; subprocess.run = lambda c, check: print(*c[1:])\n{guard}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    address = PROJECT.config["repository"]["url"]
+    asked = done.stdout.split()
+    assert asked[:5] == ["-m", "pip", "install", "--quiet", "--no-deps"]
+    assert asked[5] == f"git+{address}@main"
+    assert not {"numpy", "torch"} & set(asked)
+
+
+def test_sync_writes_what_is_missing_and_then_nothing(tmp_path):
+    (tmp_path / "_config.yml").write_text("repository: {url: 'https://x.org/a/b', branch: main}\n")
+    chapter = tmp_path / "chapters" / "study" / "one.py"
+    chapter.parent.mkdir(parents=True)
+    chapter.write_text(
+        '# %% [markdown]\n# # One\n\n# %% tags=["parameters"]\nedition: str = "open"\n\n# %%\n1\n'
+    )
+    project = Project(tmp_path)
+    assert sync.sync(project) == [chapter, chapter.with_suffix(".ipynb")]
+    assert "git+https://x.org/a/b@main" in chapter.read_text()
+    assert sync.sync(project) == []
+    (tmp_path / "_config.yml").write_text("repository: {url: 'https://y.org/a/b', branch: main}\n")
+    assert sync.sync(project) == [chapter, chapter.with_suffix(".ipynb")]
+    assert chapter.read_text().count(sync.GUARD_MARK) == 1
+    assert "x.org" not in chapter.read_text()
