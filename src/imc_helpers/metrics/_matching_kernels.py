@@ -144,7 +144,7 @@ def heaviest_matching(
             v = j[edge]
             if pred_alive[v]:
                 worth = (first[edge] - pred_price[v, 0], second[edge] - pred_price[v, 1])
-                if worth > limit:
+                if worth > limit:  # noqa: PLR1730  (Numba has no max of tuples)
                     limit = worth
         true_price[root, 0], true_price[root, 1] = limit
 

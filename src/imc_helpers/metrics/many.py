@@ -150,13 +150,13 @@ def _score_pair(
             crop.true, crop.pred, code_true, code_pred
         )
         row, levels = sum_up(
-            i,
-            j,
-            intersection,
-            true_areas,
-            pred_areas,
-            crop.true.size,
-            count_borders(crop) if borders else None,
+            i=i,
+            j=j,
+            intersection=intersection,
+            true_areas=true_areas,
+            pred_areas=pred_areas,
+            n_pixels=crop.true.size,
+            borders=count_borders(crop) if borders else None,
             strict=strict,
             sap=sap,
         )

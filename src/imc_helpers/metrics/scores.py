@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from imc_helpers.metrics.contingency import Borders, ContingencyTable, contingency_table
 from imc_helpers.metrics.matching import (
     exact_threshold,
-    global_assignment,
     largest_matching_levels,
 )
 
@@ -151,13 +150,13 @@ def evaluate(
     elif borders and table.borders is None:
         raise ValueError("this table has no borders: make it with borders=True")
     row, _ = sum_up(
-        table.i,
-        table.j,
-        table.intersection,
-        table.true_areas,
-        table.pred_areas,
-        table.n_pixels,
-        table.borders,
+        i=table.i,
+        j=table.j,
+        intersection=table.intersection,
+        true_areas=table.true_areas,
+        pred_areas=table.pred_areas,
+        n_pixels=table.n_pixels,
+        borders=table.borders,
         strict=strict,
         sap=sap,
     )
@@ -217,7 +216,7 @@ def sap_curve(
     check_sap(sap)
     if table.n_true == table.n_pred == 0:
         return ApCurve(np.array([0.0, 1.0]), np.array([both_empty, both_empty]))
-    levels = _levels(table.i, table.j, table.n_true, table.n_pred, table.iou, sap)
+    levels = _levels(table.i, table.j, table.iou, n_true=table.n_true, n_pred=table.n_pred, sap=sap)
     ap = _ap(np.arange(1, len(levels) + 1), table.n_true, table.n_pred, both_empty)
     # Rising: the lowest level has the most matches.
     levels, ap = levels[::-1], ap[::-1]
@@ -236,6 +235,7 @@ def check_sap(sap: str | None) -> None:
 
 
 def sum_up(
+    *,
     i: NDArray[np.int32],
     j: NDArray[np.int32],
     intersection: NDArray[np.int64],
@@ -243,11 +243,10 @@ def sum_up(
     pred_areas: NDArray[np.int64],
     n_pixels: int,
     borders: Borders | None,
-    *,
     strict: bool,
     sap: SapForm | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Sum up the parts of a contingency table.
+    """Sum up the parts of a contingency table, whose pairs may be in any order.
 
     Returns
     -------
@@ -264,17 +263,19 @@ def sum_up(
     if sap is None:
         return row, np.empty(0)
     iou = intersection / (true_areas[i] + pred_areas[j] - intersection)
-    levels = _levels(i, j, len(true_areas), len(pred_areas), iou, sap)
-    row[kernels.SAP] = area_under(levels, len(true_areas), len(pred_areas), sap)
+    n_true, n_pred = len(true_areas), len(pred_areas)
+    levels = _levels(i, j, iou, n_true=n_true, n_pred=n_pred, sap=sap)
+    row[kernels.SAP] = area_under(levels, n_true, n_pred, sap)
     return row, levels
 
 
 def _levels(
     i: NDArray[np.int32],
     j: NDArray[np.int32],
+    iou: FloatArray,
+    *,
     n_true: int,
     n_pred: int,
-    iou: FloatArray,
     sap: SapForm,
 ) -> FloatArray:
     """Give the falling IoUs at which the number of true positives of a sap curve grows by one."""
