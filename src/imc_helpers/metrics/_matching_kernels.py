@@ -6,6 +6,7 @@ Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
 # ruff: noqa: PLR0912, PLR0915, PLR0917
 
+import heapq
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -83,9 +84,9 @@ def heaviest_matching(
     together belongs to an optimal matching, so its ends leave the graph; repeat while that pays.
     Between two segmentations that fixes nearly everything. *Augment*: true objects that are
     left enter one by one, each along the alternating path of the largest gain, which keeps the
-    matching optimal for those that have entered. In an optimal matching, giving up an edge gains at
-    most what the edge weighs, so the gain on arriving at a predicted object bounds all that can
-    follow, and the search stays local.
+    matching optimal for those that have entered (the Hungarian method with shortest paths; Jonker
+    and Volgenant 1987). Prices of vertices, which add up to an edge's weight or more, make every
+    step of a path a loss, so the search goes from the nearest vertex to the next and stops early.
 
     Returns
     -------
@@ -130,69 +131,83 @@ def heaviest_matching(
 
     true_edge = np.full(n_true, -1, np.int64)  # the edge by which a vertex is matched
     pred_edge = np.full(n_pred, -1, np.int64)
+    true_price = np.zeros((n_true, 2), np.int64)
+    pred_price = np.zeros((n_pred, 2), np.int64)
     reached_by = np.full(n_pred, -1, np.int64)  # the edge by which a search reached the vertex
-    pred_gain = np.zeros(n_pred, np.int64)
-    pred_tie = np.zeros(n_pred, np.int64)
-    true_gain = np.zeros(n_true, np.int64)
-    true_tie = np.zeros(n_true, np.int64)
-    queued = np.zeros(n_true, np.bool_)
-    queue = np.empty(max(n_waiting, 1), np.int64)  # a ring: a vertex is in it once at most
+    distance = np.zeros((n_pred, 2), np.int64)
     touched = np.empty(n_pred, np.int64)
-    for position in range(n_waiting):
-        root = waiting[position]
-        best_gain = np.int64(0)
-        best_tie = np.int64(0)
-        best_pred = -1  # predicted object where the best path ends, or arrives last
+    passed = np.empty(n_pred, np.int64)
+    heap = [(np.int64(0), np.int64(0), np.int64(0))]
+    for root in waiting[:n_waiting]:
+        limit = (np.int64(0), np.int64(0))
+        for edge in true_edges[true_starts[root] : true_starts[root + 1]]:
+            v = j[edge]
+            if pred_alive[v]:
+                worth = (first[edge] - pred_price[v, 0], second[edge] - pred_price[v, 1])
+                if worth > limit:  # noqa: PLR1730  (Numba has no max of tuples)
+                    limit = worth
+        true_price[root, 0], true_price[root, 1] = limit
+
+        last = -1  # predicted object at the end of the path; none: the root stays alone
         n_touched = 0
-        true_gain[root] = 0
-        true_tie[root] = 0
-        queue[0] = root
-        head = 0
-        n_queued = 1
-        while n_queued > 0:
-            u = queue[head]
-            head = (head + 1) % queue.size
-            n_queued -= 1
-            queued[u] = False
+        n_passed = 0
+        heap.clear()
+        u = root
+        walked = (np.int64(0), np.int64(0))
+        while True:
+            alone = (walked[0] + true_price[u, 0], walked[1] + true_price[u, 1])
+            if alone < limit:  # the path may end by leaving this true object without its partner
+                limit = alone
+                last = j[true_edge[u]]
             for edge in true_edges[true_starts[u] : true_starts[u + 1]]:
                 v = j[edge]
                 if not pred_alive[v] or edge == true_edge[u]:
                     continue
-                gain = true_gain[u] + first[edge]
-                tie = true_tie[u] + second[edge]
-                if gain < best_gain or (gain == best_gain and tie <= best_tie):
+                there = (
+                    alone[0] + pred_price[v, 0] - first[edge],
+                    alone[1] + pred_price[v, 1] - second[edge],
+                )
+                if there >= limit:
                     continue
                 if reached_by[v] < 0:
                     touched[n_touched] = v
                     n_touched += 1
-                elif gain < pred_gain[v] or (gain == pred_gain[v] and tie <= pred_tie[v]):
+                elif there >= (distance[v, 0], distance[v, 1]):
                     continue
                 reached_by[v] = edge
-                pred_gain[v] = gain
-                pred_tie[v] = tie
-                mate_edge = pred_edge[v]
-                if mate_edge < 0:
-                    best_gain = gain
-                    best_tie = tie
-                    best_pred = v
-                    continue
-                mate = i[mate_edge]
-                gain -= first[mate_edge]
-                tie -= second[mate_edge]
-                true_gain[mate] = gain
-                true_tie[mate] = tie
-                if gain > best_gain or (gain == best_gain and tie > best_tie):
-                    best_gain = gain
-                    best_tie = tie
-                    best_pred = v
-                if not queued[mate]:
-                    queued[mate] = True
-                    queue[(head + n_queued) % queue.size] = mate
-                    n_queued += 1
-        if best_pred >= 0:
-            if pred_edge[best_pred] >= 0:  # the path ends by freeing its last true object
-                true_edge[i[pred_edge[best_pred]]] = -1
-            v = best_pred
+                distance[v, 0], distance[v, 1] = there
+                if pred_edge[v] < 0:
+                    limit = there
+                    last = v
+                else:
+                    heapq.heappush(heap, (there[0], there[1], np.int64(v)))
+            found = False
+            while len(heap) > 0 and not found:
+                nearest = heapq.heappop(heap)
+                v = nearest[2]
+                walked = (nearest[0], nearest[1])
+                if walked >= limit:
+                    break
+                # An entry that is no longer the vertex's distance has been overtaken.
+                found = walked == (distance[v, 0], distance[v, 1])
+            if not found:
+                break
+            passed[n_passed] = v
+            n_passed += 1
+            u = i[pred_edge[v]]
+
+        true_price[root, 0] -= limit[0]
+        true_price[root, 1] -= limit[1]
+        for v in passed[:n_passed]:
+            mate = i[pred_edge[v]]
+            for part in range(2):
+                slack = limit[part] - distance[v, part]
+                pred_price[v, part] += slack
+                true_price[mate, part] -= slack
+        if last >= 0:
+            if pred_edge[last] >= 0:
+                true_edge[i[pred_edge[last]]] = -1
+            v = last
             while True:
                 edge = reached_by[v]
                 u = i[edge]
@@ -202,14 +217,20 @@ def heaviest_matching(
                 if u == root:
                     break
                 v = j[previous]
-        for k in range(n_touched):
-            reached_by[touched[k]] = -1
+        reached_by[touched[:n_touched]] = -1
 
     for u in range(n_true):
         if true_edge[u] >= 0:
             chosen[n_chosen] = true_edge[u]
             n_chosen += 1
     return np.sort(chosen[:n_chosen])
+
+
+@kernel
+def assignment_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) -> Array:
+    """Give the IoUs of the global assignment in falling order."""
+    first, second = assignment_weights(iou)
+    return np.sort(iou[heaviest_matching(i, j, n_true, n_pred, first, second)])[::-1].copy()
 
 
 @kernel

@@ -8,13 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_helpers.metrics._contingency_kernels import count_borders, count_overlaps
 from imc_helpers.metrics._jit import kernel
-from imc_helpers.metrics._matching_kernels import (
-    assignment_weights,
-    heaviest_matching,
-    matching_levels,
-)
 
 Array: TypeAlias = NDArray[Any]
 
@@ -46,12 +40,6 @@ BORDER_BOTH = BORDER_PRED + 1
 BOTH_EMPTY = BORDER_BOTH + 1
 SAP = BOTH_EMPTY + 1  # the score, which does not add up; NaN until it is set
 N_COLUMNS = SAP + 1
-
-# Forms of sap, by their place in SAP_FORMS.
-SAP_FORMS = (None, "paper", "step")
-NO_SAP = 0
-PAPER_SAP = 1
-STEP_SAP = 2
 
 
 @kernel
@@ -179,51 +167,18 @@ def tally(
 
 
 @kernel
-def levels_of(i: Array, j: Array, n_true: int, n_pred: int, iou: Array, sap: int) -> Array:
-    """Give the IoUs, falling, at which the number of true positives of a sap curve grows by one."""
-    if sap == STEP_SAP:
-        return matching_levels(i, j, n_true, n_pred, iou)
-    first, second = assignment_weights(iou)
-    return np.sort(iou[heaviest_matching(i, j, n_true, n_pred, first, second)])[::-1].copy()
+def area_under(levels: Array, n_true: float, n_pred: float, steps: bool) -> float:
+    """Integrate the AP/IoU curve whose true positives grow by one at each of some falling levels.
 
-
-@kernel
-def area_under(levels: Array, n_true: float, n_pred: float, sap: int) -> float:
-    """Integrate the AP/IoU curve whose true positives grow by one at each of falling levels."""
+    With `steps`, AP is constant between levels, and 0 above the highest. Without, straight lines
+    join the levels, and the highest to (1, 0).
+    """
     if levels.size == 0:
         return 0.0
     ap = 1 / (n_true + n_pred - 1)
-    area = 0.0 if sap == STEP_SAP else (1 - levels[0]) * ap / 2
-    for k in range(levels.size):
-        if k + 1 == levels.size:  # the last piece, down to IoU 0, is flat
-            return area + levels[k] * ap
+    area = 0.0 if steps else (1 - levels[0]) * ap / 2
+    for k in range(levels.size - 1):
         following = (k + 2) / (n_true + n_pred - (k + 2))
-        height = ap if sap == STEP_SAP else (ap + following) / 2
-        area += (levels[k] - levels[k + 1]) * height
+        area += (levels[k] - levels[k + 1]) * (ap if steps else (ap + following) / 2)
         ap = following
-    return area
-
-
-@kernel
-def score_crop(
-    true: Array,
-    pred: Array,
-    code_true: Array,
-    code_pred: Array,
-    strict: bool,
-    sap: int,
-    borders: bool,
-) -> tuple[Array, Array]:
-    """Go from the pixels of one crop to its row of sums and its sap levels, in one call."""
-    _, area_true, _, area_pred, i, j, intersection = count_overlaps(
-        true, pred, code_true, code_pred
-    )
-    row = tally(i, j, intersection, area_true, area_pred, true.size, strict)
-    if borders:
-        row[BORDER_TRUE], row[BORDER_PRED], row[BORDER_BOTH] = count_borders(true, pred)
-    if sap == NO_SAP:
-        return row, np.empty(0, np.float64)
-    iou = intersection / (area_true[i] + area_pred[j] - intersection)
-    levels = levels_of(i, j, area_true.size, area_pred.size, iou, sap)
-    row[SAP] = area_under(levels, area_true.size, area_pred.size, sap)
-    return row, levels
+    return area + levels[-1] * ap  # the last piece, down to IoU 0, is flat

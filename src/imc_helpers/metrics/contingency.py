@@ -160,8 +160,8 @@ class LabelPair:
         pred_labels, pred_ids, pred_max = _indexable(pred_labels, "pred")
         dtype = np.promote_types(true_labels.dtype, pred_labels.dtype)
         return cls(
-            true=true_labels.astype(dtype, copy=False),
-            pred=pred_labels.astype(dtype, copy=False),
+            true=_read_only(true_labels.astype(dtype, copy=False)),
+            pred=_read_only(pred_labels.astype(dtype, copy=False)),
             true_ids=true_ids,
             pred_ids=pred_ids,
             largest=(true_max, pred_max),
@@ -241,6 +241,13 @@ def _three_axes(labels: IntArray, order: tuple[int, ...]) -> IntArray:
     if labels.ndim <= 3:
         return labels.reshape((1,) * (3 - labels.ndim) + labels.shape)
     return labels.reshape((int(np.prod(labels.shape[:-2])), *labels.shape[-2:]))
+
+
+def _read_only(labels: IntArray) -> IntArray:
+    """View an array without leave to change it: kernels are compiled anew for arrays with it."""
+    view = labels.view()
+    view.flags.writeable = False
+    return view
 
 
 def _indexable(labels: IntArray, name: str) -> tuple[IntArray, IntArray | None, int]:

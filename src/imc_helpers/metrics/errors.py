@@ -76,10 +76,10 @@ def mesmer_errors(table: ContingencyTable) -> CellErrors:
 
     Pairs of IoU >= .6 match. (The study assigns at the cost ``1 - IoU`` for each cell of a pair,
     against a cut-off of .4 for a cell left alone: the best assignment is these pairs, since above
-    .5 no cell has two.) Among the cells left, a pair is linked when its IoU is .1 or more or when more
-    than half of one cell lies in the other, as in the study's program, deepcell-toolbox. Linked
-    cells are a split, a merge or a tangle. One true cell linked to one prediction alone is missed
-    and spurious: they are not the same cell.
+    .5 no cell has two.) Among the cells left, a pair is linked when its IoU is .1 or more, or when
+    more than half of one cell lies in the other, as in the study's program, deepcell-toolbox.
+    Linked cells are a split, a merge or a tangle. One true cell linked to one prediction alone is
+    missed and spurious: they are not the same cell.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def dice_xmbd_errors(table: ContingencyTable) -> CellErrors:
     """Name errors as Dice-XMBD does (Xiao et al. 2021, section 2.5).
 
     Pairs of IoU >= .1 are linked. One true cell and one prediction match, several predictions on
-    one true cell are a split, several true cells on one prediction a merge. Where both happen to linked
-    cells, Dice-XMBD counts them as both; here they are a tangle, so that a cell has one kind.
+    one true cell are a split, several true cells on one prediction a merge. Where both happen to
+    linked cells, Dice-XMBD counts them as both; here they are a tangle: a cell has one kind.
 
     Parameters
     ----------

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imc_helpers.metrics.contingency import LabelPair
-from imc_helpers.metrics.scores import FloatArray, SapForm, area_under, check_sap, score_columns
+from imc_helpers.metrics.contingency import LabelPair, count_borders
+from imc_helpers.metrics.scores import (
+    FloatArray,
+    SapForm,
+    area_under,
+    check_sap,
+    score_columns,
+    sum_up,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,17 +139,30 @@ def _score_pair(
     borders: bool,
 ) -> _Scored:
     """Score the windows of one pair of images, or the images themselves."""
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415  (slow import)
 
     images = LabelPair.of(true, pred)
     code_true, code_pred = (np.zeros(largest + 1, np.int32) for largest in images.largest)
-    form = kernels.SAP_FORMS.index(sap)
     crops = [images] if windows is None else map(images.crop, windows(np.shape(true)))
-    scored = [
-        kernels.score_crop(crop.true, crop.pred, code_true, code_pred, strict, form, borders)
-        for crop in crops
-    ]
-    return _Scored([row for row, _ in scored], [levels for _, levels in scored])
+    scored = _Scored([], [])
+    for crop in crops:
+        _, true_areas, _, pred_areas, i, j, intersection = kernels.count_overlaps(
+            crop.true, crop.pred, code_true, code_pred
+        )
+        row, levels = sum_up(
+            i=i,
+            j=j,
+            intersection=intersection,
+            true_areas=true_areas,
+            pred_areas=pred_areas,
+            n_pixels=crop.true.size,
+            borders=count_borders(crop) if borders else None,
+            strict=strict,
+            sap=sap,
+        )
+        scored.rows.append(row)
+        scored.levels.append(levels)
+    return scored
 
 
 def _in_threads(

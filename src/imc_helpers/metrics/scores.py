@@ -9,10 +9,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imc_helpers.metrics.contingency import ContingencyTable, contingency_table
+from imc_helpers.metrics.contingency import Borders, ContingencyTable, contingency_table
 from imc_helpers.metrics.matching import (
     exact_threshold,
-    global_assignment,
     largest_matching_levels,
 )
 
@@ -150,11 +149,17 @@ def evaluate(
         table = contingency_table(true, pred, borders=borders)
     elif borders and table.borders is None:
         raise ValueError("this table has no borders: make it with borders=True")
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
-
-    row = _tally(table, strict)
-    if sap is not None:
-        row[kernels.SAP] = area_under(_levels(table, sap), table.n_true, table.n_pred, sap)
+    row, _ = sum_up(
+        i=table.i,
+        j=table.j,
+        intersection=table.intersection,
+        true_areas=table.true_areas,
+        pred_areas=table.pred_areas,
+        n_pixels=table.n_pixels,
+        borders=table.borders,
+        strict=strict,
+        sap=sap,
+    )
     columns = score_columns(row[np.newaxis], both_empty, table.borders is not None)
     values = {name: column[0].item() for name, column in columns.items()}
     return Scores(**values, strict=strict, sap_form=sap)
@@ -211,7 +216,7 @@ def sap_curve(
     check_sap(sap)
     if table.n_true == table.n_pred == 0:
         return ApCurve(np.array([0.0, 1.0]), np.array([both_empty, both_empty]))
-    levels = _levels(table, sap)
+    levels = _levels(table.i, table.j, table.iou, n_true=table.n_true, n_pred=table.n_pred, sap=sap)
     ap = _ap(np.arange(1, len(levels) + 1), table.n_true, table.n_pred, both_empty)
     # Rising: the lowest level has the most matches.
     levels, ap = levels[::-1], ap[::-1]
@@ -229,29 +234,55 @@ def check_sap(sap: str | None) -> None:
         raise ValueError(f'sap must be "paper", "step" or None, found {sap!r}')
 
 
-def _tally(table: ContingencyTable, strict: bool) -> FloatArray:
-    """Sum up a table into the row of numbers from which all scores follow."""
+def sum_up(
+    *,
+    i: NDArray[np.int32],
+    j: NDArray[np.int32],
+    intersection: NDArray[np.int64],
+    true_areas: NDArray[np.int64],
+    pred_areas: NDArray[np.int64],
+    n_pixels: int,
+    borders: Borders | None,
+    strict: bool,
+    sap: SapForm | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Sum up the parts of a contingency table, whose pairs may be in any order.
+
+    Returns
+    -------
+    row : (n_columns,) float64 array
+        The numbers from which `score_columns` makes all scores.
+    levels : (n,) float64 array, falling
+        IoUs at which the true positives of the sap curve grow by one; none without sap.
+    """
     from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    row = kernels.tally(
-        table.i,
-        table.j,
-        table.intersection,
-        table.true_areas,
-        table.pred_areas,
-        table.n_pixels,
-        strict,
-    )
-    if table.borders is not None:
-        row[kernels.BORDER_TRUE : kernels.BORDER_BOTH + 1] = table.borders
-    return row
+    row = kernels.tally(i, j, intersection, true_areas, pred_areas, n_pixels, strict)
+    if borders is not None:
+        row[kernels.BORDER_TRUE : kernels.BORDER_BOTH + 1] = borders
+    if sap is None:
+        return row, np.empty(0)
+    iou = intersection / (true_areas[i] + pred_areas[j] - intersection)
+    n_true, n_pred = len(true_areas), len(pred_areas)
+    levels = _levels(i, j, iou, n_true=n_true, n_pred=n_pred, sap=sap)
+    row[kernels.SAP] = area_under(levels, n_true, n_pred, sap)
+    return row, levels
 
 
-def _levels(table: ContingencyTable, sap: SapForm) -> FloatArray:
+def _levels(
+    i: NDArray[np.int32],
+    j: NDArray[np.int32],
+    iou: FloatArray,
+    *,
+    n_true: int,
+    n_pred: int,
+    sap: SapForm,
+) -> FloatArray:
     """Give the falling IoUs at which the number of true positives of a sap curve grows by one."""
-    if sap == "step":
-        return largest_matching_levels(table)
-    return np.sort(global_assignment(table).iou)[::-1]
+    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+
+    find = kernels.matching_levels if sap == "step" else kernels.assignment_levels
+    return find(i, j, n_true, n_pred, iou)
 
 
 def _ap(tp: ArrayLike, n_true: float, n_pred: float, both_empty: float) -> FloatArray:
@@ -264,7 +295,7 @@ def area_under(levels: FloatArray, n_true: float, n_pred: float, sap: SapForm) -
     """Integrate the AP/IoU curve of falling levels: `sap_curve` draws what this measures."""
     from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    return kernels.area_under(levels, n_true, n_pred, kernels.SAP_FORMS.index(sap))
+    return kernels.area_under(levels, n_true, n_pred, sap == "step")
 
 
 def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> FloatArray:

@@ -66,8 +66,7 @@ def test_among_largest_matchings_the_best_pairs_are_listed() -> None:
 
 
 def test_a_tie_of_sums_goes_to_the_larger_squares_whatever_the_ids() -> None:
-    # Two chains of overlaps with IoU sums of 1/2 + 0 and 1/4 + 1/4, side by side under every
-    # numbering: a cell of 4 px meets a prediction of 2 px inside it (1/2) ...
+    # Overlaps in a row, of IoU 1/4, 1/2 and 1/4: the middle one alone, or the outer two.
     table = contingency_table(*_tied_images())
     iou = {(i, j): iou for i, j, _, iou in table.pairs}
     assert iou == {(0, 0): 1 / 4, (0, 1): 1 / 2, (1, 1): 1 / 4}
@@ -101,5 +100,5 @@ def test_a_long_chain_of_overlaps_is_solved_exactly() -> None:
 
 
 def test_thresholds_outside_0_to_1_are_refused() -> None:
-    with pytest.raises(ValueError, match="between 0 and 1, found 1.5"):
+    with pytest.raises(ValueError, match=r"between 0 and 1, found 1\.5"):
         matched_pairs(contingency_table([1], [1]), 1.5)
