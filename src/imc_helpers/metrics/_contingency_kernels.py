@@ -4,7 +4,6 @@ Images arrive as three axes (planes, rows, columns), both of one dtype; a 2-D im
 """
 
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-# ruff: noqa: PLR0911
 
 from typing import Any, TypeAlias
 

@@ -4,7 +4,6 @@ Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `
 """
 
 # A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-# ruff: noqa: PLR0912, PLR0915, PLR0917
 
 import heapq
 from typing import Any, TypeAlias
