@@ -17,7 +17,13 @@ import pandas as pd
 from imc_helpers.describe import count_cells
 from imc_helpers.metrics import evaluate
 from imc_helpers.patching import windows
-from imc_helpers.phantom.cohorts import COHORTS, find_recipe, make_sample, phantom_cohort
+from imc_helpers.phantom.cohorts import (
+    COHORTS,
+    DEFAULT_SEED,
+    find_recipe,
+    make_sample,
+    phantom_cohort,
+)
 from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.phantom.imaging import image_tissue
 from imc_helpers.phantom.likeness import likeness
@@ -114,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spleen", nargs="?", type=Path, help="steinbock folder of the open spleen")
     parser.add_argument("-o", "--output", type=Path, help="folder for the tables, as CSV")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the phantom cohorts")
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="seed of the phantom cohorts"
+    )
     options = parser.parse_args(arguments)
 
     cohorts, agreement = cohort_table(options.seed)

@@ -141,6 +141,33 @@ def annotate(sample: Sample, experts: Sequence[Expert], n_jobs: int = 1) -> Samp
     return replace(sample, masks=masks, nuclei=nuclei)
 
 
+def correlated_annotations(
+    sample: Sample,
+    correlation: float,
+    *,
+    group: ExpertGroup | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+) -> Sample:
+    """Let a group whose experts correlate as given annotate one sample, crops and all.
+
+    Parameters
+    ----------
+    sample
+        A phantom sample with its truth, large enough for ten crops (250 x 250 px and up).
+    correlation
+        0 for experts with nothing in common but the image, 1 for the same expert several times.
+    group
+        The experts in everything else; the study's four when not given.
+    seed
+        The same seed gives the same random parts, shared and own, whatever the correlation.
+    n_jobs
+        Threads. The masks do not depend on it.
+    """
+    correlated = replace(group or ExpertGroup(), correlation=correlation)
+    return annotate(sample, train_experts([sample], correlated, seed, n_jobs), n_jobs)
+
+
 def pixel_features(sample: Sample) -> np.ndarray:
     """Compute the multiscale features of the classifier.
 
@@ -227,7 +254,7 @@ def _train_forest(
         [_classes(c[w], n[w]).ravel() for (c, n), w in zip(drawn, windows, strict=True)]
     )
     # All experts run the same software with the same settings, its random numbers included.
-    forest = RandomForestClassifier(
+    return RandomForestClassifier(
         n_estimators=_TREES,
         max_depth=_DEPTH,
         min_samples_leaf=_MIN_LEAF_PX,
@@ -235,9 +262,6 @@ def _train_forest(
         random_state=0,
         n_jobs=n_jobs,
     ).fit(x, y)
-    # One thread from here on: threads add the trees' votes in any order, and with the order a
-    # sum's last bit changes.
-    return forest.set_params(n_jobs=1)
 
 
 def _tune(
@@ -300,12 +324,13 @@ def _rows(features: np.ndarray) -> np.ndarray:
 
 def _classify(forest: RandomForestClassifier, features: np.ndarray) -> np.ndarray:
     """Probability of background, cytoplasm and nucleus at each pixel: (H, W, 3) float64."""
-    full = np.zeros((*features.shape[:2], 3))
-    # A class that the expert never drew keeps the probability 0.
-    full[..., forest.classes_] = forest.predict_proba(_rows(features)).reshape(
-        *features.shape[:2], -1
-    )
-    return on_grid(full)
+    x = np.ascontiguousarray(_rows(features), dtype=np.float32)
+    # The forest's own predict_proba adds the trees in whichever order its threads finish, and with
+    # the order the last bit of a sum changes.
+    votes = sum(tree.predict_proba(x, check_input=False) for tree in forest.estimators_)
+    full = np.zeros((len(x), 3))
+    full[:, forest.classes_] = votes / len(forest.estimators_)  # a class never drawn keeps 0
+    return on_grid(full).reshape(*features.shape[:2], 3)
 
 
 def _seeds(nucleus: np.ndarray, sigma_px: float) -> np.ndarray:

@@ -323,9 +323,17 @@ with each cohort; densities were set so that the masks hold the study's number o
 _MIN_SIDE_PX = 100
 _GOLDEN = 0.6180339887498949
 
+DEFAULT_SEED = 1
+"""Seed of the cohorts that the demo shows.
+
+Groups of four experts differ: over the seeds 0 to 4 the mean agreement of a group ran from .67 to
+.84 in ap50, and averaged .74. This seed's group lies close to the study's Table 3, which is why it
+is the default; the others are as good.
+"""
+
 
 def phantom_cohort(
-    name: str, *, scale: float = 0.0, seed: int = 1, n_jobs: int = 1
+    name: str, *, scale: float = 0.0, seed: int = DEFAULT_SEED, n_jobs: int = 1
 ) -> Iterator[Sample]:
     """Make a phantom cohort, one sample at a time.
 

@@ -4,6 +4,11 @@ An expert sees the truth and draws it with a habit in where borders go, an unste
 doubtful cells missed, merged or split. What is doubtful is partly in the image (a dim nucleus, two
 nuclei without a dip between them, a large cell) and partly the expert's judgement. Habits and
 judgements have a part that all experts share and a part of one's own.
+
+The defaults of :class:`ExpertGroup` are the one thing that was calibrated on agreement: plausible
+habits (borders that stray by half a pixel, a few per cent of cells missed, merged or split), scaled
+so that groups of four agree on lymphoid tissue as the study's four experts do on average
+(Schuiki et al. 2025, Table 3: ap50 .708, map .353, sap .566).
 """
 
 from dataclasses import dataclass
