@@ -68,7 +68,7 @@ from imc_helpers.figures import (
 )
 from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.paths import results_dir
-from imc_helpers.phantom.annotators import TRUTH
+from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.readers import open_cohort
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}

@@ -5,7 +5,6 @@ annotators, and set that beside what the annotators score against one another.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,8 +13,9 @@ from tqdm import tqdm
 
 from imc_helpers.agreement import METRICS
 from imc_helpers.metrics import evaluate_many
-from imc_helpers.phantom.annotators import TRUTH, annotate, train_experts
+from imc_helpers.phantom.annotators import correlated_annotations
 from imc_helpers.phantom.cohorts import find_recipe, make_sample
+from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.samples import Sample
 
 WHO = ("annotators", "truth")
@@ -73,7 +73,6 @@ def correlation_sweep(
     for seed in tqdm(seeds, desc="tissues", disable=None):
         sample = make_sample(made, (side_px, side_px), seed, f"{recipe}_{seed}")
         for correlation in correlations:
-            group = replace(made.experts, correlation=correlation)
-            annotated = annotate(sample, train_experts([sample], group, seed))
+            annotated = correlated_annotations(sample, correlation, group=made.experts, seed=seed)
             parts.append(mean_scores([annotated]).assign(correlation=correlation, seed=seed))
     return pd.concat(parts, ignore_index=True)

@@ -239,6 +239,31 @@ def aggregates(samples: Mapping[str, Sample], *, crop_px: int = 150) -> Figure:
     return figure
 
 
+def label_panels(
+    background: np.ndarray, labels: Mapping[str, np.ndarray], *, crop_px: int = 75
+) -> Figure:
+    """Draw an image beside label images of it, the top left of each.
+
+    Parameters
+    ----------
+    background
+        (H, W) image.
+    labels
+        (H, W) label image by title.
+    crop_px
+        Edge of what is shown, pixels.
+    """
+    figure, axes = plt.subplots(1, 1 + len(labels), figsize=(2.6 * (1 + len(labels)), 2.9))
+    axes[0].imshow(stretch(background)[:crop_px, :crop_px], cmap="gray", interpolation="nearest")
+    axes[0].set_title("image", fontsize=9)
+    for axis, (title, image) in zip(axes[1:], labels.items(), strict=True):
+        axis.imshow(colour_labels(image[:crop_px, :crop_px]), interpolation="nearest")
+        axis.set_title(title, fontsize=9)
+    for axis in axes:
+        axis.set_axis_off()
+    return figure
+
+
 def draw_windows(
     background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
 ) -> Figure:

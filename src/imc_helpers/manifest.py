@@ -49,7 +49,7 @@ class Phantom(_Record):
     """Key in ``imc_helpers.phantom.cohorts.COHORTS``."""
     scale: float = Field(default=0.0, ge=0, le=1)
     """0 for a few small images, 1 for the study's own number and size."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(ge=0)
     """The same seed makes the same cohort."""
 
 
@@ -95,8 +95,8 @@ class CohortRecord(_Record):
         paths = [file.path for file in self.files]
         if repeated := {path for path in paths if paths.count(path) > 1}:
             raise ValueError(f"files listed twice: {sorted(repeated)}")
-        if self.synthetic == bool(self.files) or self.synthetic == bool(self.panel):
-            raise ValueError("a cohort has either files and a panel, or a phantom's recipe")
+        if self.synthetic and (self.files or self.panel):
+            raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
         return self
 
     @property

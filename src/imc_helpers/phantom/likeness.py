@@ -65,10 +65,15 @@ STATISTICS = ("median", "p99", "zero", "neighbour")
 """The columns that are compared."""
 
 
-def likeness(phantom: Iterable[Sample], real: Iterable[Sample]) -> pd.DataFrame:
+def likeness(made: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
     """Put phantom and real side by side.
 
     Channels are matched by metal tag, since laboratories name one target in many ways.
+
+    Parameters
+    ----------
+    made, real
+        What `channel_statistics` returns, of the phantom and of real samples.
 
     Returns
     -------
@@ -77,11 +82,10 @@ def likeness(phantom: Iterable[Sample], real: Iterable[Sample]) -> pd.DataFrame:
         each statistic its mean over the phantom's samples and the least and largest value among the
         real samples (columns ``median_phantom``, ``median_real_min``, ``median_real_max``, ...).
     """
-    made, found = channel_statistics(phantom), channel_statistics(real)
     table = made.groupby("channel", sort=False).agg(
         name=("name", "first"), **{f"{s}_phantom": (s, "mean") for s in STATISTICS}
     )
-    spread = found.groupby("channel").agg(
+    spread = real.groupby("channel").agg(
         **{f"{s}_real_{end}": (s, end) for s in STATISTICS for end in ("min", "max")}
     )
     table = table.join(spread, how="inner")
