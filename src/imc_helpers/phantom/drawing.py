@@ -37,7 +37,9 @@ class ExpertGroup:
     n_experts: int = 4
     """How many."""
     correlation: float = 0.3
-    """Correlation between two experts' habits and slips: 0 independent, 1 the same."""
+    """How much experts have in common: 0 nothing but the image, 1 everything. Two experts' slips
+    correlate by this much; their habits by somewhat less in a small group, where the own parts are
+    spread evenly."""
     border_um: float = 0.0
     """Where the group draws borders, micrometres: positive is generous, negative tight."""
     border_sd_um: float = 0.5
@@ -219,9 +221,10 @@ def _split(cells: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if box is None:
             continue
         y, x = np.nonzero(cells[box] == i)
-        place = np.stack([y - y.mean(), x - x.mean()])
-        long_axis = np.linalg.eigh(place @ place.T)[1][:, 1]
-        along = on_grid(long_axis @ place)
+        dy, dx = y - y.mean(), x - x.mean()
+        # In closed form: an eigenvector's sign would depend on the linear algebra library.
+        angle = 0.5 * np.arctan2(2 * (dy * dx).sum(), (dx**2).sum() - (dy**2).sum())
+        along = on_grid(np.cos(angle) * dx + np.sin(angle) * dy)
         last += 1
         result[box][y[along > 0], x[along > 0]] = last
         cuts[box][y[np.abs(along) < 1], x[np.abs(along) < 1]] = True

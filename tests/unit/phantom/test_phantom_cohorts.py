@@ -1,5 +1,6 @@
 """Phantom cohorts: in the manner of the study's, and with experts who agree as its experts do."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from imc_helpers.phantom.cohorts import COHORTS, phantom_cohort, sample_shapes
 from imc_helpers.phantom.likeness import channel_statistics, likeness, neighbour_correlation
 from imc_helpers.samples import Channel, Panel, Sample, write_cohort
 
+demo = functools.cache(lambda name: list(phantom_cohort(name, n_jobs=2)))
 FIVE = [name for name in COHORTS if name != "phantom_spleen"]
 
 
@@ -99,7 +101,7 @@ def test_a_cohort_is_lazy_and_reproducible(tmp_path):
 
 @pytest.mark.slow
 def test_experts_agree_as_in_table_3():
-    samples = list(phantom_cohort("phantom_lymphoid", n_jobs=2))
+    samples = demo("phantom_lymphoid")
     annotators = [name for name in samples[0].masks if name != "truth"]
     assert annotators == ["annotator1", "annotator2", "annotator3", "annotator4"]
     scores = pd.DataFrame(
@@ -119,7 +121,7 @@ def test_experts_agree_as_in_table_3():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIVE)
 def test_cells_per_patch_are_near_the_study_s(name):
-    samples = list(phantom_cohort(name, n_jobs=2))
+    samples = demo(name)
     counts = [
         len(np.unique(labels[r : r + 256, c : c + 256])) - 1
         for sample in samples
