@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -25,6 +30,24 @@ seed: int = 1  # seed of the phantom
 crop_px: int = 150  # edge of the crops shown, pixels
 
 # %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -45,7 +68,7 @@ if real_is_here:
     real_statistics = channel_statistics(real)
     origin = f"measured here on `{real_cohort}`"
 else:
-    real_statistics = pd.read_csv(shipped("data_manifest") / "likeness" / f"{real_cohort}.csv")
+    real_statistics = pd.read_csv(shipped("benchmarks/results") / f"{real_cohort}_channels.csv")
     origin = f"measured on `{real_cohort}` by the open edition's page, and kept with the code"
 table = likeness(channel_statistics(made), real_statistics)
 table.to_csv(results_dir(edition, "phantom") / "likeness.csv")
@@ -163,13 +186,15 @@ if synthetic:
         decimals=1,
     )
 else:
-    display(Markdown("*This edition has none of the phantom's cohorts; the demo edition has them.*"))
+    display(
+        Markdown("*This edition has none of the phantom's cohorts; the demo edition has them.*")
+    )
 
 # %% [markdown]
 # ## What it costs
 
 # %% tags=["hide-input"]
-cost = pd.read_csv(shipped("benchmarks") / "phantom_cost.csv")
+cost = pd.read_csv(shipped("benchmarks/results") / "phantom_cost.csv")
 show_table(
     cost.rename(
         columns={
@@ -205,7 +230,7 @@ assert len(table) >= 10
 assert table[[f"{s}_phantom" for s in STATISTICS]].notna().all().all()
 assert (inside["median"] + inside["p99"]) >= len(table) // 2, "the likeness is gone: fit again"
 if real_is_here:
-    kept = pd.read_csv(shipped("data_manifest") / "likeness" / f"{real_cohort}.csv")
+    kept = pd.read_csv(shipped("benchmarks/results") / f"{real_cohort}_channels.csv")
     pd.testing.assert_frame_equal(
         kept, real_statistics.reset_index(drop=True), check_exact=False, rtol=1e-6
     )

@@ -47,9 +47,10 @@ def results_dir(edition: str, chapter: str) -> Path:
 
 
 def shipped(folder: str) -> Path:
-    """Return a folder of data that comes with the code: ``data_manifest`` or ``editions``.
+    """Return a folder of data that comes with the code.
 
-    Both stand at the root of the repository. In an installed package they stand inside the package.
+    These are ``data_manifest``, ``editions`` and ``benchmarks/results``. They stand at the root of
+    the repository. In an installed package they stand inside the package.
     """
     inside = _PACKAGE / folder
     return inside if inside.is_dir() else _PACKAGE.parents[1] / folder

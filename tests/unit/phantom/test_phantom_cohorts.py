@@ -147,10 +147,10 @@ def test_statistics_by_hand():
     (row,) = channel_statistics([sample]).to_dict("records")
     assert (row["median"], row["zero"]) == (49.5, 0.01)
     assert row["p99"] == pytest.approx(98.01)
-    table = likeness([sample], [sample])
+    table = likeness(channel_statistics([sample]), channel_statistics([sample]))
     assert table.loc["Ir191", "median_phantom"] == table.loc["Ir191", "median_real_max"] == 49.5
     other = Sample("o", plane[None], Panel((Channel("Nd142", "CD19"),)), 1.0)
-    assert likeness([sample], [other]).empty
+    assert likeness(channel_statistics([sample]), channel_statistics([other])).empty
 
 
 SPECTRE = "ImmuneDynamics/Spectre/28f9dfb43671db0a5f27965d6d67605973878ba9/inst/extdata"
@@ -171,7 +171,7 @@ def test_the_phantom_spleen_is_like_the_real_one(mirror):
             )
         )
     assert len(real) == 4
-    table = likeness(phantom_cohort("phantom_spleen"), real)
+    table = likeness(channel_statistics(phantom_cohort("phantom_spleen")), channel_statistics(real))
     assert len(table) == 14
     for channel, row in table.iterrows():
         low, high = row["median_real_min"], row["median_real_max"]
