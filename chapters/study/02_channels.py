@@ -34,7 +34,12 @@ import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
     # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = ["git+https://github.com/imc-agreement-book/imc-agreement-book@main", "readimc", "imagecodecs", "pooch"]
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "readimc",
+        "imagecodecs",
+        "pooch",
+    ]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, *packages], check=True)
 
