@@ -20,7 +20,7 @@ book: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
 
 test: .venv/.installed
-	@exec .venv/bin/python -m pytest -n auto --dist loadgroup
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile
 
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .

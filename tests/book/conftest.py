@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 import yaml
+
+import stamp
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -68,21 +71,8 @@ folder.mkdir(parents=True, exist_ok=True)
 (folder / "images.csv").write_text("image\\n")
 '''
 
-COHORT = {
-    "title": "Tiny",
-    "modality": "none",
-    "tissue": "none",
-    "citation": "none",
-    "doi": "none",
-    "license": "none",
-    "um_per_px": 1.0,
-    "annotators": {},
-    "reader": "tiny",
-    "panel": "none",
-    "dna_channel": "none",
-    "base_url": "none",
-    "files": [],
-}
+COHORT = "spleen_imc"
+"""Any cohort of the manifest: the stand-in above makes it."""
 
 
 @dataclass(frozen=True)
@@ -157,21 +147,19 @@ def write_tiny_book(root: Path) -> TinyBook:
     )
     shutil.copytree(REPOSITORY / "_static", root / "_static")
     shutil.copyfile(REPOSITORY / "_config.yml", root / "_config.yml")
-    package = root / "src" / "imc_helpers"
-    package.mkdir(parents=True)
-    for name in ("__init__", "errors", "manifest", "paths"):
-        shutil.copyfile(REPOSITORY / "src" / "imc_helpers" / f"{name}.py", package / f"{name}.py")
+    shutil.copytree(REPOSITORY / "data_manifest", root / "data_manifest")
+    shutil.copytree(
+        REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "readers*")
+    )
     toc = {
         "format": "jb-book",
         "root": "index",
         "chapters": [{"file": f"chapters/{name}"} for name in ("one", "two")]
         + [{"file": "status"}],
     }
-    edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": ["nothing"]}
+    edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": [COHORT]}
     files = {
         "src/imc_helpers/readers.py": READERS,
-        "data_manifest/cohorts.yml": yaml.safe_dump({"nothing": COHORT}),
-        "data_manifest/panels/none.csv": "channel\n",
         "editions/tiny.yml": yaml.safe_dump(edition),
         "envs/constraints.txt": "numpy\n",
         "_toc.yml": yaml.safe_dump(toc, sort_keys=False),
@@ -185,6 +173,17 @@ def write_tiny_book(root: Path) -> TinyBook:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     return TinyBook(root)
+
+
+def assert_made(book: TinyBook) -> None:
+    """Check that the book is whole, and the very pages of a book made without trouble."""
+    for name in ("one", "two"):
+        notebook = nbformat.read(book.executed(name), as_version=4)
+        assert stamp.read(notebook) is not None
+        page = book.html(f"chapters/{name}.html")
+        assert '<img alt="A square"' in page
+        assert "One of 2 squares" in page
+    assert not list((book.root / "_build" / ".scratch").glob("*"))
 
 
 def end(book: TinyBook) -> None:

@@ -1,7 +1,8 @@
 """Where things are, and what counts as a change."""
 
 import pytest
-from conftest import TinyBook, write_tiny_book
+import yaml
+from conftest import COHORT, TinyBook, write_tiny_book
 
 from project import Project, digest, expected, read_chapter
 
@@ -48,7 +49,7 @@ def test_an_edition_gives_values_to_one_chapter(book, monkeypatch):
 def _edition(**parameters):
     from imc_helpers.manifest import Edition
 
-    return Edition(title="Tiny", description="", cohorts=("nothing",), parameters=parameters)
+    return Edition(title="Tiny", description="", cohorts=(COHORT,), parameters=parameters)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +81,14 @@ def test_what_notebooks_do_not_depend_on(book):
 
 def test_a_cohort_depends_on_its_own_record(book):
     project = Project(book.root)
-    before = project.cohort_digest("nothing")
+    before = project.cohort_digest(COHORT)
     manifest = book.root / "data_manifest" / "cohorts.yml"
-    text = manifest.read_text()
-    manifest.write_text(text + "another: {title: Another}\n")
-    assert project.cohort_digest("nothing") == before
-    manifest.write_text(text.replace("title: Tiny", "title: Small"))
-    assert project.cohort_digest("nothing") != before
+    records = yaml.safe_load(manifest.read_text())
+    manifest.write_text(yaml.safe_dump({**records, "another": {"title": "Another"}}))
+    assert project.cohort_digest(COHORT) == before
+    records[COHORT]["title"] = "Another title"
+    manifest.write_text(yaml.safe_dump(records))
+    assert project.cohort_digest(COHORT) != before
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path):

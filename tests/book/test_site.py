@@ -1,4 +1,7 @@
-"""The rendered book of the open edition: made once, then looked at page by page."""
+"""The rendered book of the open edition: made once, then looked at page by page.
+
+Parallel workers take whole files (``--dist loadfile``), so that one of them makes the book.
+"""
 
 import os
 import subprocess
@@ -31,8 +34,6 @@ pytestmark = [
     pytest.mark.site,
     pytest.mark.slow,
     pytest.mark.timeout(1800),
-    # One worker makes the book and looks at it.
-    pytest.mark.xdist_group("site"),
     pytest.mark.skipif(
         not os.environ.get("IMC_BOOK_MIRROR") and not _has_data(),
         reason="needs the data of the open edition: run `make book`, or set IMC_BOOK_MIRROR",

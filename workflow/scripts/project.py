@@ -1,6 +1,7 @@
 """Where things are: the pages of the book, what each is made from and where it ends."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,8 @@ class Project:
         readers = (self.root / "src" / "imc_helpers").glob("readers*")
         code = sorted(p for r in readers for p in ([r] if r.is_file() else r.rglob("*.py")))
         panels = sorted((manifest / "panels").glob("*.csv"))
-        return hashlib.sha256(f"{record}{digest(*code, *panels)}".encode()).hexdigest()
+        text = json.dumps(record, sort_keys=True, default=str)
+        return hashlib.sha256(f"{text}{digest(*code, *panels)}".encode()).hexdigest()
 
     def _pages(self) -> list[str]:
         return list(_files(_load_mapping(self.root / "_toc.yml")))

@@ -8,9 +8,11 @@ As a command: ``python tether.py -m MODULE [ARGUMENT ...]`` runs a module so tie
 
 import os
 import runpy
+import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -34,22 +36,25 @@ def tether(limit_s: float | None = None) -> None:
     def watch() -> None:
         while True:
             if os.getppid() != parent:
-                end_now("the process that started this one is gone", 1)
+                end_now(1)
             if deadline is not None and time.monotonic() > deadline:
-                end_now(f"not finished after {limit_s:g} s", TIME_OVER)
+                print(f"Stopped: not finished after {limit_s:g} s.", file=sys.stderr, flush=True)
+                end_now(TIME_OVER)
             time.sleep(POLL_S)
 
     threading.Thread(target=watch, name="tether", daemon=True).start()
 
 
-def end_now(reason: str, status: int) -> None:
+def end_now(status: int) -> None:
     """End everything below this process, then the process itself, without any clean-up."""
-    kill(psutil.Process().children(recursive=True))
-    # The reason goes out last and unbuffered: a closed pipe must not keep the process alive.
-    try:
-        os.write(2, f"Stopped: {reason}.\n".encode())
-    finally:
-        os._exit(status)
+    below = [process.pid for process in psutil.Process().children(recursive=True)]
+    # No other thread may take over in between: one that waits for a child would see it end, carry
+    # on, and end the process with a status of its own.
+    sys.setswitchinterval(1000)
+    for pid in below:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    os._exit(status)
 
 
 def kill(processes: list[psutil.Process]) -> None:
@@ -58,10 +63,8 @@ def kill(processes: list[psutil.Process]) -> None:
     psutil compares the start times first, so that a number used again is safe.
     """
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
 
 
 def main() -> None:
