@@ -230,12 +230,12 @@ def matching_levels(
     """Find the IoUs at which the largest one-to-one matching grows by one, in falling order.
 
     TP(t), the size of the largest matching among pairs of IoU >= t, is the number of levels >= t.
-    Pairs enter in `order`, that of falling IoU; each makes the matching larger by one or not at all.
-    It does exactly when both its ends are *even*: reachable from an unmatched object of their own
-    side by a path that alternates between pairs outside and inside the matching (Berge 1957;
-    Dulmage and Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept up
-    to date: a pair that does not enlarge the matching may let a tree grow, and an enlargement takes
-    two trees down and regrows what other trees still reach. At high IoU all trees are single
+    Pairs enter in `order`, that of falling IoU; each makes the matching larger by one or not at
+    all. It does exactly when both its ends are *even*: reachable from an unmatched object of their
+    own side by a path that alternates between pairs outside and inside the matching (Berge 1957;
+    Dulmage and Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept
+    up to date: a pair that does not enlarge the matching may let a tree grow, and an enlargement
+    takes two trees down and regrows what other trees still reach. At high IoU all trees are single
     objects, and at low IoU trees are many and small, so that each step is local.
     """
     n_vertices = n_true + n_pred  # predicted object j is vertex n_true + j
