@@ -1,8 +1,8 @@
 """Find where peers are wrong, each with its smallest example; write `peer_errors.csv`.
 
 A peer is wrong when it gives neither the value for IoU >= t nor that for IoU > t, raises an
-error, or gives NaN or infinity. Both-empty images, for which there are several conventions, count only when
-the result is no number at all. Run from the repository's root:
+error, or gives NaN or infinity. For two empty images there are several conventions: they count
+only when the result is no number at all. Run from the repository's root, as `run.py`:
 
     python benchmarks/peer_errors.py
 """

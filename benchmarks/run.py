@@ -50,9 +50,10 @@ def main() -> None:
         for size in options.sizes:
             side, spacing, n_pairs = SIZES[size]
             pairs = [cell_pair(side, spacing, seed) for seed in range(n_pairs)]
-            path = Path(folder) / "pairs.npz"
+            path = Path(folder)
             true, pred = (np.stack(images) for images in zip(*pairs, strict=True))
-            np.savez(path, true=true, pred=pred)
+            np.save(path / "true.npy", true)
+            np.save(path / "pred.npy", pred)
             counts = [round(np.mean([len(np.unique(x)) - 1 for x in xs])) for xs in (true, pred)]
             del pairs, true, pred
             rows += _rows_of_size(size, counts, path, options.tools, options.seconds)

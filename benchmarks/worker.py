@@ -1,12 +1,13 @@
 """Time one tool on one set of image pairs, in a process of its own; print the result as JSON.
 
-Called by `run.py` as ``python worker.py TOOL PAIRS.npz SECONDS``.
+Called by `run.py` as ``python worker.py TOOL FOLDER SECONDS``.
 """
 
 import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from pairs import cell_pair
@@ -18,10 +19,9 @@ MEMORY_GIB = 10
 
 def main() -> None:
     """Time a tool until it has run often enough, or for long enough."""
-    name, path, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    tool, folder, seconds = TOOLS[sys.argv[1]], Path(sys.argv[2]), float(sys.argv[3])
     # What asks for more memory than the machine has must fail by itself, and harm nothing else.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_GIB * 2**30,) * 2)
-    tool = TOOLS[name]
     result: dict[str, object] = {"version": "", "note": ""}
     try:
         score = tool.load()
@@ -29,8 +29,8 @@ def main() -> None:
         print(json.dumps(result | {"note": f"not installed: {error}"}))
         return
     result["version"] = version_of(tool)
-    with np.load(path) as stored:
-        pairs = list(zip(stored["true"], stored["pred"], strict=True))
+    true, pred = (np.load(folder / f"{name}.npy") for name in ("true", "pred"))
+    pairs = list(zip(true, pred, strict=True))
     small = cell_pair(64, 8.6)
     score([small])  # compile, and fill caches
     score([small, small])

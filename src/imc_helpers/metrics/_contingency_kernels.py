@@ -3,8 +3,6 @@
 Images arrive as three axes (planes, rows, columns), both of one dtype; a 2-D image is one plane.
 """
 
-# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -202,38 +200,26 @@ def _number(ids: Array, codes: Array) -> Array:
 
 
 @kernel
-def sort_pairs(
-    pair_true: Array, pair_pred: Array, intersection: Array, n_true: int
-) -> tuple[Array, Array, Array]:
-    """Sort pairs by true object, then by predicted object."""
-    starts = np.zeros(n_true + 1, np.int64)
-    for i in pair_true:
-        starts[i + 1] += 1
-    for i in range(n_true):
-        starts[i + 1] += starts[i]
-    filled = starts[:-1].copy()
-    sorted_pred = np.empty_like(pair_pred)
-    sorted_shared = np.empty_like(intersection)
-    sorted_true = np.empty_like(pair_true)
-    for pair in range(pair_true.size):
-        i = pair_true[pair]
-        place = filled[i]
-        filled[i] += 1
-        sorted_true[place] = i
-        if filled[i] - starts[i] <= 32:  # few neighbours: insert where it belongs
-            while place > starts[i] and sorted_pred[place - 1] > pair_pred[pair]:
-                sorted_pred[place] = sorted_pred[place - 1]
-                sorted_shared[place] = sorted_shared[place - 1]
-                place -= 1
-        sorted_pred[place] = pair_pred[pair]
-        sorted_shared[place] = intersection[pair]
-    for i in range(n_true):
-        if starts[i + 1] - starts[i] > 32:
-            own = slice(starts[i], starts[i + 1])
-            order = np.argsort(sorted_pred[own])
-            sorted_pred[own] = sorted_pred[own][order]
-            sorted_shared[own] = sorted_shared[own][order]
-    return sorted_true, sorted_pred, sorted_shared
+def _order(keys: Array, n_keys: int) -> Array:
+    """Give the stable order that sorts small whole numbers (a counting sort)."""
+    places = np.zeros(n_keys + 1, np.int64)
+    for key in keys:
+        places[key + 1] += 1
+    for key in range(n_keys):
+        places[key + 1] += places[key]
+    order = np.empty(keys.size, np.int64)
+    for position in range(keys.size):
+        key = keys[position]
+        order[places[key]] = position
+        places[key] += 1
+    return order
+
+
+@kernel
+def pair_order(pair_true: Array, pair_pred: Array, n_true: int, n_pred: int) -> Array:
+    """Give the order that sorts pairs by true object, then by predicted object."""
+    by_pred = _order(pair_pred, n_pred)
+    return by_pred[_order(pair_true[by_pred], n_true)]
 
 
 @kernel

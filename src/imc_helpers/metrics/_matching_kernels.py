@@ -3,8 +3,6 @@
 Objects are vertices, overlaps are edges `(i, j)`. All arrays are 1-D; `i` and `j` are int32.
 """
 
-# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-
 import heapq
 from typing import Any, TypeAlias
 
@@ -90,7 +88,7 @@ def heaviest_matching(
     Returns
     -------
     int64 array
-        The chosen edges.
+        The chosen edges, in no particular order.
     """
     true_starts, true_edges = _adjacency(i, n_true)
     pred_starts, pred_edges = _adjacency(j, n_pred)
@@ -222,31 +220,25 @@ def heaviest_matching(
         if true_edge[u] >= 0:
             chosen[n_chosen] = true_edge[u]
             n_chosen += 1
-    return np.sort(chosen[:n_chosen])
+    return chosen[:n_chosen]
 
 
 @kernel
-def assignment_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) -> Array:
-    """Give the IoUs of the global assignment in falling order."""
-    first, second = assignment_weights(iou)
-    return np.sort(iou[heaviest_matching(i, j, n_true, n_pred, first, second)])[::-1].copy()
-
-
-@kernel
-def matching_levels(i: Array, j: Array, n_true: int, n_pred: int, iou: Array) -> Array:
+def matching_levels(
+    i: Array, j: Array, n_true: int, n_pred: int, iou: Array, order: Array
+) -> Array:
     """Find the IoUs at which the largest one-to-one matching grows by one, in falling order.
 
     TP(t), the size of the largest matching among pairs of IoU >= t, is the number of levels >= t.
-    Pairs enter in falling order of IoU; each makes the matching larger by one or not at all. It
-    does exactly when both its ends are *even*: reachable from an unmatched object of their own side
-    by a path that alternates between pairs outside and inside the matching (Berge 1957; Dulmage and
-    Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept up to date: a
-    pair that does not enlarge the matching may let a tree grow, and an enlargement takes two trees
-    down and regrows what other trees still reach. At high IoU all trees are single objects, and at
-    low IoU trees are many and small, so that each step is local.
+    Pairs enter in `order`, that of falling IoU; each makes the matching larger by one or not at
+    all. It does exactly when both its ends are *even*: reachable from an unmatched object of their
+    own side by a path that alternates between pairs outside and inside the matching (Berge 1957;
+    Dulmage and Mendelsohn 1958). A forest of such paths, rooted at the unmatched objects, is kept
+    up to date: a pair that does not enlarge the matching may let a tree grow, and an enlargement
+    takes two trees down and regrows what other trees still reach. At high IoU all trees are single
+    objects, and at low IoU trees are many and small, so that each step is local.
     """
     n_vertices = n_true + n_pred  # predicted object j is vertex n_true + j
-    order = np.argsort(-iou, kind="mergesort")
     mate = np.full(n_vertices, -1, np.int32)
     parent = np.full(n_vertices, -1, np.int32)  # of odd vertices: the even one they hang from
     root = np.arange(n_vertices).astype(np.int32)  # of even vertices; -1 where not even

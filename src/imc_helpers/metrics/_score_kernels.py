@@ -1,7 +1,5 @@
 """Compiled sums behind the scores: one row of numbers for a pair of images."""
 
-# A kernel is one loop over flat arrays: split up, it would pass dozens of them around.
-
 from typing import Any, TypeAlias
 
 import numpy as np

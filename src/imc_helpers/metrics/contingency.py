@@ -112,15 +112,15 @@ def contingency_table(
         images.true, images.pred, *(np.zeros(n + 1, np.int32) for n in images.largest)
     )
     true_labels, true_areas, pred_labels, pred_areas, i, j, intersection = counted
-    i, j, intersection = kernels.sort_pairs(i, j, intersection, len(true_labels))
+    order = kernels.pair_order(i, j, len(true_labels), len(pred_labels))
     return ContingencyTable(
         true_ids=_original_ids(true_labels, images.true_ids),
         true_areas=true_areas,
         pred_ids=_original_ids(pred_labels, images.pred_ids),
         pred_areas=pred_areas,
-        i=i,
-        j=j,
-        intersection=intersection,
+        i=i[order],
+        j=j[order],
+        intersection=intersection[order],
         n_pixels=images.true.size,
         borders=count_borders(images) if borders else None,
     )

@@ -120,7 +120,8 @@ def largest_matching_levels(table: ContingencyTable) -> NDArray[np.float64]:
     """
     from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    return kernels.matching_levels(table.i, table.j, table.n_true, table.n_pred, table.iou)
+    order = np.argsort(-table.iou)
+    return kernels.matching_levels(table.i, table.j, table.n_true, table.n_pred, table.iou, order)
 
 
 def _chosen(
@@ -132,11 +133,10 @@ def _chosen(
     """Match among some pairs of a table by two weights, the second deciding ties of the first."""
     from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    chosen = candidates[
-        kernels.heaviest_matching(
-            table.i[candidates], table.j[candidates], table.n_true, table.n_pred, first, second
-        )
-    ]
+    chosen = kernels.heaviest_matching(
+        table.i[candidates], table.j[candidates], table.n_true, table.n_pred, first, second
+    )
+    chosen = candidates[np.sort(chosen)]
     return MatchedPairs(
         table.true_ids[table.i[chosen]], table.pred_ids[table.j[chosen]], table.iou[chosen]
     )

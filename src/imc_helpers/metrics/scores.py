@@ -281,8 +281,10 @@ def _levels(
     """Give the falling IoUs at which the number of true positives of a sap curve grows by one."""
     from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    find = kernels.matching_levels if sap == "step" else kernels.assignment_levels
-    return find(i, j, n_true, n_pred, iou)
+    if sap == "step":
+        return kernels.matching_levels(i, j, n_true, n_pred, iou, np.argsort(-iou))
+    chosen = kernels.heaviest_matching(i, j, n_true, n_pred, *kernels.assignment_weights(iou))
+    return np.sort(iou[chosen])[::-1]
 
 
 def _ap(tp: ArrayLike, n_true: float, n_pred: float, both_empty: float) -> FloatArray:
@@ -295,7 +297,7 @@ def area_under(levels: FloatArray, n_true: float, n_pred: float, sap: SapForm) -
     """Integrate the AP/IoU curve of falling levels: `sap_curve` draws what this measures."""
     from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
 
-    return kernels.area_under(levels, n_true, n_pred, sap == "step")
+    return kernels.area_under(np.ascontiguousarray(levels), n_true, n_pred, sap == "step")
 
 
 def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> FloatArray:

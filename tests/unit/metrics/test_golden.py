@@ -59,3 +59,26 @@ def test_panoptic_quality_agrees_with_stardist_where_it_counts_ties(name: str) -
     case = CASES[name]
     pq = evaluate(case["true"], case["pred"]).pq
     assert pq == pytest.approx(case["stardist"]["pq50"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n != "both_empty"])
+def test_agrees_with_what_stardist_prints(name: str) -> None:
+    # Of two empty images StarDist says 0; that is a convention, and `both_empty=0` gives it.
+    table = contingency_table(CASES[name]["true"], CASES[name]["pred"])
+    assert ap_curve(table).tolist() == pytest.approx(CASES[name]["stardist"]["aps"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n, c in CASES.items()
+        if n != "both_empty"
+        and min(map(np.min, (c["true"], c["pred"]))) == 0
+        and np.min(c["true"]) == np.min(c["pred"])
+    ],
+)
+def test_agrees_with_what_cellpose_4_prints_where_both_have_background(name: str) -> None:
+    # It takes the smallest id for background: without background it loses a cell.
+    table = contingency_table(CASES[name]["true"], CASES[name]["pred"])
+    assert ap_curve(table).tolist() == pytest.approx(CASES[name]["cellpose_4"]["aps"], abs=1e-6)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import imc_helpers.metrics
 
 
@@ -30,6 +32,7 @@ def test_import_loads_nothing_slow() -> None:
     }
 
 
+@pytest.mark.slow
 def test_works_where_the_cache_cannot_be_written(tmp_path: Path) -> None:
     # A copy of the package alone, in a folder where no file can be made; so for the user's cache.
     package = Path(imc_helpers.metrics.__file__).parent

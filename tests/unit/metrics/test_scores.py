@@ -30,8 +30,8 @@ def numbers(scores: Scores) -> dict[str, float]:
 
 
 def test_every_score_by_hand() -> None:
-    # True cells of 4, 4 and 2 px. Prediction 1 is 3 px of cell 1 (IoU 3/4); prediction 2 covers cell
-    # 2 and 2 px of background (4/6); prediction 3 is 2 px of background. Cell 3 is missed.
+    # True cells of 4, 4 and 2 px. Prediction 1 is 3 px of cell 1 (IoU 3/4); prediction 2 covers
+    # cell 2 and 2 px of background (4/6); prediction 3 is 2 px of background. Cell 3 is missed.
     true = np.array([[1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 3, 3, 0, 0]])
     pred = np.array([[1, 1, 1, 0, 2, 2, 2, 2, 2, 2, 0, 0, 3, 3]])
     scores = evaluate(true, pred, borders=True)
@@ -49,7 +49,7 @@ def test_every_score_by_hand() -> None:
     assert scores.seg == pytest.approx((3 / 4 + 4 / 6) / 3)
     assert scores.dice == pytest.approx(2 * 7 / (10 + 11))
     assert scores.jaccard == pytest.approx(7 / 14)
-    # Border pixels: true 4, 8, 11 (left edge is the image's); pred 3, 5, 10 and 13.
+    # Border pixels by column; what touches only the image's own edge is none.
     true_border = {3, 4, 7, 10, 11}
     pred_border = {2, 4, 9, 12}
     shared = len(true_border & pred_border)
