@@ -8,9 +8,23 @@ from nbformat import v4
 
 import status
 from project import Project
-from stage import configuration, for_myst
+from stage import configuration, for_myst, with_run
 from stamp import Stamp
 from sync import GUARD_MARK
+
+STAMP = Stamp(
+    source="s",
+    package="p",
+    edition="tiny",
+    edition_file="e",
+    parameters={},
+    kernel="python3",
+    python="3.11.7",
+    device="cpu",
+    seconds=12.34,
+    peak_memory_mb=456.7,
+    finished="2026-11-21T00:00:00+00:00",
+)
 
 
 def test_a_figure_is_declared_where_myst_nb_looks():
@@ -27,14 +41,33 @@ def test_a_figure_is_declared_where_myst_nb_looks():
     assert notebook.cells[0].metadata == {}
 
 
-def test_the_injected_parameters_fold_away():
+def test_the_injected_parameters_are_not_shown_twice():
     cells = [
         v4.new_code_cell("a: int = 1", metadata={"tags": ["parameters"]}),
         v4.new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]}),
     ]
     first, second = for_myst(v4.new_notebook(cells=cells)).cells
     assert first.metadata["tags"] == ["parameters"]
-    assert second.metadata["tags"] == ["injected-parameters", "hide-input"]
+    assert second.metadata["tags"] == ["remove-cell"]
+
+
+def test_a_page_says_how_it_was_run():
+    cells = [
+        v4.new_markdown_cell("# Title\n\nText."),
+        v4.new_code_cell(
+            'name: str = "é"  # a name, "quoted"\nsizes: list[int] = [1, 2]  # px\nb: int = 1',
+            metadata={"tags": ["parameters"]},
+        ),
+    ]
+    stamp = STAMP.model_copy(update={"parameters": {"name": "x", "sizes": [3]}})
+    head, parameters = with_run(v4.new_notebook(cells=cells), stamp, 98.7).cells
+    assert head.source == (
+        "# Title\n\n*Edition `tiny`. Ran in 12 s on the CPU with 457 MB of memory; "
+        "the edition's data take 99 MB.*\n\nText."
+    )
+    assert parameters.source == (
+        'name: str = "x"  # a name, "quoted"\nsizes: list[int] = [3]  # px\nb: int = 1'
+    )
 
 
 def test_the_colab_guard_is_not_shown():
@@ -61,20 +94,7 @@ def test_staging_leaves_the_settings_as_they_are(tmp_path: Path, monkeypatch):
 
 
 def test_the_status_page_lists_every_notebook():
-    stamp = Stamp(
-        source="s",
-        package="p",
-        edition="tiny",
-        edition_file="e",
-        parameters={},
-        kernel="python3",
-        python="3.11.7",
-        device="cpu",
-        seconds=12.34,
-        peak_memory_mb=456.7,
-        finished="2026-11-21T00:00:00+00:00",
-    )
-    page = status.page("tiny", {"study/01": stamp, "study/02": stamp})
+    page = status.page("tiny", {"study/01": STAMP, "study/02": STAMP})
     rows = [line for line in page.splitlines() if line.startswith("| [](")]
     assert rows == [
         f"| [](chapters/study/{n}.ipynb) | 12.3 | 457 | cpu | 3.11.7 | 2026-11-21T00:00:00+00:00 |"

@@ -1,6 +1,7 @@
 """The strict check of parameters: papermill only warns about a name that a notebook lacks."""
 
 import ast
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,36 @@ def check(notebook: NotebookNode, values: dict[str, Any]) -> None:
                 f"unknown parameter `{name}`; the chapter has {', '.join(sorted(known))}"
             )
         _check(known[name], value)
+
+
+def with_values(source: str, values: dict[str, Any]) -> str:
+    """Return a ``parameters`` cell's text with other literals in it, comments and all kept.
+
+    Parameters
+    ----------
+    source
+        Text of the cell: lines ``name: type = literal  # comment``.
+    values
+        Values by name; other parameters keep theirs.
+    """
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        assert isinstance(statement, ast.AnnAssign)
+        name, literal = ast.unparse(statement.target), statement.value
+        if name in values and literal is not None and literal.lineno == literal.end_lineno:
+            line = lines[literal.lineno - 1].encode()
+            before, after = line[: literal.col_offset], line[literal.end_col_offset :]
+            lines[literal.lineno - 1] = (
+                f"{before.decode()}{as_literal(values[name])}{after.decode()}"
+            )
+    return "\n".join(lines)
+
+
+def as_literal(value: Any) -> str:
+    """Write a parameter's value as the chapters do: double quotes, as the formatter would."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_literal, value))}]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _parse(line: ast.stmt) -> Parameter:
