@@ -4,6 +4,7 @@ import os
 
 import nbformat
 import pytest
+from conftest import assert_made
 
 import stamp
 
