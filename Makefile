@@ -1,6 +1,6 @@
 # The two commands are `make book` and `make test`. Each sets up what it needs, in .venv.
 PYTHON ?= python3
-EDITION ?= open
+EDITION ?= demo
 PROFILE ?= local
 
 .PHONY: help book test lint sync phantom-report clean

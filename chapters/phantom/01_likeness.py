@@ -23,7 +23,7 @@
 # spleen, channel by channel. Nothing else in the book takes the phantom for real.
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 recipe: str = "phantom_spleen"  # recipe of the phantom that imitates the real cohort
 real_cohort: str = "spleen_imc"  # real cohort that it is held against
 seed: int = 1  # seed of the phantom
@@ -52,7 +52,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.describe import describe
-from imc_helpers.figures import aggregates, label_panels, show, show_table
+from imc_helpers.figures import aggregates, label_panels, likeness_ranges, show, show_table
 from imc_helpers.manifest import cohort_record, load_edition, source_note
 from imc_helpers.paths import results_dir, shipped
 from imc_helpers.phantom.cohorts import COHORTS, phantom_cohort
@@ -134,20 +134,38 @@ show(
 # its samples.
 
 # %% tags=["hide-input"]
+show(
+    likeness_ranges(table),
+    label="fig-likeness",
+    caption=f"Bars: from the least to the largest real sample ({origin}). Dots: the phantom (synthetic, "
+    f"recipe `{recipe}`, mean of its samples). Counts on a scale that is linear near 0 and "
+    "logarithmic beyond.",
+    alt="Four panels with a row for each channel. Grey bars span the real samples, a dot marks the "
+    "phantom; most dots lie on or beside their bar.",
+)
+
+# %% tags=["hide-input"]
 names = {
     "median": "median",
     "p99": "99th pct.",
     "zero": "empty px",
     "neighbour": "neighbours",
 }
+
+
+def short(value: float) -> str:
+    """Write large numbers whole, small ones with two digits."""
+    return f"{value:,.0f}" if abs(value) >= 10 or value == 0 else f"{value:.2g}"
+
+
 columns = {"name": "channel"}
 for statistic, name in names.items():
     columns[f"{statistic}_phantom"] = name
-    columns[f"{statistic}_real"] = f"{name}, real"
+    columns[f"{statistic}_real"] = "real"
 ranges = table.assign(
     **{
         f"{s}_real": [
-            f"{low:.2g} – {high:.2g}"
+            f"{short(low)} – {short(high)}"
             for low, high in zip(table[f"{s}_real_min"], table[f"{s}_real_max"], strict=True)
         ]
         for s in STATISTICS

@@ -24,7 +24,7 @@
 # differ in their habits alone.
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 seed: int = 1  # seed of the tissue and of the group of experts
 side_px: int = 256  # edge of the tissue, pixels
 crop_px: int = 50  # edge of the crops shown, pixels

@@ -23,7 +23,7 @@
 # {cite:t}`schuiki2025`.
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 crop_px: int = 250  # edge of the crops in the gallery, pixels

@@ -23,7 +23,7 @@
 # scaling ({cite:t}`schuiki2025`, section 3.1.4 and Table 2).
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 crop_px: int = 150  # edge of the crops shown, pixels
 
 # %% tags=["hide-input"]

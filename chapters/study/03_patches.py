@@ -23,7 +23,7 @@
 # ignored on each side, which leaves 200 x 200 pixels to score ({cite:t}`schuiki2025`, section 3.1.4).
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 border_px: int = 28  # ignored border of a patch, pixels

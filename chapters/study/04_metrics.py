@@ -31,7 +31,7 @@
 # precision of object detection).
 
 # %% tags=["parameters"]
-edition: str = "open"  # edition of the book: a file in editions/
+edition: str = "demo"  # edition of the book: a file in editions/
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.

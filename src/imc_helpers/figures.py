@@ -264,6 +264,39 @@ def label_panels(
     return figure
 
 
+def likeness_ranges(table: pd.DataFrame) -> Figure:
+    """Draw, a panel a statistic and a row a channel, where a phantom lies among real samples.
+
+    Parameters
+    ----------
+    table
+        What `imc_helpers.phantom.likeness.likeness` returns.
+    """
+    titles = {
+        "median": "median count",
+        "p99": "99th percentile",
+        "zero": "share of empty pixels",
+        "neighbour": "neighbours' correlation",
+    }
+    figure, axes = plt.subplots(
+        1, len(titles), figsize=(10.5, 0.27 * len(table) + 1.2), sharey=True
+    )
+    rows = np.arange(len(table))
+    for axis, (statistic, title) in zip(axes, titles.items(), strict=True):
+        low, high = table[f"{statistic}_real_min"], table[f"{statistic}_real_max"]
+        axis.hlines(rows, low, high, color="#bbbbbb", linewidth=7)
+        axis.plot(low, rows, "|", color="#888888", markersize=9)
+        axis.plot(high, rows, "|", color="#888888", markersize=9)
+        axis.plot(table[f"{statistic}_phantom"], rows, "o", color=VERMILION, markersize=5)
+        if statistic in ("median", "p99"):
+            axis.set_xscale("symlog", linthresh=10)
+            axis.set_xlim(left=-1)
+        axis.set_title(title, fontsize=9)
+    axes[0].set_yticks(rows, table["name"])
+    axes[0].invert_yaxis()
+    return figure
+
+
 def draw_windows(
     background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
 ) -> Figure:
