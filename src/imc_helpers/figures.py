@@ -98,7 +98,7 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     """
     text = frame.apply(_text_column, decimals=decimals)
     escaped = text.map(lambda value: value.replace("|", r"\|"))
-    numbers = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
+    numbers = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     rule = ["--:" if number else ":--" for number in numbers]
     rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
     body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
