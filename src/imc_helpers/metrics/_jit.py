@@ -14,9 +14,6 @@ def kernel(function: Function) -> Function:
     Where neither the package's folder nor the user's cache can be written, Numba refuses to
     decorate at all. Then the function is compiled anew in each process: it costs seconds, and gives
     the same.
-
-    A cached function is renewed when its own file changes, not when a function that it calls does.
-    So a kernel calls kernels of its own file alone.
     """
     compiled: Any
     try:

@@ -105,7 +105,7 @@ def contingency_table(
     >>> table.pairs
     [(0, 0, 2, 0.4), (1, 1, 1, 1.0)]
     """
-    from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     images = LabelPair.of(true, pred)
     counted = kernels.count_overlaps(
@@ -168,6 +168,14 @@ class LabelPair:
             order=order,
         )
 
+    def check_borders(self) -> None:
+        """Refuse images whose borders cannot be found."""
+        if len(self.order) > 3:
+            raise ValueError(
+                f"borders need images of at most 3 axes, found {len(self.order)}: "
+                "score each volume alone"
+            )
+
     def crop(self, window: tuple[slice, ...]) -> "LabelPair":
         """Cut the same window, one slice for each axis of the given images, out of both: views."""
         if len(self.order) > 3 or len(window) != len(self.order):
@@ -185,13 +193,9 @@ def count_borders(images: LabelPair) -> Borders:
     Neighbours outside the image do not count, as in `skimage.segmentation.find_boundaries` with
     ``mode="inner"``. Dice-XMBD scores pixels on such masks (Xiao et al. 2021, section 2.5).
     """
-    from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
-    if len(images.order) > 3:
-        raise ValueError(
-            f"borders need images of at most 3 axes, found {len(images.order)}: "
-            "score each volume alone"
-        )
+    images.check_borders()
     return Borders(*kernels.count_borders(images.true, images.pred))
 
 
@@ -263,7 +267,7 @@ def _indexable(labels: IntArray, name: str) -> tuple[IntArray, IntArray | None, 
             "give ignored pixels the id 0"
         )
     if largest > max(labels.size, 2**16):
-        from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415
+        from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415
 
         ids = kernels.distinct_ids(labels).astype(labels.dtype)
         ids.sort()

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imc_helpers.metrics.contingency import LabelPair, count_borders
+from imc_helpers.metrics.contingency import LabelPair
 from imc_helpers.metrics.scores import (
     FloatArray,
     SapForm,
     area_under,
     check_sap,
     score_columns,
-    sum_up,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def evaluate_many(
     """
     import pandas as pd  # noqa: PLC0415  (slow import)
 
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     check_sap(sap)
     if pool not in (None, "sum"):
@@ -139,27 +138,17 @@ def _score_pair(
     borders: bool,
 ) -> _Scored:
     """Score the windows of one pair of images, or the images themselves."""
-    from imc_helpers.metrics import _contingency_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     images = LabelPair.of(true, pred)
+    if borders:
+        images.check_borders()
     code_true, code_pred = (np.zeros(largest + 1, np.int32) for largest in images.largest)
     crops = [images] if windows is None else map(images.crop, windows(np.shape(true)))
+    options = strict, borders, sap == "paper", sap == "step"
     scored = _Scored([], [])
     for crop in crops:
-        _, true_areas, _, pred_areas, i, j, intersection = kernels.count_overlaps(
-            crop.true, crop.pred, code_true, code_pred
-        )
-        row, levels = sum_up(
-            i=i,
-            j=j,
-            intersection=intersection,
-            true_areas=true_areas,
-            pred_areas=pred_areas,
-            n_pixels=crop.true.size,
-            borders=count_borders(crop) if borders else None,
-            strict=strict,
-            sap=sap,
-        )
+        row, levels = kernels.score_crop(crop.true, crop.pred, code_true, code_pred, *options)
         scored.rows.append(row)
         scored.levels.append(levels)
     return scored

@@ -75,7 +75,7 @@ def matched_pairs(
     MatchedPairs
         As many as there are true positives at this threshold.
     """
-    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     candidates = np.flatnonzero(reaches(table, threshold, strict=strict))
     number = np.ones(len(candidates), np.int64)
@@ -100,7 +100,7 @@ def global_assignment(table: ContingencyTable) -> MatchedPairs:
     -------
     MatchedPairs
     """
-    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     return _chosen(table, np.arange(len(table.i)), *kernels.assignment_weights(table.iou))
 
@@ -118,7 +118,7 @@ def largest_matching_levels(table: ContingencyTable) -> NDArray[np.float64]:
         The IoUs at which the largest matching grows by one when the threshold falls, ties repeated.
         TP(t) is the number of levels >= t (> t, for strict matching).
     """
-    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     order = np.argsort(-table.iou)
     return kernels.matching_levels(table.i, table.j, table.n_true, table.n_pred, table.iou, order)
@@ -131,7 +131,7 @@ def _chosen(
     second: NDArray[np.int64],
 ) -> MatchedPairs:
     """Match among some pairs of a table by two weights, the second deciding ties of the first."""
-    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     chosen = kernels.heaviest_matching(
         table.i[candidates], table.j[candidates], table.n_true, table.n_pred, first, second

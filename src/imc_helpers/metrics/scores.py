@@ -255,7 +255,7 @@ def sum_up(
     levels : (n,) float64 array, falling
         IoUs at which the true positives of the sap curve grow by one; none without sap.
     """
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     row = kernels.tally(i, j, intersection, true_areas, pred_areas, n_pixels, strict)
     if borders is not None:
@@ -279,7 +279,7 @@ def _levels(
     sap: SapForm,
 ) -> FloatArray:
     """Give the falling IoUs at which the number of true positives of a sap curve grows by one."""
-    from imc_helpers.metrics import _matching_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     if sap == "step":
         return kernels.matching_levels(i, j, n_true, n_pred, iou, np.argsort(-iou))
@@ -295,7 +295,7 @@ def _ap(tp: ArrayLike, n_true: float, n_pred: float, both_empty: float) -> Float
 
 def area_under(levels: FloatArray, n_true: float, n_pred: float, sap: SapForm) -> float:
     """Integrate the AP/IoU curve of falling levels: `sap_curve` draws what this measures."""
-    from imc_helpers.metrics import _score_kernels as kernels  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as kernels  # noqa: PLC0415  (slow import)
 
     return kernels.area_under(np.ascontiguousarray(levels), n_true, n_pred, sap == "step")
 
@@ -309,7 +309,7 @@ def _ratio(numerator: FloatArray, denominator: ArrayLike, empty: float) -> Float
 
 def score_columns(rows: FloatArray, both_empty: float, borders: bool) -> dict[str, NDArray[Any]]:
     """Turn rows of sums into columns of scores, named and ordered as the fields of `Scores`."""
-    from imc_helpers.metrics import _score_kernels as k  # noqa: PLC0415  (slow import)
+    from imc_helpers.metrics import _kernels as k  # noqa: PLC0415  (slow import)
 
     n_true, n_pred = rows[:, k.N_TRUE], rows[:, k.N_PRED]
     tp = rows[:, k.TP : k.TP + k.N_THRESHOLDS]

@@ -44,7 +44,7 @@ def test_works_where_the_cache_cannot_be_written(tmp_path: Path) -> None:
     blocked.touch()
     code = (
         "import imc_helpers.metrics as m; "
-        "from imc_helpers.metrics import _score_kernels as k; "
+        "from imc_helpers.metrics import _kernels as k; "
         "print(m.__file__, m.evaluate([1, 1, 0, 2], [1, 0, 0, 2], sap=None).map, "
         "type(k.tally._cache).__name__)"
     )
