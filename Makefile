@@ -3,7 +3,7 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book test lint sync phantom-report clean
+.PHONY: help book test lint bench sync phantom-report clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
+	@echo "make bench  time our metrics beside other tools', in an environment of its own"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
 	@echo "make clean  remove what runs made; data, weights and .venv stay"
 	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
@@ -26,6 +27,11 @@ lint: .venv/.installed
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+
+bench:
+	@"$(PYTHON)" benchmarks/install.py
+	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/run.py
+	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/peer_errors.py
 
 phantom-report: .venv/.installed
 	@.venv/bin/python benchmarks/phantom.py

@@ -1,4 +1,4 @@
-"""Find where peers are wrong, each with its smallest example; write `peer_errors.csv`.
+"""Find where peers are wrong, each with its smallest example; write `results/peer_errors.csv`.
 
 A peer is wrong when it gives neither the value for IoU >= t nor that for IoU > t, raises an
 error, or gives NaN or infinity. For two empty images there are several conventions: they count
@@ -98,7 +98,7 @@ def main() -> None:
         *("peer", "version", "case", "what", "true", "pred", "score"),
         *("expected_ge", "expected_gt", "found"),
     ]
-    with (HERE / "peer_errors.csv").open("w", newline="") as file:
+    with (HERE / "results" / "peer_errors.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         writer.writerows(rows)

@@ -1,4 +1,4 @@
-"""Time our metrics and their peers side by side, print a table, and write it to `metrics.csv`.
+"""Time our metrics and their peers side by side; write `results/metrics.csv`.
 
 Each tool runs in a process of its own, on one thread (two where its name says so), on the same
 generated pairs, after a first call on a small pair that compiles what is compiled. Memory is the
@@ -40,10 +40,10 @@ ONE_THREAD = dict.fromkeys(
 def main() -> None:
     """Run every tool on every size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60, help="time for each tool and size")
+    parser.add_argument("--seconds", type=float, default=20, help="time for each tool and size")
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--tools", nargs="+", choices=list(TOOLS), default=list(TOOLS))
-    parser.add_argument("--out", type=Path, default=HERE / "metrics.csv")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "metrics.csv")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:

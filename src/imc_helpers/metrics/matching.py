@@ -88,8 +88,9 @@ def global_assignment(table: ContingencyTable) -> MatchedPairs:
 
     This is the assignment of sortedAP (Chen et al. 2023, ICCV Workshops) and of Schuiki et al.
     2025, section 3.3, found exactly. Pairs that do not overlap are left out. IoUs are added as
-    whole multiples of 2**-40 (1e-12); of several assignments with the largest sum, the one with the
-    largest sum of squared IoUs is taken: rather one good pair and one bad than two middling ones.
+    whole multiples of about 7e-15, a unit in which small fractions are exact; of several
+    assignments with the largest sum, the one with the largest sum of squared IoUs is taken: rather
+    one good pair and one bad than two middling ones.
     Values decide, never the order of ids.
 
     Parameters

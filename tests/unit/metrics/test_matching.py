@@ -102,3 +102,12 @@ def test_a_long_chain_of_overlaps_is_solved_exactly() -> None:
 def test_thresholds_outside_0_to_1_are_refused() -> None:
     with pytest.raises(ValueError, match=r"between 0 and 1, found 1\.5"):
         matched_pairs(contingency_table([1], [1]), 1.5)
+
+
+def test_equal_sums_are_equal_whatever_their_fractions() -> None:
+    # IoUs 1/6, 1/6 and 1/3 in a chain: both matchings sum to 1/3, and the larger squares decide.
+    true = np.array([[0, 0, 2, 2, 0], [2, 1, 2, 2, 2]])
+    pred = np.array([[0, 2, 0, 0, 2], [1, 2, 2, 2, 2]])
+    table = contingency_table(true, pred)
+    assert sorted(table.iou.tolist()) == [1 / 6, 1 / 6, 1 / 3]
+    assert global_assignment(table).iou.tolist() == [1 / 3]
