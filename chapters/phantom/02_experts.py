@@ -16,12 +16,13 @@
 # %% [markdown]
 # # Simulated experts
 #
-# **How do the demo's annotators come to disagree, and what was tuned to make them?**
+# **How do simulated annotators come to disagree, and what was tuned to make them?**
 #
 # They follow the study's own protocol ({cite:t}`schuiki2025`, section 3.1.2). Each expert labels ten crops
 # of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
 # probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
-# differ in their habits alone.
+# differ in their habits and in random slips. This page trains an example group on a small tissue of its
+# own; the demo's cohort has another group, of the same recipe.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -106,7 +107,8 @@ show(
 # ## Their habits
 #
 # Every habit has a part that the group shares and a part of one's own. How much is shared is one
-# parameter, the correlation of errors.
+# parameter, the correlation of errors. The own parts are spread evenly over the group, so that four experts
+# cover the range of habits.
 
 # %% tags=["hide-input"]
 habits = pd.DataFrame({"expert": e.name, **asdict(e.habits)} for e in experts)
@@ -134,7 +136,7 @@ values = pd.DataFrame(
 show_table(
     values,
     label="tab-group",
-    caption="The group that the habits are drawn from. The docstring of "
+    caption="Synthetic: the group that the habits are drawn from. The docstring of "
     "`imc_helpers.phantom.drawing.ExpertGroup` explains each parameter.",
     decimals=2,
 )
@@ -145,7 +147,8 @@ show_table(
 # The parameters of {numref}`tab-group` were chosen by hand so that groups of four agree on lymphoid
 # tissue about as the study's four experts do. No score was set, and no mask was made to fit one. Groups
 # differ by chance: {numref}`tab-groups` shows several, each with experts drawn anew. The demo shows the
-# group of seed 1, *because* it lies close to the study; the others are as good.
+# group of seed 1, *because* it lies close to the study. The mean of the groups lies a little higher than
+# the study, and one group agrees far better.
 
 # %% tags=["hide-input"]
 groups = pd.read_csv(shipped("benchmarks/results") / "phantom_groups.csv")
@@ -177,10 +180,13 @@ show_table(
 # %% tags=["remove-cell"]
 assert len(experts) == group.n_experts
 assert all(0 < s.ap50 < 1 for s in scores.values())
-demo = groups.set_index("seed").loc[1]
-assert 0.66 <= demo["ap50"] <= 0.76
-assert 0.30 <= demo["map"] <= 0.40
-assert 0.51 <= demo["sap"] <= 0.62
+mean = groups[list(METRICS)].mean()
+for chosen in (groups.set_index("seed").loc[1], mean):
+    assert 0.66 <= chosen["ap50"] <= 0.76
+    assert 0.30 <= chosen["map"] <= 0.40
+    assert 0.51 <= chosen["sap"] <= 0.62
+assert groups["ap50"].max() > 0.8, "one group agrees far better: the text says so"
+assert mean["ap50"] > published["ap50"]
 
 # %% [markdown]
 # ## Takeaways

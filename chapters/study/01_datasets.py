@@ -75,7 +75,7 @@ display(
         f"**In short.** {measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
         "with more than one annotator. A patch holds from "
         f"{dense['cells_per_patch'].min():.0f} to {dense['cells_per_patch'].max():.0f} cells on "
-        "average, so the same score does not mean the same thing in each."
+        "average."
     )
 )
 
@@ -100,7 +100,7 @@ show(
 #
 # {numref}`tab-datasets` has the columns of the study's Table 1. Sizes are means over samples. A patch
 # is a full window of the sliding grid (see [](03_patches)). *Cells per patch* counts every cell that
-# has a pixel in the window.
+# has a pixel in the window of 256 px. The study does not say how it counted.
 
 # %% tags=["hide-input"]
 columns = {
@@ -132,7 +132,11 @@ makers = pd.DataFrame(
     for key, record in records.items()
     for name, who in record.annotators.items()
 )
-show_table(makers, label="tab-makers", caption="The makers of the masks, from the manifest.")
+show_table(
+    makers,
+    label="tab-makers",
+    caption=f"The makers of the masks, from the manifest. {source_note(keys)}",
+)
 
 # %% [markdown]
 # ## Where the data come from
@@ -144,11 +148,16 @@ sources = pd.DataFrame(
         "modality": record.modality,
         "µm per px": f"{record.um_per_px:g}",
         "licence": record.license,
-        "reference": f"{{cite:p}}`{record.citation}`",
+        "reference": ("made by this book, after " if record.synthetic else "")
+        + f"{{cite:p}}`{record.citation}`",
     }
     for key, record in records.items()
 )
-show_table(sources, label="tab-sources", caption="Sources of the cohorts, from the manifest.")
+show_table(
+    sources,
+    label="tab-sources",
+    caption=f"Sources of the cohorts, from the manifest. {source_note(keys)}",
+)
 
 # %% [markdown]
 # Some statements about public data cannot be checked at their source. The manifest marks them, and
@@ -163,7 +172,12 @@ doubts = pd.DataFrame(
     ],
     columns=["cohort", "statement", "rests on"],
 )
-show_table(doubts, label="tab-unverified", caption="What could not be checked.")
+if len(doubts):
+    show_table(doubts, label="tab-unverified", caption="What could not be checked.")
+else:
+    display(
+        Markdown("*All cohorts of this edition are synthetic; nothing is quoted from a source.*")
+    )
 
 # %% [markdown]
 # ## Measured beside published
@@ -198,7 +212,7 @@ assert not set(keys) & set(published["cohort"]), "a published cohort is in the e
 # %% [markdown]
 # ## Takeaways
 #
-# - Each cohort differs in size, density, and in who made its masks.
-# - Before you compare two agreement scores, compare the rows of {numref}`tab-datasets`.
+# - Cohorts can differ in size, in density, and in who made their masks. Compare the rows of
+#   {numref}`tab-datasets` before you compare scores.
 #
 # Next: [](02_channels).

@@ -66,8 +66,7 @@ membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membr
 top = membrane.loc[membrane["share"].idxmax()]
 display(
     Markdown(
-        f"**In short.** Without scaling, the marker with the most counts decides what the aggregate "
-        f"looks like. In `{shown}`, {top['channel']} alone gives {top['share']:.0%} of the membrane "
+        f"**In short.** Without scaling, a marker weighs as much in the aggregate as it has counts. In `{shown}`, {top['channel']} alone gives {top['share']:.0%} of the membrane "
         f"channel, out of {len(membrane)} markers."
     )
 )
@@ -106,13 +105,14 @@ shares.to_csv(results_dir(edition, "channels") / "shares.csv", index=False)
 show_table(
     shares.rename(
         columns={
-            "mean": "mean counts per px",
+            "mean": "mean value per px",
             "zeros": "share of empty px",
             "share": "share of the aggregate",
         }
     ),
     label="tab-shares",
-    caption=f"What each channel gives to its aggregate. {source_note(keys)}",
+    caption="What each channel gives to its aggregate. Values are counts in IMC, intensities in CODEX. "
+    f"{source_note(keys)}",
     decimals=2,
 )
 

@@ -142,8 +142,7 @@ show_table(
 #
 # The study does not state its rule, so we try two on the sizes of its Table 1. *Full windows* is the
 # rule above. *Covering windows* adds one more window at the right and the bottom, so that no pixel is
-# left out. Only mean sizes are published, so the counts are estimates wherever sizes vary; in the
-# in-house cohort they do not.
+# left out. Only mean sizes are published, so the counts are estimates wherever sizes vary.
 
 # %% tags=["hide-input"]
 published = published_table("schuiki25_table1")
@@ -186,8 +185,8 @@ off = (
 closer = int((off["full windows"] < off["covering windows"]).sum())
 display(
     Markdown(
-        f"The in-house images all measure 1000 x 1000 px, so their count is exact: full windows give "
-        f"{in_house['full windows']}, covering windows {in_house['covering windows']}, and the study "
+        f"If every in-house image has the published mean size, 1000 x 1000 px, full windows give "
+        f"{in_house['full windows']} and covering windows {in_house['covering windows']}; the study "
         f"reports {in_house['published']}. Full windows are the closer rule for {closer} of "
         f"{len(rules)} cohorts. We use full windows. The exact counts of the other four need every "
         "image's size, which only the published images hold."
@@ -199,7 +198,7 @@ display(
 #
 # - Patches of one image share pixels and cells. A test that takes them for independent claims too
 #   much.
-# - The rule was checked exactly for the in-house cohort alone.
+# - The rule was checked closely for the in-house cohort alone.
 # - A patch is measured in pixels. With smaller pixels it shows less tissue.
 
 # %% tags=["remove-cell"]
@@ -214,7 +213,7 @@ assert sizes["scored_share"].between(0, 1).all()
 # ## Takeaways
 #
 # - A patch score is a score of 200 x 200 px, cut from a window of 256 x 256 px.
-# - Images with a side under 256 px have no patches, and part of every image is never scored.
+# - Images with a side under 256 px have no patches, and in patch mode part of every image is never scored.
 # - Neighbouring patches overlap. They repeat each other.
 #
 # Next: [](04_metrics).
