@@ -148,6 +148,7 @@ sources = pd.DataFrame(
         "modality": record.modality,
         "µm per px": f"{record.um_per_px:g}",
         "licence": record.license,
+        "all checked": "yes" if record.verified else "no",
         "reference": ("made by this book, after " if record.synthetic else "")
         + f"{{cite:p}}`{record.citation}`",
     }

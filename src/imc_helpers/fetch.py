@@ -5,10 +5,12 @@
 other from ``DIR/HOST/PATH``.
 """
 
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit
@@ -31,7 +33,7 @@ def mirror_path(url: str) -> Path | None:
         return None
     parts = urlsplit(url)
     host = "github" if parts.netloc == "raw.githubusercontent.com" else parts.netloc
-    return Path(mirror).expanduser() / host / unquote(parts.path).lstrip("/")
+    return Path(mirror).expanduser().resolve() / host / unquote(parts.path).lstrip("/")
 
 
 def fetch(base_url: str, files: Sequence[SourceFile], folder: Path, *, title: str) -> list[Path]:
@@ -127,7 +129,9 @@ class _Http:
         self.part.replace(output_file)
 
     def _receive(self, url: str, have: int) -> None:
-        headers = {"Range": f"bytes={have}-"} if 0 < have < self.file.size else {}
+        headers = {"Accept-Encoding": "identity"}  # sizes and ranges are those of the file itself
+        if 0 < have < self.file.size:
+            headers["Range"] = f"bytes={have}-"
         try:
             with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
                 reply.raise_for_status()
@@ -174,7 +178,7 @@ def unpack(archive: Path, folder: Path) -> None:
                     for member in tarred.getmembers():
                         _refuse_outside(member.name, archive)
                     tarred.extractall(new, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error}). Get it again") from error
 
 

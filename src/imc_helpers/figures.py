@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from skimage.segmentation import find_boundaries
 
-from imc_helpers.aggregation import aggregate
+from imc_helpers.aggregation import aggregate, nucleus_and_membrane
 from imc_helpers.agreement import METRICS, agreement_matrix
+from imc_helpers.errors import InputError
 from imc_helpers.manifest import cohort_record
 from imc_helpers.metrics import (
     THRESHOLDS,
@@ -165,7 +166,9 @@ def gallery(samples: Mapping[str, Sample], *, crop_px: int = 250) -> Figure:
     for axis, (title, sample) in zip(axes[0], samples.items(), strict=True):
         image = sample.image[:, :crop_px, :crop_px]
         panel = sample.panel
-        parts = [aggregate(image, panel.compartment(c)) for c in ("nucleus", "membrane")]
+        parts = nucleus_and_membrane(
+            image, panel.compartment("nucleus"), panel.compartment("membrane")
+        )
         axis.imshow(composite(*parts), interpolation="nearest")
         axis.set_title(title, fontsize=10)
         _scale_bar(axis, image.shape[1:], sample.um_per_px)
@@ -225,7 +228,10 @@ def aggregates(samples: Mapping[str, Sample], *, crop_px: int = 150) -> Figure:
     )
     for row, (name, sample) in zip(axes, samples.items(), strict=True):
         image = sample.image[:, :crop_px, :crop_px]
-        parts = [aggregate(image, sample.panel.compartment(c)) for c in ("nucleus", "membrane")]
+        panel = sample.panel
+        parts = nucleus_and_membrane(
+            image, panel.compartment("nucleus"), panel.compartment("membrane")
+        )
         for axis, plane in zip(row, parts, strict=False):
             axis.imshow(stretch(plane), cmap="gray", interpolation="nearest")
         row[2].imshow(composite(*parts), interpolation="nearest")
@@ -390,10 +396,13 @@ def border_crops(
     for key, cohort in cohorts.items():
         dna = cohort.panel.index(cohort_record(key).dna_channel)
         pairs = [(s, p) for s in cohort.ids for p in combinations(cohort.annotators_of(s), 2)]
-        for sample, (first, second) in pairs[: most // len(cohorts)]:
+        for sample, (first, second) in pairs[: max(1, most // len(cohorts))]:
             height, width = cohort.shape(sample)
-            y, x = (height - crop_px) // 2, (width - crop_px) // 2
-            crop = Window(y, x, crop_px).slices
+            if crop_px > min(height, width):
+                raise InputError(
+                    f"crop_px: {crop_px} px do not fit into sample {sample}, {height} x {width} px"
+                )
+            crop = Window((height - crop_px) // 2, (width - crop_px) // 2, crop_px).slices
             one, two = (cohort.read_mask(sample, a)[crop] for a in (first, second))
             scores = evaluate(one, two, strict=strict)
             title = f"{sample}\n{first} / {second}\n" + ", ".join(

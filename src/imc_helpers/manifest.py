@@ -95,6 +95,8 @@ class CohortRecord(_Record):
         paths = [file.path for file in self.files]
         if repeated := {path for path in paths if paths.count(path) > 1}:
             raise ValueError(f"files listed twice: {sorted(repeated)}")
+        if self.synthetic != (self.reader == "phantom"):
+            raise ValueError("a phantom's recipe goes with the reader 'phantom', and only with it")
         if self.synthetic and (self.files or self.panel):
             raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
         return self
@@ -194,7 +196,10 @@ def published_table(name: str) -> pd.DataFrame:
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping at the top, found {type(content).__name__}")
     return content

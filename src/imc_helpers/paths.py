@@ -18,7 +18,7 @@ def project_root() -> Path:
     the working directory (a notebook on Colab, say).
     """
     if named := os.environ.get("IMC_BOOK_ROOT"):
-        return Path(named).resolve()
+        return Path(named).expanduser().resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "_config.yml").is_file() and (folder / "data_manifest").is_dir():
@@ -60,7 +60,8 @@ def shipped(folder: str) -> Path:
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of ``folder`` when all went well.
 
-    It stands beside ``folder``, so the last step is a rename; after an error nothing of it is left.
+    It stands beside ``folder``, so the last step is a rename; after an error nothing of it is left,
+    and what stood there before still does.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +70,14 @@ def replacing(folder: Path) -> Iterator[Path]:
         new = work / "new"
         new.mkdir()
         yield new
-        if folder.exists():
-            folder.rename(work / "old")
-        new.rename(folder)
+        old = work / "old"
+        try:
+            if folder.exists():
+                folder.rename(old)
+            new.rename(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)

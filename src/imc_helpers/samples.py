@@ -11,6 +11,7 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
@@ -111,7 +112,10 @@ class Panel:
         """
         if not path.is_file():
             raise InputError(f"{path}: no such panel; a cohort needs a panel.csv")
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except ValueError as error:  # empty, ragged, or not UTF-8
+            raise InputError(f"{path}: not readable as CSV in UTF-8 ({error})") from None
         for column in ("channel", "name"):
             if column not in table:
                 raise InputError(
@@ -119,7 +123,7 @@ class Panel:
                     "Expected steinbock's columns: channel, name, keep"
                 )
         if "keep" in table:
-            table = table[~table["keep"].isin(["0", "0.0", "False", "false"])]
+            table = table[~table["keep"].str.strip().str.lower().isin(["0", "0.0", "false"])]
         if "compartment" in table:
             compartments = table["compartment"]
         elif "deepcell" in table:
@@ -243,10 +247,22 @@ def read_tiff(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except Exception as error:  # tifffile and the codecs raise many kinds for a broken file
-        raise InputError(
-            f"{path}: not a readable TIFF ({type(error).__name__}: {error}). "
-            "Is it truncated? Get it again"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: not a readable TIFF ({type(error).__name__}: {error}). "
+        "Is it truncated? Get it again"
+    )
+
+
+def _without_singletons(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop axes of length 1 until three are left: steinbock's files may have six (TZCYXS)."""
+    while len(shape) > 3 and 1 in shape:
+        at = shape.index(1)
+        shape = (*shape[:at], *shape[at + 1 :])
+    return shape
 
 
 class Cohort(Sequence[Sample]):
@@ -309,6 +325,8 @@ class Cohort(Sequence[Sample]):
         if path.is_file():
             table = pd.read_csv(path)
             if {"image", "um_per_px"} <= set(table.columns):
+                if table["um_per_px"].isna().any():
+                    raise InputError(f"{path}: column um_per_px has empty cells; fill or drop it")
                 stems = (Path(str(image)).stem for image in table["image"])
                 return dict(zip(stems, table["um_per_px"].astype(float), strict=True))
         return {}
@@ -358,6 +376,7 @@ class Cohort(Sequence[Sample]):
         """Read an image alone: (C, H, W) float32."""
         path = self._path("img", sample)
         image = read_tiff(path)
+        image = image.reshape(_without_singletons(image.shape))
         if image.ndim == 2:
             image = image[None]
         if image.ndim != 3 or image.shape[0] != len(self.panel):
@@ -374,14 +393,24 @@ class Cohort(Sequence[Sample]):
 
     def shape(self, sample: str) -> tuple[int, int]:
         """Return height and width of an image, pixels, from the file's header."""
-        with tifffile.TiffFile(self._path("img", sample)) as file:
-            height, width = file.series[0].shape[-2:]
+        path = self._path("img", sample)
+        try:
+            with tifffile.TiffFile(path) as file:
+                height, width = _without_singletons(file.series[0].shape)[-2:]
+        except Exception as error:
+            raise _unreadable(path, error) from error
         return height, width
 
     def _read_labels(self, kind: str, sample: str, annotator: str) -> np.ndarray:
         folder = kind if annotator == kind else f"{kind}_{annotator}"
         path = self._path(folder, sample)
-        return as_labels(read_tiff(path), str(path))
+        labels = as_labels(read_tiff(path), str(path))
+        if labels.shape != self.shape(sample):
+            raise InputError(
+                f"{path}: the mask has shape {labels.shape}, its image {self.shape(sample)}. "
+                "They must show the same field of view"
+            )
+        return labels
 
     def _path(self, folder: str, sample: str) -> Path:
         if sample not in self.ids:
@@ -401,24 +430,39 @@ _SUFFIXES = (".tiff", ".tif")
 def _stems(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(sorted(p.stem for p in folder.iterdir() if p.suffix in _SUFFIXES))
+    stems = sorted(
+        p.stem for p in folder.iterdir() if p.suffix in _SUFFIXES and not p.name.startswith(".")
+    )
+    if twice := {a for a, b in pairwise(stems) if a == b}:
+        raise InputError(
+            f"{folder}: two files for {min(twice)!r}, with different endings; keep one of them"
+        )
+    return tuple(stems)
 
 
-def write_cohort(folder: Path, samples: Iterable[Sample]) -> None:
+def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = False) -> None:
     """Write samples as a steinbock folder, whole or not at all.
 
     Parameters
     ----------
     folder
-        Where to; what stands there is replaced once everything is written.
+        Where to.
     samples
         Samples of one panel, taken one at a time.
+    overwrite
+        Replace what stands there, masks and panel included, once everything is written.
 
     Raises
     ------
     InputError
-        If there is no sample, two have one id, or their panels differ.
+        If there is no sample, two have one id, their panels differ, or the folder is there already.
     """
+    folder = Path(folder)
+    if not overwrite and folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder}: it is there already, perhaps with masks and a panel that you made. "
+            "Choose another name, move it away, or pass overwrite=True"
+        )
     rows: list[dict[str, Any]] = []
     panel: Panel | None = None
     with replacing(folder) as new:

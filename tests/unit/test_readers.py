@@ -1,6 +1,7 @@
 """Readers of single files: what the field's tools write, and what is refused."""
 
 import bz2
+import contextlib
 import os
 import pickle
 
@@ -203,3 +204,44 @@ def test_a_file_that_is_no_mcd(tmp_path):
     path.write_bytes(b"not an mcd file" * 100)
     with pytest.raises(InputError, match=r"slide\.mcd: not a readable instrument file"):
         list(read_mcd(path))
+
+
+def test_ilastik_background_stays_background(tmp_path):
+    # Without multicut there is an id 0, which counts down to 0 in 16 bits.
+    stored = np.array([[0, 65535, 65534]], np.uint16)
+    assert read_ilastik_objects(write(tmp_path / "ids.tif", stored)).tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<u2", ">i4", "u1", "<i8", "<f8"])
+def test_a_pickled_mask_of_any_number_type(tmp_path, dtype, order):
+    path = tmp_path / "mask.pickle"
+    path.write_bytes(pickle.dumps(np.array(LABELS, dtype, order=order)))
+    np.testing.assert_array_equal(read_pickled_mask(path), LABELS)
+
+
+def test_no_damage_to_a_pickle_crashes_or_runs(tmp_path):
+    whole = pickle.dumps(LABELS, protocol=2)
+    path = tmp_path / "mask.pickle"
+    for at in range(len(whole)):
+        for byte in (0, 0x7F, 0xFF, whole[at] ^ 1):
+            path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            with contextlib.suppress(InputError):
+                assert read_pickled_mask(path).dtype == np.uint32
+
+
+def test_a_pickle_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"mask\.pickle: no such file"):
+        read_pickled_mask(tmp_path / "mask.pickle")
+
+
+def test_an_empty_mcd(tmp_path):
+    (tmp_path / "slide.mcd").write_bytes(b"")
+    with pytest.raises(InputError, match=r"slide\.mcd: not a readable instrument file"):
+        list(read_mcd(tmp_path / "slide.mcd"))
+
+
+def test_ome_xml_that_is_none(tmp_path):
+    path = write(tmp_path / "x.ome.tiff", LABELS, description="<OME broken OME>")
+    with pytest.raises(InputError, match=r"x\.ome\.tiff"):
+        read_ome_tiff(path)

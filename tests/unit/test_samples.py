@@ -85,13 +85,15 @@ def test_a_failed_write_leaves_what_was_there(folder):
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        write_cohort(folder, samples())
+        write_cohort(folder, samples(), overwrite=True)
     assert Cohort(folder).ids == ("a", "b")
     assert [path.name for path in folder.parent.iterdir()] == ["cohort"], "nothing half-written"
 
 
 def test_a_write_replaces_the_folder(folder):
-    write_cohort(folder, [sample("c")])
+    with pytest.raises(InputError, match="it is there already"):
+        write_cohort(folder, [sample("c")])
+    write_cohort(folder, [sample("c")], overwrite=True)
     assert Cohort(folder).ids == ("c",)
 
 
@@ -137,7 +139,9 @@ def test_a_panel_without_names(folder):
 
 def test_mask_and_image_of_different_shape(folder):
     tifffile.imwrite(folder / "masks_one" / "a.tiff", labels((5, 4)))
-    with pytest.raises(InputError, match=r"sample a: mask of 'one' has shape \(5, 4\), the image"):
+    with pytest.raises(
+        InputError, match=r"a\.tiff: the mask has shape \(5, 4\), its image \(4, 5\)"
+    ):
         Cohort(folder)[0]
 
 
@@ -186,3 +190,67 @@ def test_whole_floats_are_labels():
     out = as_labels(np.array([[0.0, 3.0]]), "here")
     assert out.dtype == np.uint32
     assert out.tolist() == [[0, 3]]
+
+
+def test_a_mask_alone_is_held_against_its_image(folder):
+    tifffile.imwrite(folder / "masks_one" / "a.tiff", labels((5, 4)))
+    with pytest.raises(InputError, match=r"masks_one/a\.tiff: the mask has shape"):
+        Cohort(folder).read_mask("a", "one")
+
+
+def test_a_sample_refuses_a_mask_of_another_shape():
+    with pytest.raises(InputError, match=r"sample a: mask of 'one' has shape \(5, 4\)"):
+        sample("a", one=labels((5, 4)))
+
+
+def test_files_that_are_no_samples(folder):
+    (folder / "img" / "._a.tiff").write_bytes(b"what macOS leaves behind")
+    (folder / "img" / "notes.txt").write_text("x")
+    assert Cohort(folder).ids == ("a", "b")
+
+
+def test_two_files_for_one_sample(folder):
+    tifffile.imwrite(folder / "img" / "a.tif", labels())
+    with pytest.raises(InputError, match="two files for 'a'"):
+        Cohort(folder)
+
+
+def test_an_image_with_axes_of_length_one(folder):
+    image = np.arange(60, dtype=np.float64).reshape(1, 1, 3, 4, 5, 1)
+    tifffile.imwrite(folder / "img" / "a.tiff", image, photometric="minisblack")
+    cohort = Cohort(folder)
+    assert cohort.shape("a") == (4, 5)
+    np.testing.assert_array_equal(cohort.read_image("a"), image[0, 0, ..., 0])
+
+
+@pytest.mark.parametrize("keep", ["0", "FALSE", "false ", "0.0"])
+def test_channels_that_are_not_kept(folder, keep):
+    (folder / "panel.csv").write_text(f"channel,name,keep\nA,a,1\nB,b,{keep}\nC,c,1\nD,d,TRUE\n")
+    assert Cohort(folder).panel.names == ("a", "c", "d")
+
+
+@pytest.mark.parametrize("content", [b"", b"channel,name\n\xff\xfe,x\n"])
+def test_a_panel_that_is_no_table(folder, content):
+    (folder / "panel.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"panel\.csv: not readable as CSV"):
+        Cohort(folder)
+
+
+def test_an_empty_pixel_size(folder):
+    (folder / "images.csv").write_text("image,um_per_px\na.tiff,1\nb.tiff,\n")
+    with pytest.raises(InputError, match=r"images\.csv: column um_per_px has empty cells"):
+        Cohort(folder)
+
+
+def test_a_replacement_that_fails_at_the_last_step_keeps_the_old(folder, monkeypatch):
+    rename = type(folder).rename
+
+    def refuse(self, target):
+        if self.name == "new":
+            raise OSError("taken by another process")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(folder), "rename", refuse)
+    with pytest.raises(OSError, match="another process"):
+        write_cohort(folder, [sample("c")], overwrite=True)
+    assert Cohort(folder).ids == ("a", "b")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imc_helpers.errors import InputError
 from imc_helpers.fetch import fetch
 from imc_helpers.manifest import CohortRecord, cohort_record
 from imc_helpers.paths import data_dir, shipped
@@ -38,11 +39,15 @@ def prepare(key: str) -> Path:
         If a file is not as described; nothing half-written is left.
     """
     record = cohort_record(key)
+    if record.reader not in _READERS:
+        raise InputError(
+            f"cohort {key!r}: no reader {record.reader!r}; there are {', '.join(_READERS)}"
+        )
     raw = data_dir() / ".downloads" / key
     if record.files:
         fetch(record.base_url, record.files, raw, title=key)
     folder = data_dir() / key
-    write_cohort(folder, _READERS[record.reader](raw, record))
+    write_cohort(folder, _READERS[record.reader](raw, record), overwrite=True)
     return folder
 
 

@@ -48,7 +48,9 @@ def read_mcd(path: Path) -> Iterator[Sample]:
                         acquisition,
                         path,
                     )
-    except OSError as error:  # readimc's MCDParserError is one as well
+    except (OSError, ValueError, ElementTree.ParseError) as error:
+        if isinstance(error, InputError):
+            raise
         raise _unreadable(path, error) from error
 
 
@@ -103,7 +105,10 @@ def read_ome_tiff(path: Path) -> Sample:
         xml = file.ome_metadata
     if xml is None:
         raise InputError(f"{path}: no OME-XML in the file; read a plain TIFF as part of a cohort")
-    root = ElementTree.fromstring(xml)
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: its OME-XML cannot be read ({error})") from error
     space = {"ome": root.tag.partition("}")[0].strip("{")}
     pixels = root.find(".//ome:Pixels", space)
     channels = root.findall(".//ome:Pixels/ome:Channel", space)

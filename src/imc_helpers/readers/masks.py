@@ -3,8 +3,9 @@
 import bz2
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from skimage.segmentation import relabel_sequential
@@ -12,7 +13,6 @@ from skimage.segmentation import relabel_sequential
 from imc_helpers.errors import InputError
 from imc_helpers.samples import as_labels, read_tiff
 
-_UINT16_VALUES = 65536
 _BACKGROUND_CLASS = 1
 
 
@@ -30,8 +30,8 @@ def read_mask(path: Path) -> np.ndarray:
 def read_ilastik_objects(identities: Path, predictions: Path | None = None) -> np.ndarray:
     """Read ilastik's object identities, written as uint16 counted down from 65536.
 
-    An id ``k`` stands as ``65536 - k``. With multicut there is no background: every pixel
-    belongs to an object, and the object predictions say which of them are cells.
+    An id ``k`` stands as ``65536 - k``, and 0 as 0. With multicut there is no background: every
+    pixel belongs to an object, and the object predictions say which of them are cells.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _counted_down(path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: expected a 2-D uint16 export of ilastik, found {stored.dtype} {stored.shape}"
         )
-    return (_UINT16_VALUES - stored.astype(np.uint32)).astype(np.uint32)
+    return np.negative(stored).astype(np.uint32)  # uint16 wraps around: 0 stays 0
 
 
 def read_cellprofiler_mask(path: Path) -> np.ndarray:
@@ -92,27 +92,65 @@ def read_cellprofiler_mask(path: Path) -> np.ndarray:
     return relabel_sequential(read_mask(path))[0]
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """A pickle runs what it names when it is loaded; this one can name NumPy's array alone."""
+class _Dtype:
+    """Stands in for `numpy.dtype` in a pickle: a plain number type and its byte order."""
 
-    _ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy.core.multiarray", "scalar"),
-            ("numpy._core.multiarray", "scalar"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),  # how Python 2 bytes, and so array data, stand in old protocols
-        }
-    )
+    def __init__(self, kind: str, *_: object) -> None:
+        self.dtype = np.dtype(str(kind))
+        if self.dtype.hasobject or self.dtype.fields:
+            raise pickle.UnpicklingError(f"it holds {self.dtype}, not numbers")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for `numpy.ndarray` in a pickle: shape, type and bytes, nothing that runs."""
+
+    def __init__(self, *_: object) -> None:
+        self.array: np.ndarray | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, content = state
+        self.fill(content, dtype, shape, "F" if fortran else "C")
+
+    def fill(self, content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: Any) -> "_Array":
+        self.array = np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
+        return self
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How old protocols store bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"it holds bytes encoded as {encoding}")
+    return text.encode("latin1")
+
+
+def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str) -> _Array:
+    """How protocol 5 stores an array."""
+    return _Array().fill(content, dtype, shape, order)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """A pickle runs what it names when it is loaded; this one can name an array of numbers alone.
+
+    Not even NumPy's own code runs on the pickle's content, which could be made to crash it.
+    """
+
+    _STAND_INS: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Dtype,
+        ("numpy.core.multiarray", "_reconstruct"): _Array,
+        ("numpy._core.multiarray", "_reconstruct"): _Array,
+        ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+        ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+        ("_codecs", "encode"): _latin1,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
+        if (module, name) not in self._STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return self._STAND_INS[module, name]
 
 
 def read_pickled_mask(path: Path) -> np.ndarray:
@@ -131,16 +169,18 @@ def read_pickled_mask(path: Path) -> np.ndarray:
         If the pickle names anything but NumPy arrays, is truncated, or holds no label image.
     """
     path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     content = path.read_bytes()
     try:
         if content.startswith(b"BZh"):
             content = bz2.decompress(content)
         loaded = _ArraysOnly(io.BytesIO(content)).load()
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError) as error:
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise InputError(
             f"{path}: refused, a pickled mask may hold one NumPy array and nothing else ({error}). "
             "Save the mask as a TIFF instead"
         ) from None
-    if not isinstance(loaded, np.ndarray) or loaded.dtype.hasobject:
+    if not isinstance(loaded, _Array) or loaded.array is None:
         raise InputError(f"{path}: expected one array of numbers, found {type(loaded).__name__}")
-    return as_labels(loaded, str(path))
+    return as_labels(loaded.array, str(path))
