@@ -1,4 +1,4 @@
-"""The rendered book of the open edition: made once, then looked at page by page.
+"""The rendered book, each edition made once and then looked at page by page.
 
 Parallel workers take whole files (``--dist loadfile``), so that one of them makes the book.
 """
@@ -20,25 +20,15 @@ from project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Project(ROOT)
-EDITION = "open"
-HTML = PROJECT.html(EDITION)
 MAX_PAGE_BYTES = 5_000_000
 
 
-def _has_data() -> bool:
-    cohorts = load_edition(EDITION).cohorts
+def _has_data(edition: str) -> bool:
+    cohorts = load_edition(edition).cohorts
     return all((ROOT / "data" / cohort / "images.csv").is_file() for cohort in cohorts)
 
 
-pytestmark = [
-    pytest.mark.site,
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        not os.environ.get("IMC_BOOK_MIRROR") and not _has_data(),
-        reason="needs the data of the open edition: run `make book`, or set IMC_BOOK_MIRROR",
-    ),
-]
+pytestmark = [pytest.mark.site, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Page(HTMLParser):
@@ -67,11 +57,29 @@ class Page(HTMLParser):
             self.alts.append(found.get("alt", ""))
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        "demo",
+        pytest.param(
+            "open",
+            marks=pytest.mark.skipif(
+                not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
+                reason="needs real data: run `make book edition=open`, or set IMC_BOOK_MIRROR",
+            ),
+        ),
+    ],
+)
+def edition(request) -> str:
+    """Name of the edition."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def pages() -> dict[str, Page]:
+def pages(edition: str) -> dict[str, Page]:
     """Every page by its name, after the book was made."""
     made = subprocess.run(
-        [sys.executable, str(ROOT / "workflow" / "scripts" / "run.py"), EDITION],
+        [sys.executable, str(ROOT / "workflow" / "scripts" / "run.py"), edition],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -80,8 +88,9 @@ def pages() -> dict[str, Page]:
     )
     assert made.returncode == 0, made.stdout
     # Below _static lie files of the theme.
-    found = [p for p in HTML.rglob("*.html") if "_static" not in p.relative_to(HTML).parts]
-    return {p.relative_to(HTML).as_posix(): Page(p) for p in found}
+    html = PROJECT.html(edition)
+    found = [p for p in html.rglob("*.html") if "_static" not in p.relative_to(html).parts]
+    return {p.relative_to(html).as_posix(): Page(p) for p in found}
 
 
 def local(page: Page, link: str) -> Iterator[tuple[Path, str]]:
@@ -143,16 +152,16 @@ def test_every_image_has_alt_text(pages):
         assert all(alt.strip() for alt in page.alts), page.path.name
 
 
-def test_every_page_names_the_edition(pages):
-    title = load_edition(EDITION).title
+def test_every_page_names_the_edition(pages, edition):
+    title = load_edition(edition).title
     for page in pages.values():
-        assert f"({EDITION} edition)</title>" in page.text, page.path.name
+        assert f"({edition} edition)</title>" in page.text, page.path.name
         assert title in page.text, page.path.name
 
 
-def test_every_figure_and_table_has_its_number(pages):
+def test_every_figure_and_table_has_its_number(pages, edition):
     for chapter in PROJECT.chapters():
-        notebook = read(PROJECT.executed(EDITION, chapter), as_version=4)
+        notebook = read(PROJECT.executed(edition, chapter), as_version=4)
         page = pages[f"chapters/{chapter}.html"]
         for cell in notebook.cells:
             for output in cell.get("outputs", []):
@@ -171,9 +180,9 @@ def test_no_page_is_too_heavy(pages):
         assert total <= MAX_PAGE_BYTES, f"{page.path.name}: {total} bytes"
 
 
-def test_the_status_page_lists_what_ran(pages):
+def test_the_status_page_lists_what_ran(pages, edition):
     for chapter in PROJECT.chapters():
-        notebook = read(PROJECT.executed(EDITION, chapter), as_version=4)
+        notebook = read(PROJECT.executed(edition, chapter), as_version=4)
         found = stamp.read(notebook)
         assert found is not None
         assert found.finished in pages["status.html"].text
