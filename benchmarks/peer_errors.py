@@ -98,13 +98,14 @@ def main() -> None:
         *("peer", "version", "case", "what", "true", "pred", "score"),
         *("expected_ge", "expected_gt", "found"),
     ]
-    with (HERE / "results" / "peer_errors.csv").open("w", newline="") as file:
+    path = HERE / "results" / "peer_errors.csv"
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
         print(" | ".join(str(row.get(field, "")) for field in fields))
-    print(f"written to {HERE / 'peer_errors.csv'}")
+    print(f"written to {path}")
 
 
 def _answer(tool: str) -> None:

@@ -317,11 +317,11 @@ def count_borders(true: Array, pred: Array) -> tuple[int, int, int]:
     return n_true, n_pred, n_both
 
 
-# IoUs are summed as whole multiples of 1 / IOU_SCALE. The scale is the least common multiple of 1 to
-# 36, so that fractions with such denominators, 1/3 and 2/6 for instance, are exact and equal sums of
-# them are equal: with a power of two, 1/6 + 1/6 would come out larger than 1/3. Other fractions are
-# rounded, to less than 1e-14. The squares that decide between equal sums have the least common
-# multiple of 1 to 18. Sums of thousands fit into 64 bits.
+# IoUs are summed as whole multiples of 1 / IOU_SCALE. The scale is the least common multiple of 1
+# to 36, so that fractions with such denominators, 1/3 and 2/6 for instance, are exact and equal
+# sums of them are equal: with a power of two, 1/6 + 1/6 would come out larger than 1/3. Other
+# fractions are rounded, to less than 1e-14. The squares that decide between equal sums have the
+# least common multiple of 1 to 18. Sums of thousands fit into 64 bits.
 IOU_SCALE = 144_403_552_893_600.0
 TIE_SCALE = 12_252_240.0
 
