@@ -52,7 +52,6 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-import textwrap
 from itertools import combinations
 
 import numpy as np
@@ -60,6 +59,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.agreement import pairwise
+from imc_helpers.describe import compare_tools
 from imc_helpers.figures import ap_areas, assignment_curves, show, show_table, toy_cases
 from imc_helpers.manifest import load_edition, source_note
 from imc_helpers.metrics import contingency_table, evaluate, global_assignment
@@ -274,35 +274,14 @@ show_table(
 # line can rerun it.
 
 # %% tags=["hide-input"]
-everything = pd.read_csv(shipped("benchmarks/results") / "metrics.csv")
-bench = everything
-sizes = list(bench["size"].unique())
-bench = bench[bench["seconds_a_pair"].notna().groupby(bench["tool"]).transform("any")]
-# A tool that scores sap is compared with ours doing the same.
-ours = bench["times_ours"].where(
-    ~bench["work"].str.contains("sap on paper"), bench["times_ours_with_sap"]
-)
-bench["shown"] = [
-    f"{seconds:.2g} s ({float(f'{times:.2g}'):,g}x)"
-    if pd.notna(seconds)
-    else textwrap.shorten(note, 60)
-    for seconds, times, note in zip(bench["seconds_a_pair"], ours, bench["note"], strict=True)
-]
-absent = sorted({tool for tool in everything["tool"] if tool not in set(bench["tool"])})
-wide = bench.pivot_table(
-    index=["tool", "version", "work"],
-    columns="size",
-    values="shown",
-    aggfunc="first",
-    sort=False,
-    dropna=False,
-).dropna(how="all")
+bench = pd.read_csv(shipped("benchmarks/results") / "metrics.csv")
+compared, absent = compare_tools(bench)
 show_table(
-    wide[sizes].reset_index(),
+    compared,
     label="tab-bench",
     caption="Time for one pair of label images (median of up to seven runs; slow tools ran once), and in "
     "brackets how many times that of *ours* with the same scores or more, side by side in one run, on "
-    f"one thread where no other number is named ({everything['machine'][0]}, {everything['date'][0]}). "
+    f"one thread where no other number is named ({bench['machine'][0]}, {bench['date'][0]}). "
     "Synthetic pairs: crops of 200 x 200 px, and whole images. Not installed there: "
     f"{', '.join(absent) or 'none'}. Rewritten by `make bench`.",
 )

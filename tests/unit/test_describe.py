@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.describe import channel_shares, describe, marker_availability
+from imc_helpers.describe import channel_shares, compare_tools, describe, marker_availability
 from imc_helpers.samples import Channel, Cohort, Panel, Sample, write_cohort
 
 PANEL = Panel(
@@ -66,3 +66,38 @@ def test_markers_present_missing_and_standing_in(tmp_path):
         "Ir193": "missing",
         "CD99": "stand-in",
     }
+
+
+def test_tools_side_by_side():
+    measured = pd.DataFrame(
+        [
+            ("small", "ours", "1", "ap50", 0.001, 1.0, None, None),
+            ("small", "peer", "2", "sap on paper", 0.5, 500.0, 250.0, None),
+            ("small", "none", None, "ap50", None, None, None, "not installed"),
+            ("large", "ours", "1", "ap50", 1.0, 1.0, None, None),
+            ("large", "peer", None, "sap on paper", None, None, None, "needs more memory"),
+            ("large", "none", None, "ap50", None, None, None, "not installed"),
+        ],
+        columns=[
+            *("size", "tool", "version", "work", "seconds_a_pair"),
+            *("times_ours", "times_ours_with_sap", "note"),
+        ],
+    )
+    table, absent = compare_tools(measured)
+    assert absent == ["none"]
+    assert table.to_dict("records") == [
+        {
+            "tool": "ours",
+            "work": "ap50",
+            "version": "1",
+            "small": "0.001 s (1x)",
+            "large": "1 s (1x)",
+        },
+        {
+            "tool": "peer",
+            "work": "sap on paper",
+            "version": "2",
+            "small": "0.5 s (250x)",
+            "large": "needs more memory",
+        },
+    ]
