@@ -63,12 +63,20 @@ assert edition == "tiny"
 READERS = '''\
 """Stands in for the readers: makes a cohort out of nothing."""
 
-import sys
+import shutil
 from pathlib import Path
 
-folder = Path("data") / sys.argv[1]
-folder.mkdir(parents=True, exist_ok=True)
-(folder / "images.csv").write_text("image\\n")
+from imc_helpers.paths import data_dir
+
+
+def prepare(key: str) -> Path:
+    folder = data_dir() / key
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "images.csv").write_text("image\\n")
+    with Path("prepared.log").open("a") as log:
+        log.write(f"{key}\\n")
+    return folder
 '''
 
 COHORT = "spleen_imc"
@@ -133,6 +141,11 @@ class TinyBook:
         log = self.root / "results" / f"{name}.log"
         return len(log.read_text().splitlines()) if log.is_file() else 0
 
+    def preparations(self) -> int:
+        """Say how often data were prepared."""
+        log = self.root / "prepared.log"
+        return len(log.read_text().splitlines()) if log.is_file() else 0
+
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
         text = file.read_text(encoding="utf-8")
@@ -159,11 +172,13 @@ def write_tiny_book(root: Path) -> TinyBook:
     }
     edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": [COHORT]}
     files = {
-        "src/imc_helpers/readers.py": READERS,
+        "src/imc_helpers/readers/__init__.py": "",
+        "src/imc_helpers/readers/cohorts.py": READERS,
         "editions/tiny.yml": yaml.safe_dump(edition),
         "envs/constraints.txt": "numpy\n",
         "_toc.yml": yaml.safe_dump(toc, sort_keys=False),
         "references.bib": "",
+        "benchmarks/results/metrics.csv": "tool\n",
         "index.md": "# A tiny book\n",
         "results/.keep": "",
         **{f"chapters/{name}.py": CHAPTER.format(name=name) for name in ("one", "two")},

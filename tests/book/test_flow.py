@@ -1,10 +1,11 @@
 """The flow from end to end, on a tiny book: what is run again, what fails, what is left."""
 
 import os
+import shutil
 
 import nbformat
 import pytest
-from conftest import assert_made
+from conftest import COHORT, assert_made
 
 import stamp
 
@@ -61,6 +62,30 @@ def test_a_changed_package_runs_all(made_book):
     made = made_book.make()
     assert made.returncode == 0, made.stdout
     assert (made_book.runs("one"), made_book.runs("two")) == (2, 2)
+
+
+def test_data_are_made_again_when_their_record_changed_and_only_then(made_book):
+    def clean():
+        for name in ("_build", "executed", "results", ".snakemake"):
+            shutil.rmtree(made_book.root / name)
+        (made_book.root / "results").mkdir()
+
+    def make():
+        made = made_book.make()
+        assert made.returncode == 0, made.stdout
+        return made_book.preparations()
+
+    assert made_book.preparations() == 1
+    clean()
+    assert make() == 1, "unchanged, after a clean-up"
+    made_book.edit("data_manifest/cohorts.yml", "um_per_px: 1.0", "um_per_px: 0.9")
+    clean()
+    assert make() == 2, "changed, after a clean-up"
+    made_book.edit("data_manifest/cohorts.yml", "um_per_px: 0.9", "um_per_px: 1.0")
+    assert make() == 3, "changed"
+    (made_book.root / "data" / COHORT / ".made_from").unlink()
+    assert make() == 4, "of unknown origin"
+    assert make() == 4, "unchanged"
 
 
 def test_an_edition_passes_parameters_to_a_chapter_that_has_them(made_book):

@@ -58,7 +58,10 @@ def _edition(**parameters):
         "src/imc_helpers/errors.py",
         "data_manifest/cohorts.yml",
         "envs/constraints.txt",
+        "benchmarks/results/metrics.csv",
         "workflow/scripts/execute.py",
+        "workflow/scripts/parameters.py",
+        "workflow/scripts/stamp.py",
     ],
 )
 def test_what_notebooks_depend_on(book, path):
@@ -89,6 +92,26 @@ def test_a_cohort_depends_on_its_own_record(book):
     records[COHORT]["title"] = "Another title"
     manifest.write_text(yaml.safe_dump(records))
     assert project.cohort_digest(COHORT) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "real", "synthetic"),
+    [
+        ("src/imc_helpers/samples.py", True, True),
+        ("src/imc_helpers/readers/cohorts.py", True, True),
+        ("src/imc_helpers/phantom/cohorts.py", False, True),
+        ("src/imc_helpers/phantom/annotators.py", False, True),
+        ("src/imc_helpers/figures.py", False, False),
+    ],
+)
+def test_a_cohort_depends_on_the_code_that_makes_it(book, path, real, synthetic):
+    project = Project(book.root)
+    cohorts = (COHORT, "phantom_lymphoid")
+    before = [project.cohort_digest(cohort) for cohort in cohorts]
+    with (book.root / path).open("a") as file:
+        file.write("\n# a change\n")
+    after = [project.cohort_digest(cohort) for cohort in cohorts]
+    assert [a != b for a, b in zip(after, before, strict=True)] == [real, synthetic]
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path):

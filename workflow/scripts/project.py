@@ -36,6 +36,10 @@ class Project:
         """The settings of the book, ``_config.yml``."""
         return _load_mapping(self.root / "_config.yml")
 
+    def cohorts(self) -> tuple[str, ...]:
+        """Return the keys of the manifest's cohorts."""
+        return tuple(_load_mapping(self.root / "data_manifest" / "cohorts.yml"))
+
     def chapters(self) -> tuple[str, ...]:
         """Return the notebooks in the order of the table of contents, ``study/01_datasets`` say."""
         prefix = f"{CHAPTERS}/"
@@ -70,25 +74,30 @@ class Project:
         return self.root / "editions" / f"{edition}.yml"
 
     def package_digest(self) -> str:
-        """Return one SHA-256 for the code and the settings that every notebook depends on.
+        """Return one SHA-256 for the code, settings and tables that every notebook depends on.
 
         A chapter that did not change must still run again when the functions it calls did.
         """
-        names = ("envs/constraints.txt", "workflow/scripts/execute.py")
-        files = [self.root / name for name in names]
-        for folder in (self.root / "src" / "imc_helpers", self.root / "data_manifest"):
-            files += [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+        scripts = [f"workflow/scripts/{name}.py" for name in ("execute", "parameters", "stamp")]
+        files = [self.root / name for name in ("envs/constraints.txt", *scripts)]
+        for name in ("src/imc_helpers", "data_manifest", "benchmarks/results"):
+            found = (self.root / name).rglob("*")
+            files += [p for p in found if p.is_file() and "__pycache__" not in p.parts]
         return digest(*sorted(files))
 
     def cohort_digest(self, cohort: str) -> str:
-        """Return one SHA-256 for what a cohort is prepared from: its record, panel and readers."""
-        manifest = self.root / "data_manifest"
-        record = _load_mapping(manifest / "cohorts.yml").get(cohort)
-        readers = (self.root / "src" / "imc_helpers").glob("readers*")
-        code = sorted(p for r in readers for p in ([r] if r.is_file() else r.rglob("*.py")))
+        """Return one SHA-256 for what a cohort is prepared from: its record, panel and code.
+
+        The code is what reads published files, or what makes a synthetic cohort, and what writes.
+        """
+        manifest, package = self.root / "data_manifest", self.root / "src" / "imc_helpers"
+        record = _load_mapping(manifest / "cohorts.yml").get(cohort, {})
+        folders = ["readers", *(["phantom"] if "phantom" in record else [])]
+        code = sorted(p for name in folders for p in (package / name).rglob("*.py"))
         panels = sorted((manifest / "panels").glob("*.csv"))
         text = json.dumps(record, sort_keys=True, default=str)
-        return hashlib.sha256(f"{text}{digest(*code, *panels)}".encode()).hexdigest()
+        files = digest(package / "samples.py", *code, *panels)
+        return hashlib.sha256(f"{text}{files}".encode()).hexdigest()
 
     def _pages(self) -> list[str]:
         return list(_files(_load_mapping(self.root / "_toc.yml")))

@@ -16,9 +16,10 @@ from types import FrameType
 import nbformat
 import psutil
 
+import execute
 import gate
 import lock
-from execute import sweep
+import prepare
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import load_edition
 from project import Project, expected
@@ -33,12 +34,15 @@ WATCH_S = 0.5
 def run(project: Project, edition: str, profile: str) -> int:
     """Make an edition and return the exit status: 0 when the book is there and whole."""
     try:
-        load_edition(edition)
+        record = load_edition(edition)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     with lock.acquire(project.root) as held:
-        sweep(project)
+        execute.sweep(project)
+        prepare.sweep(project)
+        for cohort in record.cohorts:
+            prepare.forget_stale(project, cohort)
         status = _snakemake(project, edition, profile, held.fileno())
         missing = unfit(project, edition)
     for problem in missing:
