@@ -56,7 +56,7 @@ def test_the_second_of_two_runs_is_refused(made_book):
     process, _ = start_and_hold(made_book)
     second = made_book.make()
     assert second.returncode != 0
-    assert second.stdout.startswith("Another `make book` or `make test` is at work in this folder")
+    assert second.stdout.startswith("Another `make book`, or the set-up of .venv, is at work")
     made_book.hold.unlink()
     assert process.wait(timeout=120) == 0
     assert made_book.runs("one") == 2

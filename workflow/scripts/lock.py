@@ -26,7 +26,7 @@ def acquire(root: Path) -> IO[str]:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 sys.exit(
-                    "Another `make book` or `make test` is at work in this folder: "
+                    "Another `make book`, or the set-up of .venv, is at work in this folder: "
                     "wait until it has finished, or stop it."
                 )
             time.sleep(0.1)
