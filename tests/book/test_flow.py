@@ -96,6 +96,10 @@ def test_an_edition_passes_parameters_to_a_chapter_that_has_them(made_book):
     assert made.returncode != 0
     assert "unknown parameter `sise`; the chapter has edition, size" in made.stdout
     assert made_book.runs("one") == 1
+    file.write_text(text + "parameters: {won: {size: 7}}\n")
+    made = made_book.make()
+    assert made.returncode == 2
+    assert made.stdout.startswith("editions/tiny.yml: parameters for `won`"), made.stdout
     file.write_text(text + "parameters: {one: {size: 7}}\n")
     made = made_book.make()
     assert made.returncode == 0, made.stdout

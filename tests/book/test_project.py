@@ -4,6 +4,7 @@ import pytest
 import yaml
 from conftest import COHORT, TinyBook, write_tiny_book
 
+from imc_helpers.errors import InputError
 from project import Project, digest, expected, read_chapter
 
 
@@ -44,6 +45,19 @@ def test_an_edition_gives_values_to_one_chapter(book, monkeypatch):
     project = Project(book.root)
     assert expected(project, "tiny", "one").parameters == {"edition": "tiny", "size": 7}
     assert expected(project, "tiny", "two").parameters == {"edition": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"won": {"size": 7}}, r"tiny.yml: parameters for `won`, .* it has one, two"),
+        ({"one": {"edition": "open"}}, r"tiny.yml: `one` must not set `edition`"),
+    ],
+)
+def test_parameters_that_would_be_lost_are_refused(book, monkeypatch, parameters, message):
+    monkeypatch.setattr("project.load_edition", lambda name: _edition(**parameters))
+    with pytest.raises(InputError, match=message):
+        Project(book.root).edition("tiny")
 
 
 def _edition(**parameters):

@@ -12,6 +12,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from imc_helpers.errors import InputError
 from imc_helpers.manifest import Edition, load_edition
 
 CHAPTERS = "chapters"
@@ -73,6 +74,30 @@ class Project:
         """Return the file that says what an edition shows."""
         return self.root / "editions" / f"{edition}.yml"
 
+    def edition(self, name: str) -> Edition:
+        """Read an edition whose parameters fit the pages of this book.
+
+        Raises
+        ------
+        imc_helpers.errors.InputError
+            If there is no such edition, it is malformed, gives parameters to a chapter that the
+            book lacks, or another name to itself.
+        """
+        record = load_edition(name)
+        where, chapters = self.edition_file(name).relative_to(self.root), self.chapters()
+        for chapter, values in record.parameters.items():
+            if chapter not in chapters:
+                raise InputError(
+                    f"{where}: parameters for `{chapter}`, which is no chapter of the book; "
+                    f"it has {', '.join(chapters)}"
+                )
+            if "edition" in values:
+                raise InputError(
+                    f"{where}: `{chapter}` must not set `edition`, which is always the edition's "
+                    "own name; remove that line"
+                )
+        return record
+
     def package_digest(self) -> str:
         """Return one SHA-256 for the code, settings and tables that every notebook depends on.
 
@@ -127,7 +152,7 @@ def expected(project: Project, edition: str, chapter: str) -> Expected:
     Raises
     ------
     imc_helpers.errors.InputError
-        If there is no such edition.
+        If there is no such edition, or its parameters do not fit the book.
     FileNotFoundError
         If there is no such chapter.
     """
@@ -137,7 +162,7 @@ def expected(project: Project, edition: str, chapter: str) -> Expected:
         package=project.package_digest(),
         edition=edition,
         edition_file=digest(project.edition_file(edition)),
-        parameters=parameters_of(load_edition(edition), edition, chapter),
+        parameters=parameters_of(project.edition(edition), edition, chapter),
         kernel=notebook.metadata.kernelspec.name,
         device=notebook.metadata.get("imc_book", {}).get("device", "cpu"),
     )

@@ -21,7 +21,6 @@ import gate
 import lock
 import prepare
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import load_edition
 from project import Project, expected
 from tether import kill, tether
 
@@ -34,7 +33,7 @@ WATCH_S = 0.5
 def run(project: Project, edition: str, profile: str) -> int:
     """Make an edition and return the exit status: 0 when the book is there and whole."""
     try:
-        record = load_edition(edition)
+        record = project.edition(edition)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,14 +69,18 @@ def unfit(project: Project, edition: str) -> list[str]:
     return found
 
 
-def environment() -> dict[str, str]:
+def environment(project: Project) -> dict[str, str]:
     """Return the environment of the jobs.
 
     Several jobs share the cores, so each computes with one thread; and threads that wait must not
-    spin, which makes busy cores many times slower.
+    spin, which makes busy cores many times slower. Data and results are those of this checkout,
+    wherever the user keeps others; a mirror is where it was for the user, in any working directory.
     """
-    threads = {f"{library}_NUM_THREADS": "1" for library in THREADS}
-    return {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE"}
+    jobs = {**os.environ, **{f"{library}_NUM_THREADS": "1" for library in THREADS}}
+    jobs |= {"OMP_WAIT_POLICY": "PASSIVE", "IMC_BOOK_ROOT": str(project.root)}
+    if mirror := os.environ.get("IMC_BOOK_MIRROR"):
+        jobs["IMC_BOOK_MIRROR"] = str(Path(mirror).expanduser().resolve())
+    return jobs
 
 
 def _snakemake(project: Project, edition: str, profile: str, lock_file: int) -> int:
@@ -85,7 +88,9 @@ def _snakemake(project: Project, edition: str, profile: str, lock_file: int) -> 
     command += ["--snakefile", str(WORKFLOW / "Snakefile")]
     command += ["--profile", str(WORKFLOW / "profiles" / profile)]
     command += ["--config", f"edition={edition}"]
-    process = subprocess.Popen(command, cwd=project.root, env=environment(), pass_fds=(lock_file,))
+    process = subprocess.Popen(
+        command, cwd=project.root, env=environment(project), pass_fds=(lock_file,)
+    )
 
     def pass_on(number: int, _: FrameType | None) -> None:
         process.send_signal(number)
@@ -113,13 +118,11 @@ def _snakemake(project: Project, edition: str, profile: str, lock_file: int) -> 
 def main() -> None:
     """Make an edition."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("edition", nargs="?", default="open")
+    parser.add_argument("edition", nargs="?", default="demo")
     parser.add_argument("--profile", default="local", choices=("local", "slurm"))
     arguments = parser.parse_args()
-    project = Project(WORKFLOW.parent)
-    os.chdir(project.root)
     tether()
-    sys.exit(run(project, arguments.edition, arguments.profile))
+    sys.exit(run(Project(WORKFLOW.parent), arguments.edition, arguments.profile))
 
 
 if __name__ == "__main__":
