@@ -19,7 +19,15 @@ def install(root: Path) -> None:
     if not _runs(python):
         print(f"Making .venv with Python {sys.version.split()[0]}", flush=True)
         shutil.rmtree(environment, ignore_errors=True)
-        venv.create(environment, with_pip=True, symlinks=True)
+        try:
+            venv.create(environment, with_pip=True, symlinks=True)
+        except subprocess.CalledProcessError:
+            shutil.rmtree(environment, ignore_errors=True)
+            sys.exit(
+                f"{sys.executable} cannot make .venv: its ensurepip failed. On Debian or Ubuntu "
+                "`apt install python3-venv` brings what is missing; or name another Python, for "
+                "instance PYTHON=python3.12"
+            )
     print("Installing the pinned packages into .venv (about 1 GB, some minutes)", flush=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,test]"]
