@@ -75,6 +75,8 @@ def test_a_value_of_another_type_is_refused(name, value):
         ("border: dict = {}", "has type `dict`; use one of"),
         ("border: int = 1.5", "expected int, found 1.5"),
         ("import os", "expected `name: type = literal`"),
+        ("cohorts: list[str] = [\n    'a',\n]", "`cohorts`: expected a literal on one line"),
+        ('name: str = """a\nb"""', "`name`: expected a literal on one line"),
     ],
 )
 def test_a_cell_with_anything_else_is_refused(line, message):

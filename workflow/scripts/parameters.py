@@ -76,7 +76,7 @@ def with_values(source: str, values: dict[str, Any]) -> str:
     Parameters
     ----------
     source
-        Text of the cell: lines ``name: type = literal  # comment``.
+        Text of a cell that `declared` accepts: lines ``name: type = literal  # comment``.
     values
         Values by name; other parameters keep theirs.
     """
@@ -84,7 +84,7 @@ def with_values(source: str, values: dict[str, Any]) -> str:
     for statement in ast.parse(source).body:
         assert isinstance(statement, ast.AnnAssign)
         name, literal = ast.unparse(statement.target), statement.value
-        if name in values and literal is not None and literal.lineno == literal.end_lineno:
+        if name in values and literal is not None:
             line = lines[literal.lineno - 1].encode()
             before, after = line[: literal.col_offset], line[literal.end_col_offset :]
             lines[literal.lineno - 1] = (
@@ -120,6 +120,12 @@ def _parse(line: ast.stmt) -> Parameter:
         raise ParameterError(
             f"parameter `{line.target.id}`: expected a literal, found `{ast.unparse(line.value)}`"
         ) from None
+    if line.value.lineno != line.value.end_lineno:
+        # The page shows the value in use in the place of this one.
+        raise ParameterError(
+            f"parameter `{line.target.id}`: expected a literal on one line, found one on lines "
+            f"{line.value.lineno} to {line.value.end_lineno} of the cell"
+        )
     return Parameter(line.target.id, kind, default)
 
 
