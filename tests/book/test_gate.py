@@ -92,6 +92,14 @@ def test_a_notebook_without_stamp_is_refused():
     assert problems(v4.new_notebook()) == ["no stamp: the run did not come to its end"]
 
 
+@pytest.mark.parametrize("change", [{"package": None}, {"colour": "red"}])
+def test_a_stamp_of_another_schema_is_stale(change):
+    made = notebook()
+    fields = {**made.metadata[stamp.KEY], **change}
+    made.metadata[stamp.KEY] = {key: value for key, value in fields.items() if value is not None}
+    assert problems(made) == ["stale: stamped by another version of the book"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

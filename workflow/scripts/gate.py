@@ -67,13 +67,15 @@ def figure_labels(cell: NotebookNode) -> list[str]:
 def _unfinished(notebook: NotebookNode) -> Iterator[str]:
     if notebook.metadata.get("papermill", {}).get("exception"):
         yield "papermill met an exception and stopped"
-    if stamps.read(notebook) is None:
+    if stamps.KEY not in notebook.metadata:
         yield "no stamp: the run did not come to its end"
 
 
 def _stale(notebook: NotebookNode, expected: Expected) -> Iterator[str]:
     stamp = stamps.read(notebook)
     if stamp is None:
+        if stamps.KEY in notebook.metadata:
+            yield "stale: stamped by another version of the book"
         return
     if stamp.source != expected.source:
         yield "stale: the chapter changed after the run"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nbformat import NotebookNode
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 KEY = "imc_book_stamp"
 
@@ -40,6 +40,8 @@ def write(notebook: NotebookNode, stamp: Stamp) -> None:
 
 
 def read(notebook: NotebookNode) -> Stamp | None:
-    """Return a notebook's stamp, or None where it has none."""
-    found = notebook.metadata.get(KEY)
-    return None if found is None else Stamp.model_validate(found)
+    """Return a notebook's stamp, or None where it has none that this version can read."""
+    try:
+        return Stamp.model_validate(notebook.metadata.get(KEY))
+    except ValidationError:
+        return None
