@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items):
         reason="needs real data: set IMC_BOOK_MIRROR to a mirror of the sources"
     )
     for item in items:
-        if "mirror" in item.keywords:
+        if item.get_closest_marker("mirror"):
             item.add_marker(skip)
 
 
