@@ -31,7 +31,7 @@ border_px: int = 28  # ignored border of a patch, pixels
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
 crop_px: int = 50  # edge of the crops with borders, pixels
 enlarge: int = 6  # screen pixels a pixel of those crops
-sweep_px: int = 256  # edge of the tissues on which experts' errors are correlated, pixels
+sweep_px: int = 256  # edge of the tissues of the last figure, pixels
 sweep_tissues: int = 3  # number of those tissues
 
 # %% tags=["hide-input"]
