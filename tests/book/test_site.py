@@ -65,7 +65,7 @@ class Page(HTMLParser):
             "open",
             marks=pytest.mark.skipif(
                 not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
-                reason="needs real data: run `make book edition=open`, or set IMC_BOOK_MIRROR",
+                reason="needs real data: run `make book EDITION=open`, or set IMC_BOOK_MIRROR",
             ),
         ),
     ],
