@@ -84,14 +84,13 @@ display(
 
 # %% tags=["hide-input"]
 first = {records[key].title: cohort[0] for key, cohort in cohorts.items()}
-where = "; ".join(f"`{key}`, sample {cohort.ids[0]}" for key, cohort in cohorts.items())
 show(
     gallery(first, crop_px=crop_px),
     label="fig-gallery",
     caption="The top left corner of one sample of each cohort. Nucleus channel blue, membrane "
     "channel gold, each stretched between its 1st and 99th percentile for the eye. "
-    f"{source_note(keys)} Samples: {where}.",
-    alt="One crop per cohort, side by side: nuclei in blue, membranes in gold.",
+    f"{source_note(keys)}",
+    alt="One crop per cohort: nuclei in blue, membranes in gold.",
     fmt="png",
 )
 

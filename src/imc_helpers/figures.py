@@ -162,17 +162,20 @@ def gallery(samples: Mapping[str, Sample], *, crop_px: int = 250) -> Figure:
     crop_px
         Edge of what is shown, pixels.
     """
-    figure, axes = plt.subplots(1, len(samples), figsize=(3.2 * len(samples), 3.6), squeeze=False)
-    for axis, (title, sample) in zip(axes[0], samples.items(), strict=True):
+    columns = min(3, len(samples))
+    rows = -(-len(samples) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 3.7 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (title, sample) in zip(axes.flat, samples.items(), strict=False):
         image = sample.image[:, :crop_px, :crop_px]
         panel = sample.panel
         parts = nucleus_and_membrane(
             image, panel.compartment("nucleus"), panel.compartment("membrane")
         )
         axis.imshow(composite(*parts), interpolation="nearest")
-        axis.set_title(title, fontsize=10)
+        axis.set_title(f"{title}\n{sample.id}", fontsize=9)
         _scale_bar(axis, image.shape[1:], sample.um_per_px)
-        axis.set_axis_off()
     return figure
 
 
