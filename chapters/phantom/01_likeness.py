@@ -254,6 +254,10 @@ for statistic in ("median", "p99", "neighbour"):
 assert (table["zero_phantom"] < table["zero_real_min"]).sum() > 3, (
     "too few empty pixels, says the text"
 )
+study = pd.read_csv(shipped("data_manifest") / "panels" / "schuiki25.csv")
+membrane = study.loc[study["compartment"] == "membrane", "marker"]
+lacking = set(membrane) - set(real_statistics["name"])
+assert (len(lacking), len(membrane)) == (7, 11), "the text counts the markers that the spleen lacks"
 if real_is_here:
     kept = pd.read_csv(shipped("benchmarks/results") / f"{real_cohort}_channels.csv")
     pd.testing.assert_frame_equal(

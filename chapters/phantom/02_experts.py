@@ -57,7 +57,7 @@ from IPython.display import Markdown, display
 
 from imc_helpers.agreement import METRICS
 from imc_helpers.figures import border_panels, borders, show, show_table, stretch
-from imc_helpers.manifest import published_table
+from imc_helpers.manifest import cohort_record, published_table
 from imc_helpers.metrics import evaluate
 from imc_helpers.paths import results_dir, shipped
 from imc_helpers.phantom.annotators import annotate, train_experts
@@ -185,6 +185,7 @@ for chosen in (groups.set_index("seed").loc[1], mean):
     assert 0.66 <= chosen["ap50"] <= 0.76
     assert 0.30 <= chosen["map"] <= 0.40
     assert 0.51 <= chosen["sap"] <= 0.62
+assert cohort_record("phantom_lymphoid").phantom.seed == 1, "the text names the demo's seed"
 assert groups["ap50"].max() > 0.8, "one group agrees far better: the text says so"
 assert mean["ap50"] > published["ap50"]
 

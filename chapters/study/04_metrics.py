@@ -279,8 +279,9 @@ compared, absent = compare_tools(bench)
 show_table(
     compared,
     label="tab-bench",
-    caption="Time for one pair of label images (median of up to seven runs; slow tools ran once), and in "
-    "brackets how many times that of *ours* with the same scores or more, side by side in one run, on "
+    caption=f"Time for one pair of label images (median of {bench['runs'].min():.0f} to "
+    f"{bench['runs'].max():.0f} runs, fewest for slow tools), and in brackets how many times that of "
+    "*ours* with the same scores or more, side by side in one run, on "
     f"one thread where no other number is named ({bench['machine'][0]}, {bench['date'][0]}). "
     "Synthetic pairs: crops of 200 x 200 px, and whole images. The sortedAP algorithm was written anew "
     "from its paper. Not installed there: "

@@ -68,6 +68,7 @@ from imc_helpers.figures import (
 )
 from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.paths import results_dir
+from imc_helpers.phantom.cohorts import find_recipe
 from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.readers import open_cohort
 
@@ -87,8 +88,13 @@ comparison = (
     "The annotators here are simulated. Their habits were tuned, and this group chosen, so that they agree "
     "about as the study's experts do: the closeness is built in, not found."
     if all(cohort_record(key).synthetic for key in cohorts)
-    else "That was on other images and with other masks: the spleen's were made by two tools, the CODEX "
-    "tile's by two experts but not in IMC. Neither is what the study measured."
+    else "That was on other images and with other masks. Here: "
+    + "; ".join(
+        f"`{key}`, {cohort_record(key).modality}, masks "
+        + " and ".join(who.kind for who in cohort_record(key).annotators.values())
+        for key in cohorts
+    )
+    + "."
 )
 ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]
 display(
@@ -253,8 +259,10 @@ if synthetic:
 
 # %% tags=["hide-input"]
 if synthetic:
+    recipe = cohort_record(key).phantom.recipe
+    group = find_recipe(recipe).experts
     sweep = correlation_sweep(
-        cohort_record(key).phantom.recipe,
+        recipe,
         (0.0, 0.3, 0.6, 0.9),
         side_px=sweep_px,
         seeds=range(1, sweep_tissues + 1),
@@ -263,11 +271,11 @@ if synthetic:
     show(
         ceiling_curves(sweep),
         label="fig-ceiling",
-        caption="Mean agreement of four simulated experts, and mean score of the truth with "
-        f"them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
+        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth "
+        "with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
         f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
-        "lowest to the highest. The demo's cohort has a correlation of .3. Whole images, IoU ≥ t. "
-        "Synthetic data, made by this page.",
+        f"lowest to the highest. The cohort `{key}` has a correlation of {group.correlation:g}. Whole "
+        "images, IoU ≥ t. Synthetic data, made by this page.",
         alt="Three panels, one a metric. With rising correlation the agreement of annotators rises; "
         "the score of the truth with them does not.",
     )

@@ -85,10 +85,10 @@ def fetch(base_url: str, files: Sequence[SourceFile], folder: Path, *, title: st
 
 
 def _downloader(file: SourceFile, folder: Path) -> "_Mirror | _Http":
+    if os.environ.get("IMC_BOOK_MIRROR"):
+        return _Mirror()
     # Partial downloads wait here under the hash, so that the next attempt goes on from there.
-    return (
-        _Http(file, Path(folder) / ".part") if not os.environ.get("IMC_BOOK_MIRROR") else _Mirror()
-    )
+    return _Http(file, Path(folder) / ".part")
 
 
 class _Mirror:

@@ -1,7 +1,6 @@
 """Read the formats that IMC data comes in, and make cohorts of it.
 
 ``images`` and ``masks`` read single files; ``cohorts`` knows how the public cohorts are laid out.
-``python -m imc_helpers.readers COHORT`` prepares one.
 """
 
 from imc_helpers.readers.cohorts import open_cohort, prepare
