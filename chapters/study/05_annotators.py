@@ -90,8 +90,8 @@ comparison = (
     if all(cohort_record(key).synthetic for key in cohorts)
     else "That was on other images and with other masks. Here: "
     + "; ".join(
-        f"`{key}`, {cohort_record(key).modality}, masks "
-        + " and ".join(who.kind for who in cohort_record(key).annotators.values())
+        f"`{key}`, {cohort_record(key).modality}, masks by "
+        + " and ".join(f"{a} ({who.kind})" for a, who in cohort_record(key).annotators.items())
         for key in cohorts
     )
     + "."
@@ -272,7 +272,7 @@ if synthetic:
         ceiling_curves(sweep),
         label="fig-ceiling",
         caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth "
-        "with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
+        f"with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
         f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
         f"lowest to the highest. The cohort `{key}` has a correlation of {group.correlation:g}. Whole "
         "images, IoU ≥ t. Synthetic data, made by this page.",
