@@ -1,7 +1,7 @@
-"""The manifest: cohorts, editions and published figures as typed records.
+"""The manifest: cohorts, models, editions and published figures as typed records.
 
-The files are ``data_manifest/cohorts.yml``, ``data_manifest/published.yml`` and
-``editions/NAME.yml``.
+The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
+``data_manifest/published.yml`` and ``editions/NAME.yml``.
 """
 
 from collections.abc import Iterable
@@ -112,6 +112,104 @@ class CohortRecord(_Record):
         return not self.unverified
 
 
+class WeightsFile(_Record):
+    """One file of a model's weights, as it is downloaded."""
+
+    url: str
+    """Whole address."""
+    name: str
+    """Name under ``weights/MODEL/``."""
+    size: int | None = Field(default=None, gt=0)
+    """Bytes; None where nobody could look."""
+    hash: str | None = Field(default=None, pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest; None where none is published and nobody could compute it."""
+
+
+class Training(_Record):
+    """How a model is trained during the build: on phantom tissue that no evaluation uses."""
+
+    recipe: str
+    """Key in ``imc_helpers.phantom.cohorts.COHORTS``."""
+    images: int = Field(gt=0)
+    side_px: int = Field(gt=0)
+    """Edge of the square images, pixels."""
+    seed: int = Field(ge=0)
+    """Seed of the tissue, the annotators and the training; differs from every cohort's."""
+    epochs: int = Field(gt=0)
+
+
+class MaskFile(SourceFile):
+    """One published mask of one sample."""
+
+    cohort: str
+    sample: str
+
+
+class ModelRecord(_Record):
+    """One model of the manifest: what it takes, where it comes from, what it runs on."""
+
+    title: str
+    source: Literal["library", "trained", "classical", "files"]
+    """``library``: published weights; ``trained``: trained by this book's build; ``classical``:
+    no weights; ``files``: masks that exist already, a cohort's or a user's."""
+    version: str
+    """Of the library, or of what made the masks."""
+    citation: str
+    """Key in ``references.bib``."""
+    license: str
+    """Of the code."""
+    weights_license: str = ""
+    """Of the weights; empty where there are none."""
+    adapter: str
+    """Name of the module in ``imc_helpers.models`` that loads it."""
+    kernel: str = "python3"
+    """Jupyter kernel: ``python3`` is the core environment, others are ``envs/KERNEL.yml``."""
+    packages: tuple[str, ...] = ()
+    """Modules that must be importable in its kernel."""
+    gpu: bool = False
+    """Whether it uses a GPU where there is one."""
+    inputs: tuple[Literal["nucleus", "membrane", "zeros", "all"], ...] = ()
+    """The planes it takes, in its own order; ``all`` stands for every channel of the panel."""
+    um_per_px: float | None = Field(default=None, gt=0)
+    """Pixel size that it was made for, micrometres; None where it has none."""
+    normalisation: str = ""
+    """How intensities are scaled before the network sees them, and by whom, in words."""
+    window_px: int | None = Field(default=None, gt=0)
+    """Edge of the largest image it takes at once, pixels; None: any (it tiles by itself)."""
+    parameters: dict[str, Any] = {}
+    """What is passed to its own call; page 06 shows them."""
+    trained_on: str = ""
+    """Training data, in words."""
+    size: str = ""
+    """Number of trained parameters, in words (``"6.6 M"``); empty where there are none."""
+    weights: tuple[WeightsFile, ...] = ()
+    """What ``make weights-MODEL`` downloads to ``weights/MODEL/``."""
+    token: str = ""
+    """Environment variable with the user's token, where the weights ask for one."""
+    training: Training | None = None
+    """How the build trains it; for ``source: trained`` only."""
+    base_url: str = ""
+    masks: tuple[MaskFile, ...] = ()
+    """Published masks, for ``source: files``."""
+    folder: str = ""
+    """A user's own masks, ``FOLDER/COHORT/SAMPLE.tiff`` under the root; ``source: files``."""
+    unverified: tuple[Unverified, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelRecord":
+        if (self.source == "trained") != (self.training is not None):
+            raise ValueError("`training` goes with source 'trained', and only with it")
+        if (self.source == "files") != bool(self.masks or self.folder):
+            raise ValueError("`masks` or `folder` go with source 'files', and only with it")
+        if self.source != "files" and not self.inputs:
+            raise ValueError("`inputs`: say which planes the model takes, in its own order")
+        return self
+
+    def covers(self, cohort: str) -> bool:
+        """Say whether the model can say anything about a cohort: masks cover only their own."""
+        return not self.masks or any(mask.cohort == cohort for mask in self.masks)
+
+
 class Edition(_Record):
     """What one edition of the book shows."""
 
@@ -120,6 +218,8 @@ class Edition(_Record):
     """One or two sentences for the head of each page."""
     cohorts: tuple[str, ...] = Field(min_length=1)
     """Keys of cohorts, in the order of the pages."""
+    models: tuple[str, ...] = ()
+    """Keys of models, in the order of the pages; those that cannot run here are listed so."""
     parameters: dict[str, dict[str, Any]] = {}
     """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
 
@@ -142,6 +242,8 @@ def load_edition(name: str) -> Edition:
     edition = _parse(Edition, _load_yaml(path), path)
     for cohort in edition.cohorts:
         cohort_record(cohort)
+    for model in edition.models:
+        model_record(model)
     return edition
 
 
@@ -163,6 +265,26 @@ def cohort_record(key: str) -> CohortRecord:
 def _cohorts() -> dict[str, CohortRecord]:
     path = shipped("data_manifest") / "cohorts.yml"
     return {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+
+
+def model_record(key: str) -> ModelRecord:
+    """Return the manifest's record of a model.
+
+    Raises
+    ------
+    InputError
+        If the manifest has no such model.
+    """
+    records = _models()
+    if key not in records:
+        raise InputError(f"model {key!r}: not in the manifest; it has {', '.join(records)}")
+    return records[key]
+
+
+@cache
+def _models() -> dict[str, ModelRecord]:
+    path = shipped("data_manifest") / "models.yml"
+    return {key: _parse(ModelRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
 
 
 def source_note(keys: Iterable[str]) -> str:
