@@ -28,9 +28,9 @@ def install(root: Path) -> None:
                 "`apt install python3-venv` brings what is missing; or name another Python, for "
                 "instance PYTHON=python3.12"
             )
-    print("Installing the pinned packages into .venv (about 1 GB, some minutes)", flush=True)
+    print("Installing the pinned packages into .venv (about 2 GB, some minutes)", flush=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,test]"]
+    command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,models,test]"]
     if status := subprocess.run(command, cwd=root, check=False).returncode:
         sys.exit(f"pip could not install the packages (status {status}); its message is above.")
     (environment / ".installed").touch()
