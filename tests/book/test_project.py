@@ -117,7 +117,7 @@ def test_a_cohort_depends_on_its_own_record(book):
         ("src/imc_helpers/readers/cohorts.py", True, True),
         ("src/imc_helpers/phantom/cohorts.py", False, True),
         ("src/imc_helpers/phantom/annotators.py", False, True),
-        ("src/imc_helpers/figures.py", False, False),
+        ("src/imc_helpers/figures/tissue.py", False, False),
     ],
 )
 def test_a_cohort_depends_on_the_code_that_makes_it(book, path, real, synthetic):

@@ -18,7 +18,9 @@ from imc_helpers.figures import BLUE, GOLD, SKY
 def shown(monkeypatch):
     bundles = []
     monkeypatch.setattr(
-        figures, "display", lambda bundle, raw, metadata=None: bundles.append((bundle, metadata))
+        figures.page,
+        "display",
+        lambda bundle, raw, metadata=None: bundles.append((bundle, metadata)),
     )
     return bundles
 

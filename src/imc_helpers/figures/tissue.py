@@ -1,11 +1,5 @@
-"""Every plot of the book, and how a page shows it.
+"""Images of tissue, of its cells and of the windows on it."""
 
-Figures come back as `matplotlib.figure.Figure`; `show` puts one on the page with its label, caption
-and alt text. Colours are from Okabe and Ito's set, which colour-blind readers can tell apart.
-"""
-
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -13,113 +7,21 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
-from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from skimage.segmentation import find_boundaries
 
 from imc_helpers.aggregation import aggregate, nucleus_and_membrane
-from imc_helpers.agreement import METRICS, agreement_matrix
+from imc_helpers.agreement import METRICS
 from imc_helpers.errors import InputError
+from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION
 from imc_helpers.manifest import cohort_record
-from imc_helpers.metrics import (
-    THRESHOLDS,
-    ContingencyTable,
-    ap_curve,
-    evaluate,
-    global_assignment,
-    sap_curve,
-)
+from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
 from imc_helpers.samples import Cohort, Sample
 
-BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#CC79A7",
-)
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-_MIME = {"svg": "image/svg+xml", "png": "image/png"}
-_STYLE: dict[str, Any] = {
-    "font.size": 10,
-    "font.family": "DejaVu Sans",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
-    "savefig.dpi": 144,
-    "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
-    "svg.fonttype": "path",
-}
-mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub wants literal names
-
-
-def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
-    """Show a figure on the page, with what a reader and a screen reader need.
-
-    Parameters
-    ----------
-    figure
-        The figure; it is closed, so that it does not appear a second time.
-    label
-        Name for cross-references, ``"fig-agreement"`` for instance.
-    caption
-        Caption, in MyST: references and formulas work in it.
-    alt
-        What the figure shows, in words.
-    fmt
-        ``"svg"`` for drawings, ``"png"`` for images with many pixels.
-    """
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if fmt == "svg" else {"Software": None}
-    figure.savefig(buffer, format=fmt, bbox_inches="tight", metadata=metadata)
-    plt.close(figure)
-    content = buffer.getvalue()
-    data = content.decode() if fmt == "svg" else base64.b64encode(content).decode()
-    about = {"alt": alt, "caption": caption, "label": label}
-    display({_MIME[fmt]: data, "text/plain": alt}, raw=True, metadata={_MIME[fmt]: about})
-
-
-def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int = 3) -> None:
-    """Show a frame as a numbered table.
-
-    Parameters
-    ----------
-    frame
-        One row a line; the index is left out.
-    label, caption
-        As for `show`.
-    decimals
-        Digits behind the point of numbers that are not whole.
-    """
-    text = frame.apply(_text_column, decimals=decimals)
-    escaped = text.map(lambda value: value.replace("|", r"\|"))
-    numbers = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    rule = ["--:" if number else ":--" for number in numbers]
-    rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
-    body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
-    myst = f":::{{table}} {caption}\n:name: {label}\n:widths: auto\n\n{body}\n:::\n"
-    bundle = {
-        "text/markdown": myst,
-        "text/html": text.to_html(index=False),
-        "text/plain": text.to_string(index=False),
-    }
-    display(bundle, raw=True)
-
-
-def _text_column(column: pd.Series, decimals: int) -> pd.Series:
-    """Write a column: whole numbers bare, others with the same digits, a dash for nothing."""
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        return column.map(lambda value: "–" if pd.isna(value) else str(value))
-    values = column.dropna()
-    digits = 0 if (values == values.round()).all() and (values.abs() > 1).any() else decimals
-    digits = 0 if pd.api.types.is_integer_dtype(column) else digits
-    return column.map(lambda value: "–" if pd.isna(value) else f"{value:,.{digits}f}")
 
 
 def stretch(image: np.ndarray, low: float = 1.0, high: float = 99.0) -> np.ndarray:
@@ -273,39 +175,6 @@ def label_panels(
     return figure
 
 
-def likeness_ranges(table: pd.DataFrame) -> Figure:
-    """Draw, a panel a statistic and a row a channel, where a phantom lies among real samples.
-
-    Parameters
-    ----------
-    table
-        What `imc_helpers.phantom.likeness.likeness` returns.
-    """
-    titles = {
-        "median": "median count",
-        "p99": "99th percentile",
-        "zero": "share of empty pixels",
-        "neighbour": "neighbours' correlation",
-    }
-    figure, axes = plt.subplots(
-        1, len(titles), figsize=(10.5, 0.27 * len(table) + 1.2), sharey=True
-    )
-    rows = np.arange(len(table))
-    for axis, (statistic, title) in zip(axes, titles.items(), strict=True):
-        low, high = table[f"{statistic}_real_min"], table[f"{statistic}_real_max"]
-        axis.hlines(rows, low, high, color="#bbbbbb", linewidth=7)
-        axis.plot(low, rows, "|", color="#888888", markersize=9)
-        axis.plot(high, rows, "|", color="#888888", markersize=9)
-        axis.plot(table[f"{statistic}_phantom"], rows, "o", color=VERMILION, markersize=5)
-        if statistic in ("median", "p99"):
-            axis.set_xscale("symlog", linthresh=10)
-            axis.set_xlim(left=-1)
-        axis.set_title(title, fontsize=9)
-    axes[0].set_yticks(rows, table["name"])
-    axes[0].invert_yaxis()
-    return figure
-
-
 def draw_windows(
     background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
 ) -> Figure:
@@ -442,130 +311,6 @@ def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figu
         enlarged = overlay.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
         axis.imshow(enlarged, interpolation="none")
         axis.set_title(title, fontsize=8)
-    return figure
-
-
-def agreement_matrices(table: pd.DataFrame) -> Figure:
-    """Draw the pairwise matrices: a row a cohort and mode, a column a metric (Figure 2).
-
-    Parameters
-    ----------
-    table
-        What `imc_helpers.agreement.pairwise` returns; several cohorts may stand in it.
-    """
-    groups = {
-        (str(cohort), str(mode)): part
-        for cohort, rows in table.groupby("cohort", sort=False)
-        for mode, part in rows.groupby("mode", sort=False)
-    }
-    annotators = max(
-        pd.concat([part["annotator_true"], part["annotator_pred"]]).nunique()
-        for part in groups.values()
-    )
-    edge = max(2.5, 0.62 * annotators + 1.0)
-    figure, axes = plt.subplots(
-        len(groups), len(METRICS), figsize=(edge * len(METRICS), edge * len(groups)), squeeze=False
-    )
-    for row, ((cohort, mode), part) in zip(axes, groups.items(), strict=True):
-        for axis, metric in zip(row, METRICS, strict=True):
-            _heatmap(axis, agreement_matrix(part, metric, mode))
-            axis.set_title(f"{metric}, {mode}", fontsize=10)
-        row[0].set_ylabel(cohort, fontsize=9)
-    return figure
-
-
-def _heatmap(axis: Axes, matrix: pd.DataFrame) -> None:
-    axis.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap="cividis", vmin=0, vmax=1)
-    axis.set_facecolor("#eeeeee")
-    ticks = range(len(matrix))
-    axis.set_xticks(ticks, [str(name) for name in matrix.columns], rotation=30, ha="right")
-    axis.set_yticks(ticks, [str(name) for name in matrix.index])
-    axis.tick_params(length=0, labelsize=8)
-    axis.spines[:].set_visible(False)
-    for (i, j), value in np.ndenumerate(matrix.to_numpy()):
-        if np.isfinite(value):
-            colour = "white" if value < 0.5 else "black"
-            axis.text(j, i, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
-
-
-def ap_areas(table: ContingencyTable) -> Figure:
-    """Draw what ap50, map and sap measure on one AP/IoU curve (the study's Figure 1).
-
-    Parameters
-    ----------
-    table
-        Contingency table of a pair of label images; a pair of cells matches when IoU >= t.
-    """
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.1), sharex=True, sharey=True)
-    exact, smooth = sap_curve(table, "step"), sap_curve(table, "paper")
-    heights = ap_curve(table, THRESHOLDS)
-    for axis in axes[:2]:
-        axis.plot(exact.iou, exact.ap, color="black", linewidth=1.2)
-    axes[0].plot([0.5, 0.5, 0], [0, heights[0], heights[0]], color=VERMILION, linestyle="--")
-    axes[0].plot(0.5, heights[0], "o", color=VERMILION)
-    axes[0].set_title(f"ap50 = {heights[0]:.3f}", fontsize=10)
-    axes[1].bar(THRESHOLDS, heights, width=0.05, align="edge", color=GOLD, alpha=0.6, lw=0)
-    axes[1].plot(THRESHOLDS, heights, "o", color=GOLD, markersize=4)
-    axes[1].set_title(f"map = {heights.mean():.3f}", fontsize=10)
-    axes[2].fill_between(smooth.iou, smooth.ap, color=SKY, alpha=0.5, lw=0)
-    axes[2].plot(smooth.iou, smooth.ap, color="black", linewidth=1.2)
-    axes[2].set_title(f"sap = {evaluate(table=table).sap:.3f}", fontsize=10)
-    for axis in axes:
-        axis.set_xlabel("IoU threshold")
-        axis.set_xlim(0, 1)
-        axis.set_ylim(0, None)
-    axes[0].set_ylabel("AP")
-    return figure
-
-
-def assignment_curves(table: ContingencyTable) -> Figure:
-    """Draw AP with the best assignment at each threshold, and with one assignment for all.
-
-    Parameters
-    ----------
-    table
-        Contingency table of a pair of label images.
-    """
-    figure, axis = plt.subplots(figsize=(5.4, 3.2))
-    best = sap_curve(table, "step")
-    levels = np.sort(global_assignment(table).iou)
-    ious = np.r_[0, np.repeat(levels, 2), 1]
-    true_positives = len(levels) - np.repeat(np.arange(len(levels) + 1), 2)
-    fixed = true_positives / (table.n_true + table.n_pred - true_positives)
-    axis.plot(best.iou, best.ap, color=BLUE, linewidth=2, label="best at each threshold")
-    axis.plot(ious, fixed, color=VERMILION, linewidth=2, linestyle="--", label="one for all")
-    axis.set_xlabel("IoU threshold")
-    axis.set_ylabel("AP")
-    axis.set_xlim(0, 1)
-    axis.set_ylim(0, 1.05)
-    axis.legend(frameon=False)
-    return figure
-
-
-def ceiling_curves(sweep: pd.DataFrame) -> Figure:
-    """Draw agreement, and the score of the truth, against how much experts' errors correlate.
-
-    Parameters
-    ----------
-    sweep
-        What `imc_helpers.ceiling.correlation_sweep` returns.
-    """
-    figure, axes = plt.subplots(1, len(METRICS), figsize=(9.6, 3.2), sharex=True, sharey=True)
-    looks = {
-        "annotators": {"color": BLUE, "marker": "o", "label": "annotators with one another"},
-        "truth": {"color": VERMILION, "marker": "s", "label": "the truth with annotators"},
-    }
-    for axis, metric in zip(axes, METRICS, strict=True):
-        for who, look in looks.items():
-            by_correlation = sweep[sweep["who"] == who].groupby("correlation")[metric]
-            mean, low, high = by_correlation.mean(), by_correlation.min(), by_correlation.max()
-            axis.plot(mean.index, mean, **look)
-            axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.2, lw=0)
-        axis.set_title(metric, fontsize=10)
-        axis.set_xlabel("correlation of errors")
-        axis.set_ylim(0, 1)
-    axes[0].set_ylabel("mean score")
-    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
 

@@ -1,0 +1,65 @@
+"""Every plot of the book, and how a page shows it.
+
+Figures come back as `matplotlib.figure.Figure`; `show` puts one on the page with its label, caption
+and alt text. Colours are from Okabe and Ito's set, which colour-blind readers can tell apart.
+"""
+
+from imc_helpers.figures.page import (
+    BLUE,
+    GOLD,
+    GREEN,
+    PURPLE,
+    SKY,
+    VERMILION,
+    show,
+    show_table,
+)
+from imc_helpers.figures.scores import (
+    agreement_matrices,
+    ap_areas,
+    assignment_curves,
+    ceiling_curves,
+    likeness_ranges,
+)
+from imc_helpers.figures.tissue import (
+    aggregate_and_parts,
+    aggregates,
+    border_crops,
+    border_panels,
+    borders,
+    colour_labels,
+    composite,
+    draw_windows,
+    gallery,
+    label_panels,
+    stretch,
+    toy_cases,
+)
+
+__all__ = [
+    "BLUE",
+    "GOLD",
+    "GREEN",
+    "PURPLE",
+    "SKY",
+    "VERMILION",
+    "aggregate_and_parts",
+    "aggregates",
+    "agreement_matrices",
+    "ap_areas",
+    "assignment_curves",
+    "border_crops",
+    "border_panels",
+    "borders",
+    "ceiling_curves",
+    "colour_labels",
+    "composite",
+    "draw_windows",
+    "gallery",
+    "label_panels",
+    "likeness_ranges",
+    "show",
+    "show_table",
+    "stretch",
+    "toy_cases",
+]

@@ -1,0 +1,96 @@
+"""How a page shows a figure or a table; the colours and the style of all of them."""
+
+import base64
+import io
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import display
+from matplotlib.figure import Figure
+
+BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+)
+_MIME = {"svg": "image/svg+xml", "png": "image/png"}
+_STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "savefig.dpi": 144,
+    "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
+    "svg.fonttype": "path",
+}
+mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub wants literal names
+
+
+def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
+    """Show a figure on the page, with what a reader and a screen reader need.
+
+    Parameters
+    ----------
+    figure
+        The figure; it is closed, so that it does not appear a second time.
+    label
+        Name for cross-references, ``"fig-agreement"`` for instance.
+    caption
+        Caption, in MyST: references and formulas work in it.
+    alt
+        What the figure shows, in words.
+    fmt
+        ``"svg"`` for drawings, ``"png"`` for images with many pixels.
+    """
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if fmt == "svg" else {"Software": None}
+    figure.savefig(buffer, format=fmt, bbox_inches="tight", metadata=metadata)
+    plt.close(figure)
+    content = buffer.getvalue()
+    data = content.decode() if fmt == "svg" else base64.b64encode(content).decode()
+    about = {"alt": alt, "caption": caption, "label": label}
+    display({_MIME[fmt]: data, "text/plain": alt}, raw=True, metadata={_MIME[fmt]: about})
+
+
+def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int = 3) -> None:
+    """Show a frame as a numbered table.
+
+    Parameters
+    ----------
+    frame
+        One row a line; the index is left out.
+    label, caption
+        As for `show`.
+    decimals
+        Digits behind the point of numbers that are not whole.
+    """
+    text = frame.apply(_text_column, decimals=decimals)
+    escaped = text.map(lambda value: value.replace("|", r"\|"))
+    numbers = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    rule = ["--:" if number else ":--" for number in numbers]
+    rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
+    body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+    myst = f":::{{table}} {caption}\n:name: {label}\n:widths: auto\n\n{body}\n:::\n"
+    bundle = {
+        "text/markdown": myst,
+        "text/html": text.to_html(index=False),
+        "text/plain": text.to_string(index=False),
+    }
+    display(bundle, raw=True)
+
+
+def _text_column(column: pd.Series, decimals: int) -> pd.Series:
+    """Write a column: whole numbers bare, others with the same digits, a dash for nothing."""
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        return column.map(lambda value: "–" if pd.isna(value) else str(value))
+    values = column.dropna()
+    digits = 0 if (values == values.round()).all() and (values.abs() > 1).any() else decimals
+    digits = 0 if pd.api.types.is_integer_dtype(column) else digits
+    return column.map(lambda value: "–" if pd.isna(value) else f"{value:,.{digits}f}")
