@@ -21,7 +21,7 @@ FLOORS = [
     {"phantom"},
     {"readers", "predictions"},
     {"models"},
-    {"agreement", "describe"},
+    {"agreement", "describe", "runs"},
     {"ceiling"},
     {"figures"},
 ]

@@ -21,6 +21,7 @@ from imc_helpers.figures.scores import (
     ceiling_curves,
     likeness_ranges,
 )
+from imc_helpers.figures.speed import speed_against_score
 from imc_helpers.figures.tissue import (
     aggregate_and_parts,
     aggregates,
@@ -32,6 +33,7 @@ from imc_helpers.figures.tissue import (
     draw_windows,
     gallery,
     label_panels,
+    model_crops,
     stretch,
     toy_cases,
 )
@@ -58,8 +60,10 @@ __all__ = [
     "gallery",
     "label_panels",
     "likeness_ranges",
+    "model_crops",
     "show",
     "show_table",
+    "speed_against_score",
     "stretch",
     "toy_cases",
 ]

@@ -1,6 +1,6 @@
 """Images of tissue, of its cells and of the windows on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,9 +16,10 @@ from imc_helpers.aggregation import aggregate, nucleus_and_membrane
 from imc_helpers.agreement import METRICS
 from imc_helpers.errors import InputError
 from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION
-from imc_helpers.manifest import cohort_record
+from imc_helpers.manifest import cohort_record, model_record
 from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
+from imc_helpers.predictions import find_models, read_prediction
 from imc_helpers.samples import Cohort, Sample
 
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -269,12 +270,7 @@ def border_crops(
         dna = cohort.panel.index(cohort_record(key).dna_channel)
         pairs = [(s, p) for s in cohort.ids for p in combinations(cohort.annotators_of(s), 2)]
         for sample, (first, second) in pairs[: max(1, most // len(cohorts))]:
-            height, width = cohort.shape(sample)
-            if crop_px > min(height, width):
-                raise InputError(
-                    f"crop_px: {crop_px} px do not fit into sample {sample}, {height} x {width} px"
-                )
-            crop = Window((height - crop_px) // 2, (width - crop_px) // 2, crop_px).slices
+            crop = _middle(sample, cohort.shape(sample), crop_px)
             one, two = (cohort.read_mask(sample, a)[crop] for a in (first, second))
             scores = evaluate(one, two, strict=strict)
             title = f"{sample}\n{first} / {second}\n" + ", ".join(
@@ -283,6 +279,50 @@ def border_crops(
             background = stretch(cohort.read_image(sample)[dna])[crop]
             panels[title] = borders(one, two, background)
     return panels
+
+
+def model_crops(
+    cohort: Cohort, sample: str, annotator: str, models: Iterable[str], *, crop_px: int
+) -> dict[str, np.ndarray]:
+    """Overlay an annotator's borders and every model's in the middle of a sample.
+
+    Parameters
+    ----------
+    cohort
+        A cohort of the manifest.
+    sample, annotator
+        Which image, and whose mask is drawn in blue.
+    models
+        Keys; those without finished masks of whole images are left out.
+    crop_px
+        Edge of the crop, pixels.
+
+    Returns
+    -------
+    dict
+        (crop_px, crop_px, 3) overlay by title; the title prints the model's cells in the crop and
+        the crop's ap50 (IoU >= t).
+    """
+    crop = _middle(sample, cohort.shape(sample), crop_px)
+    dna = cohort.panel.index(cohort_record(cohort.name).dna_channel)
+    background = stretch(cohort.read_image(sample)[dna])[crop]
+    reference = cohort.read_mask(sample, annotator)[crop]
+    panels = {}
+    for model in find_models(cohort.name, models, "whole"):
+        labels = read_prediction(cohort.name, model, "whole", sample)[crop]
+        scores = evaluate(reference, labels)
+        title = f"{model_record(model).title}\n{scores.n_pred} cells, ap50 {scores.ap50:.2f}"
+        panels[title] = borders(reference, labels, background)
+    return panels
+
+
+def _middle(sample: str, shape: tuple[int, int], crop_px: int) -> tuple[slice, slice]:
+    height, width = shape
+    if crop_px > min(height, width):
+        raise InputError(
+            f"crop_px: {crop_px} px do not fit into sample {sample}, {height} x {width} px"
+        )
+    return Window((height - crop_px) // 2, (width - crop_px) // 2, crop_px).slices
 
 
 def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figure:

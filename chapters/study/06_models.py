@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The models
+#
+# **Which models outline cells here, what does each take, and what did it find?**
+#
+# The study takes four generalist models as they come, without any training on IMC
+# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
+# them here, and small networks that this book trains itself on synthetic tissue.
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+cohort: str = ""  # cohort of the overlays; when empty, the edition's first
+sample: str = ""  # its sample; when empty, the first
+crop_px: int = 64  # edge of the crop with borders, pixels
+enlarge: int = 5  # screen pixels a pixel of that crop
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from imc_helpers.figures import border_panels, model_crops, show, show_table
+from imc_helpers.manifest import cohort_record, load_edition, model_record, source_note
+from imc_helpers.predictions import MODES
+from imc_helpers.readers import open_cohort
+from imc_helpers.runs import describe_models, describe_runs
+
+record = load_edition(edition)
+models = list(record.models)
+runs = describe_runs(record.cohorts, models)
+ran = runs[runs["whole"] > 0]
+idle = runs[runs["not run"].notna() & (runs["whole"] == 0)]
+sources = {model_record(key).title: model_record(key).source for key in models}
+trained = [title for title in ran["model"] if sources[title] == "trained"]
+files = [title for title in ran["model"] if sources[title] == "files"]
+made = len(ran) - len(files)
+display(
+    Markdown(
+        f"**In short.** Of {len(runs)} models, {made} ran here"
+        + (f", {len(trained)} of them trained by this build on synthetic tissue" if trained else "")
+        + (f"; of {len(files)} more there are published masks" if files else "")
+        + (f". {len(idle)} did not run, and {{numref}}`tab-not-run` says why" if len(idle) else "")
+        + "."
+    )
+)
+
+# %% [markdown]
+# ## The same cells, by every model
+
+# %% tags=["hide-input"]
+shown = open_cohort(cohort or record.cohorts[0])
+where = sample or shown.ids[0]
+annotator = shown.annotators_of(where)[0]
+data = source_note([shown.name])
+panels = model_crops(shown, where, annotator, models, crop_px=crop_px)
+show(
+    border_panels(panels, enlarge=enlarge),
+    label="fig-models",
+    caption=f"Borders of {annotator} in blue and of the model in gold, both white, in the middle "
+    f"{crop_px} x {crop_px} px of `{where}`, enlarged {enlarge} times without interpolation; in grey the "
+    f"channel {cohort_record(shown.name).dna_channel}. Above each panel: the model, its cells in the crop, "
+    f"and the ap50 of the crop. Masks of whole images. {data}",
+    alt="The same crop of tissue once for every model, with the borders of an annotator in blue and "
+    "of the model in gold.",
+    fmt="png",
+)
+
+# %% [markdown]
+# ## What each takes
+#
+# A model sees one or two planes, not the panel: the mean of the nuclear channels and the mean of the
+# membrane channels (see [](02_channels)), in the order that its authors give. The study found no order for VISTA-2D
+# in its documentation and chose (zeros, membrane, nucleus) by trial.
+
+# %% tags=["hide-input"]
+table = describe_models(models)
+show_table(
+    table[["model", "version", "takes", "made for", "scaling"]],
+    label="tab-inputs",
+    caption="What goes into each model, from the manifest. *Takes*: planes in the model's own order. "
+    "*Made for*: the pixel size it expects; a dash where it takes any. *Scaling*: what is done to "
+    "intensities before the network or threshold.",
+)
+
+# %% tags=["hide-input"]
+show_table(
+    table[["model", "trained on", "parameters", "licence", "weights"]],
+    label="tab-origins",
+    caption="Where each model comes from, from the manifest. *Parameters*: trained numbers. *Licence* is of "
+    "the code, *weights* of what was trained; a dash where there is nothing of the kind.",
+)
+
+# %% [markdown]
+# ## What ran here
+
+# %% tags=["hide-input"]
+show_table(
+    ran.drop(columns="not run"),
+    label="tab-ran",
+    caption=f"Models with finished masks. *whole* and *patch*: cohorts, of {len(record.cohorts)}, that were "
+    "segmented as whole images and window by window. *Cells*: labels in all whole images. *files*: "
+    f"published masks, not made here. {source_note(record.cohorts)}",
+)
+
+# %% tags=["hide-input"]
+if len(idle):
+    show_table(
+        idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
+        label="tab-not-run",
+        caption="Models of this edition that did not run. Nothing was put in their place.",
+    )
+else:
+    display(Markdown("*Every model of this edition ran.*"))
+
+# %% [markdown]
+# Each run is a notebook of its own, one model on one cohort in one mode: `06_segment`. Yours can be one
+# too: lay masks in a folder and name it in `data_manifest/models.yml` ([](../../how_to_run)).
+
+# %% [markdown]
+# ## What this does not show
+#
+# - The study's scores for models whose weights are not here.
+# - The best that a model can do: nothing was tuned to these images, but what {numref}`tab-origins` names as
+#   trained on synthetic tissue has seen tissue of the same kind as the synthetic cohorts.
+
+# %% tags=["remove-cell"]
+assert len(runs) == len(models), "every model of the edition has a row"
+assert set(ran["model"]) | set(runs.loc[runs["not run"].notna(), "model"]) == set(runs["model"]), (
+    "a model ran, or it says why not"
+)
+assert runs[list(MODES)].le(len(record.cohorts)).all(axis=None)
+assert (ran["cells"] > 0).any()
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Order of planes, pixel size and scaling are part of a model. Change one and it is another model.
+# - A model that did not run is a gap in the comparison, not a zero.
