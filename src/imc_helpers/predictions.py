@@ -4,7 +4,8 @@
 
     predictions/COHORT/MODEL/whole/SAMPLE.tiff    (H, W) uint32
     predictions/COHORT/MODEL/patch/SAMPLE.tiff    (P, h, w) uint32, one plane a window, in the order
-                                                  of `imc_helpers.patching.windows`
+                                                  of `imc_helpers.patching.windows`; no file
+                                                  where the image is smaller than a window
     predictions/COHORT/MODEL/MODE/run.json        what ran: `RunRecord`
 
 A folder with a ``run.json`` is whole: it is written last, and all of it at once.
@@ -101,6 +102,8 @@ def write_predictions(run: RunRecord, masks: Iterable[tuple[str, np.ndarray]]) -
     folder = prediction_dir(run.cohort, run.model, run.mode)
     with replacing(folder) as new:
         for sample, labels in masks:
+            if not labels.size:  # an image smaller than a window; TIFF has no empty images
+                continue
             tifffile.imwrite(
                 new / f"{sample}.tiff", labels, compression="zlib", photometric="minisblack"
             )
@@ -128,6 +131,10 @@ def read_prediction(cohort: str, model: str, mode: str, sample: str) -> np.ndarr
         If the file is missing or has another number of axes.
     """
     path = prediction_dir(cohort, model, mode) / f"{sample}.tiff"
+    if mode == "patch" and not path.is_file():
+        run = read_run(cohort, model, mode)
+        if run is not None and sample in {s.sample for s in run.samples if not s.megapixels}:
+            return np.zeros((0, run.window_px, run.window_px), np.uint32)
     labels = read_tiff(path)
     axes = 2 if mode == "whole" else 3
     if mode == "patch" and labels.ndim == 2:  # one window only: TIFF drops the axis
