@@ -166,6 +166,8 @@ class ModelRecord(_Record):
     """Jupyter kernel: ``python3`` is the core environment, others are ``envs/KERNEL.yml``."""
     packages: tuple[str, ...] = ()
     """Modules that must be importable in its kernel."""
+    dtype: str = ""
+    """Type of the network's numbers, ``"float32"`` for instance; empty without a network."""
     gpu: bool = False
     """Whether it uses a GPU where there is one."""
     inputs: tuple[Literal["nucleus", "membrane", "zeros", "all"], ...] = ()

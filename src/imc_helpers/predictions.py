@@ -11,7 +11,7 @@
 A folder with a ``run.json`` is whole: it is written last, and all of it at once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +84,21 @@ def prediction_dir(cohort: str, model: str, mode: str) -> Path:
     return project_root() / "predictions" / cohort / model / mode
 
 
-def write_predictions(run: RunRecord, masks: Iterable[tuple[str, np.ndarray]]) -> Path:
+def write_predictions(
+    folder: Path, masks: Iterable[tuple[str, np.ndarray]], record: Callable[[], RunRecord]
+) -> RunRecord:
     """Write all masks of a run and its record, whole or not at all.
 
     Parameters
     ----------
-    run
-        What ran.
+    folder
+        What `prediction_dir` returns.
     masks
-        Sample and labels, uint32: (H, W), or (P, h, w) for patches.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
+        Sample and labels, uint32: (H, W), or (P, h, w) for patches. They are taken one at a time,
+        so a model may be at work while they are written.
+    record
+        Says what ran; called when all masks are there.
     """
-    folder = prediction_dir(run.cohort, run.model, run.mode)
     with replacing(folder) as new:
         for sample, labels in masks:
             if not labels.size:  # an image smaller than a window; TIFF has no empty images
@@ -107,8 +106,9 @@ def write_predictions(run: RunRecord, masks: Iterable[tuple[str, np.ndarray]]) -
             tifffile.imwrite(
                 new / f"{sample}.tiff", labels, compression="zlib", photometric="minisblack"
             )
+        run = record()
         (new / RUN).write_text(run.model_dump_json(indent=1), encoding="utf-8")
-    return folder
+    return run
 
 
 def read_run(cohort: str, model: str, mode: str) -> RunRecord | None:

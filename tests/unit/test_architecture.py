@@ -21,7 +21,7 @@ FLOORS = [
     {"phantom"},
     {"readers", "predictions"},
     {"models"},
-    {"agreement", "describe", "runs"},
+    {"agreement", "describe", "inference", "runs"},
     {"ceiling"},
     {"figures"},
 ]

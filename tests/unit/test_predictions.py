@@ -40,6 +40,12 @@ def run_record(mode="whole", **changes):
     return RunRecord(**{**values, **changes})
 
 
+def write(run, masks):
+    folder = predictions.prediction_dir(run.cohort, run.model, run.mode)
+    predictions.write_predictions(folder, masks, lambda: run)
+    return folder
+
+
 def labels(*shape):
     image = np.zeros(shape, np.uint32)
     image[..., :2, :2] = 70_000
@@ -48,7 +54,7 @@ def labels(*shape):
 
 def test_what_is_written_is_read_again():
     run = run_record()
-    folder = predictions.write_predictions(run, [("a", labels(5, 7))])
+    folder = write(run, [("a", labels(5, 7))])
     assert read_run("toy", "watershed", "whole") == run
     assert np.array_equal(read_prediction("toy", "watershed", "whole", "a"), labels(5, 7))
     assert sorted(path.name for path in folder.iterdir()) == ["a.tiff", "run.json"]
@@ -57,7 +63,7 @@ def test_what_is_written_is_read_again():
 @pytest.mark.parametrize("windows", [1, 3])
 def test_patches_keep_their_axis(windows):
     stack = labels(windows, 6, 6)
-    predictions.write_predictions(run_record("patch"), [("a", stack)])
+    write(run_record("patch"), [("a", stack)])
     assert np.array_equal(read_prediction("toy", "watershed", "patch", "a"), stack)
 
 
@@ -65,21 +71,21 @@ def test_an_image_without_windows_is_an_empty_stack():
     empty = np.zeros((0, 256, 256), np.uint32)
     small = SampleRun(sample="a", megapixels=0, cells=0, seconds=0, library_seconds=0)
     run = run_record("patch", samples=(small,), window_px=256)
-    predictions.write_predictions(run, [("a", empty)])
+    write(run, [("a", empty)])
     assert read_prediction("toy", "watershed", "patch", "a").shape == (0, 256, 256)
     with pytest.raises(InputError, match="no such file"):
         read_prediction("toy", "watershed", "patch", "b")
 
 
 def test_a_run_that_fails_in_the_middle_leaves_the_old_one():
-    predictions.write_predictions(run_record(), [("a", labels(5, 7))])
+    write(run_record(), [("a", labels(5, 7))])
 
     def broken():
         yield "a", labels(9, 9)
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
-        predictions.write_predictions(run_record(version="2"), broken())
+        write(run_record(version="2"), broken())
     assert read_run("toy", "watershed", "whole").version == "1"
     assert read_prediction("toy", "watershed", "whole", "a").shape == (5, 7)
 
@@ -94,7 +100,7 @@ def test_no_run_is_none_and_a_broken_record_is_named(root):
 
 
 def test_a_mask_with_other_axes_is_refused():
-    predictions.write_predictions(run_record(), [("a", labels(2, 5, 7))])
+    write(run_record(), [("a", labels(2, 5, 7))])
     with pytest.raises(InputError, match=r"a\.tiff: expected 2 axes"):
         read_prediction("toy", "watershed", "whole", "a")
 
@@ -105,7 +111,7 @@ def test_an_unknown_mode_is_refused():
 
 
 def test_speed_sums_over_samples():
-    predictions.write_predictions(run_record(), [("a", labels(5, 7))])
+    write(run_record(), [("a", labels(5, 7))])
     (row,) = runs.speed(["toy"], ["watershed", "propagation"]).to_dict("records")
     assert row["megapixels"] == 2.0
     assert row["s_per_megapixel"] == 2.0
@@ -113,5 +119,5 @@ def test_speed_sums_over_samples():
 
 
 def test_masks_that_came_as_files_have_no_speed():
-    predictions.write_predictions(run_record(device=""), [("a", labels(5, 7))])
+    write(run_record(device=""), [("a", labels(5, 7))])
     assert runs.speed(["toy"], ["watershed"]).empty

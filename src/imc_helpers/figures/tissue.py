@@ -316,6 +316,45 @@ def model_crops(
     return panels
 
 
+def found_crops(
+    cohort: Cohort, model: str, mode: str, *, crop_px: int, most: int = 3
+) -> dict[str, np.ndarray]:
+    """Draw a model's borders in the middle of some samples, or of the first windows of them.
+
+    Parameters
+    ----------
+    cohort
+        A cohort of the manifest, of which the model has finished masks.
+    model, mode
+        Which masks.
+    crop_px
+        Edge of the crop, pixels.
+    most
+        Panels, at most; one a sample.
+
+    Returns
+    -------
+    dict
+        (crop_px, crop_px, 3) overlay by title, which prints the cells in the crop.
+    """
+    dna = cohort.panel.index(cohort_record(cohort.name).dna_channel)
+    panels: dict[str, np.ndarray] = {}
+    for sample in cohort.ids:
+        labels = read_prediction(cohort.name, model, mode, sample)
+        if len(panels) == most or not labels.size:
+            continue
+        image = cohort.read_image(sample)[dna]
+        if mode == "patch":  # the first window lies at the top left
+            labels = labels[0]
+            image = image[: labels.shape[0], : labels.shape[1]]
+        height, width = labels.shape
+        crop = _middle(sample, (height, width), min(crop_px, height, width))
+        cells = len(np.setdiff1d(labels[crop], 0))
+        nothing = np.zeros_like(labels[crop])
+        panels[f"{sample}\n{cells} cells"] = borders(nothing, labels[crop], stretch(image)[crop])
+    return panels
+
+
 def _middle(sample: str, shape: tuple[int, int], crop_px: int) -> tuple[slice, slice]:
     height, width = shape
     if crop_px > min(height, width):

@@ -1,9 +1,12 @@
 """From a model's key in the manifest to a segmenter, or to the reason why there is none."""
 
+import hashlib
 import os
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+
+import pooch
 
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import ModelRecord, model_record
@@ -11,11 +14,26 @@ from imc_helpers.models.segmenter import Segmenter
 from imc_helpers.paths import project_root
 
 CORE_KERNEL = "python3"
+TRAINING = "training.json"
+"""File beside trained weights: what the training took. A folder that has it is whole."""
 
 
 def weights_dir(key: str) -> Path:
     """Return the folder of a model's weights, which need not be there."""
     return project_root() / "weights" / key
+
+
+def weights_digest(key: str) -> str:
+    """Return one SHA-256 of a model's weights, hexadecimal; empty where it has none."""
+    record = model_record(key)
+    if not record.weights and record.training is None:
+        return ""
+    total = hashlib.sha256()
+    for file in sorted(p for p in weights_dir(key).rglob("*") if p.is_file()):
+        if file.name == TRAINING or file.name.startswith("."):
+            continue  # notes beside the weights: they hold times
+        total.update(f"{file.name} {pooch.file_hash(str(file))}\n".encode())
+    return total.hexdigest()
 
 
 def load_segmenter(key: str, device: str = "cpu") -> Segmenter:
@@ -68,7 +86,7 @@ def _missing_packages(record: ModelRecord) -> str:
 def _missing_weights(key: str, record: ModelRecord) -> str:
     folder = weights_dir(key)
     if record.training is not None:
-        return "" if folder.is_dir() else "not trained yet: `make book` trains it"
+        return "" if (folder / TRAINING).is_file() else "not trained yet: `make book` trains it"
     missing = [file.name for file in record.weights if not (folder / file.name).exists()]
     if not missing:
         return ""
