@@ -1,7 +1,11 @@
 # ---
 # jupyter:
+#   imc_book:
+#     reads:
+#     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -27,6 +31,21 @@ edition: str = "demo"  # edition of the book: a file in editions/
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 import pandas as pd

@@ -198,3 +198,48 @@ def test_a_large_page_is_refused():
     assert problems(GOOD, size=gate.MAX_BYTES) == []
     (found,) = problems(GOOD, size=gate.MAX_BYTES + 1)
     assert found.startswith("the page has 5.0 MB")
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Cells of {key}.",
+        "Mean {table['ap50'].mean():.2f}.",
+        "In {len(cohorts)} cohorts {cohort}",
+    ],
+)
+def test_a_caption_that_prints_a_name_is_refused(caption):
+    (problem,) = problems(notebook(code(figure(caption=caption))))
+    assert "an f missing before the string" in problem
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "See {numref}`tab-a` and {cite:t}`b`.",
+        r"$\mathrm{IoU} = \frac{a}{b}$, $x_{i}$, $\{a, b\}$, the set {1, 2}.",
+    ],
+)
+def test_roles_and_formulas_in_a_caption_pass(caption):
+    assert problems(notebook(code(figure(caption=caption)))) == []
+
+
+def test_a_directive_in_a_table_passes_and_a_left_name_in_it_does_not():
+    def table(caption):
+        text = f":::{{table}} {caption}\n:name: tab-a\n\n| a |\n|---|\n| 1 |\n:::\n"
+        return notebook(code(v4.new_output("display_data", {"text/markdown": text})))
+
+    assert problems(table("Cells.")) == []
+    assert "{data}" in problems(table("Cells. {data}"))[0]
+
+
+def test_stderr_is_allowed_where_no_page_comes_of_it():
+    made = notebook(code(v4.new_output("stream", name="stderr", text="a library says hello")))
+    assert problems(made)
+    assert problems(made, replace(EXPECTED, page=False)) == []
+
+
+def test_other_runs_of_models_than_then_are_refused():
+    assert problems(notebook(), replace(EXPECTED, inputs="i")) == [
+        "stale: models ran anew, or others than then"
+    ]

@@ -28,13 +28,16 @@ from traitlets.config import Config
 import gate
 import parameters
 import stamp as stamps
-from project import Expected, Project, expected, read_chapter
+from project import Expected, Job, Project, chapter_job, read_chapter
 from tether import tether
 
 PROBE = """\
 import json, platform, sys
-_torch = sys.modules.get("torch")
-_device = "cuda" if _torch is not None and _torch.cuda.is_available() else "cpu"
+_torch, _tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
+_gpu = (_torch is not None and _torch.cuda.is_available()) or (
+    _tf is not None and bool(_tf.config.list_physical_devices("GPU"))
+)
+_device = "cuda" if _gpu else "cpu"
 print(json.dumps(
     {"prefix": sys.prefix, "python": platform.python_version(), "device": _device}
 ))
@@ -47,20 +50,23 @@ class ChapterError(Exception):
     """A chapter cannot become a page."""
 
 
-def execute(project: Project, edition: str, chapter: str) -> None:
-    """Run a chapter and put the executed notebook in its place.
+def execute(project: Project, job: Job) -> None:
+    """Run a notebook and put the result in its place.
 
     Raises
     ------
     ChapterError
         If a cell failed or the gate refused the result.
     ParameterError
-        If the edition's parameters do not fit the chapter.
+        If the parameters do not fit the notebook.
     """
-    asked = expected(project, edition, chapter)
-    notebook = read_chapter(project.source(chapter))
+    asked = job.expected
+    notebook = read_chapter(job.source)
     parameters.check(notebook, asked.parameters)
     notebook.cells.append(new_code_cell(PROBE, id="probe"))
+    if asked.device == "cpu":
+        # A library that finds a GPU would use it.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     project.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
@@ -80,6 +86,7 @@ def execute(project: Project, edition: str, chapter: str) -> None:
                 edition=asked.edition,
                 edition_file=asked.edition_file,
                 parameters=asked.parameters,
+                inputs=asked.inputs,
                 kernel=asked.kernel,
                 python=kernel["python"],
                 device=kernel["device"],
@@ -88,17 +95,14 @@ def execute(project: Project, edition: str, chapter: str) -> None:
                 finished=datetime.now(UTC).isoformat(timespec="seconds"),
             ),
         )
-        final = project.executed(edition, chapter)
         # papermill writes the whole input and the name of a temporary file here.
-        notebook.metadata.papermill.input_path = str(
-            project.source(chapter).relative_to(project.root)
-        )
-        notebook.metadata.papermill.output_path = str(final.relative_to(project.root))
+        notebook.metadata.papermill.input_path = str(job.source.relative_to(project.root))
+        notebook.metadata.papermill.output_path = str(job.target.relative_to(project.root))
         nbformat.write(notebook, draft)
         if refused := gate.problems(notebook, asked, draft.stat().st_size):
             raise ChapterError("\n".join(["the page is refused:", *refused]))
-        final.parent.mkdir(parents=True, exist_ok=True)
-        draft.replace(final)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(job.target)
 
 
 def _run(project: Project, notebook: NotebookNode, draft: Path, asked: Expected) -> NotebookNode:
@@ -172,8 +176,9 @@ def main() -> None:
     arguments = parser.parse_args()
     os.setpgid(0, 0)
     tether(60 * arguments.minutes)
+    project = Project(Path.cwd())
     try:
-        execute(Project(Path.cwd()), arguments.edition, arguments.chapter)
+        execute(project, chapter_job(project, arguments.edition, arguments.chapter))
     except (ChapterError, parameters.ParameterError) as error:
         sys.exit(f"chapters/{arguments.chapter}.py: {error}")
 

@@ -21,6 +21,10 @@ MAX_BYTES = 5_000_000
 """Largest page, bytes of the executed notebook with its figures."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"\r(?!\n)|\d+%\s*\|[^|\n]*\|\s*\d+/\d+|\d+it \[\d+:\d+")
+LEFT_NAME = re.compile(
+    r"(?<![$\\^_{}:A-Za-z])\{[A-Za-z_]([\w.]|\[[^\]{}]*\]|\([^(){}]*\))*(:[^{}`]*)?\}(?![`{])"
+)
+"""A name in braces that is no MyST role (a backtick follows those) and no argument of a formula."""
 EMPTY_MARKDOWN_ALT = re.compile(r"!\[\s*\]\(")
 
 
@@ -38,7 +42,7 @@ def problems(notebook: NotebookNode, expected: Expected, size: int) -> list[str]
     """
     found = [*_unfinished(notebook), *_stale(notebook, expected)]
     for number, cell in enumerate(notebook.cells, start=1):
-        found += [f"cell {number}: {problem}" for problem in _cell(cell)]
+        found += [f"cell {number}: {problem}" for problem in _cell(cell, expected.page)]
     labels = Counter(label for cell in notebook.cells for label in figure_labels(cell))
     found += [f"label `{label}` is used {n} times" for label, n in labels.items() if n > 1]
     if size > MAX_BYTES:
@@ -83,6 +87,8 @@ def _stale(notebook: NotebookNode, expected: Expected) -> Iterator[str]:
         yield "stale: the package, the manifest or the pinned versions changed after the run"
     if stamp.edition != expected.edition or stamp.edition_file != expected.edition_file:
         yield f"stale: run for another state of the edition than today's `{expected.edition}`"
+    if stamp.inputs != expected.inputs:
+        yield "stale: models ran anew, or others than then"
     if stamp.parameters != expected.parameters:
         yield f"run with parameters {stamp.parameters}, expected {expected.parameters}"
     if stamp.kernel != expected.kernel:
@@ -91,7 +97,7 @@ def _stale(notebook: NotebookNode, expected: Expected) -> Iterator[str]:
         yield f"run on the device `{stamp.device}`, the chapter asks for `{expected.device}`"
 
 
-def _cell(cell: NotebookNode) -> Iterator[str]:
+def _cell(cell: NotebookNode, page: bool) -> Iterator[str]:
     if cell.cell_type == "markdown":
         if EMPTY_MARKDOWN_ALT.search(cell.source):
             yield "an image without alt text"
@@ -102,14 +108,14 @@ def _cell(cell: NotebookNode) -> Iterator[str]:
     if papermill.get("exception") or papermill.get("status") not in (None, "completed"):
         yield "papermill did not complete it"
     for output in cell.outputs:
-        yield from _output(output)
+        yield from _output(output, page)
     yield from _figures(cell)
 
 
-def _output(output: NotebookNode) -> Iterator[str]:
+def _output(output: NotebookNode, page: bool) -> Iterator[str]:
     if output.output_type == "error":
         yield f"{output.ename}: {output.evalue}"
-    if output.output_type == "stream":
+    if output.output_type == "stream" and page:
         if PROGRESS.search(output.text):
             yield "a progress bar was left in the page"
         elif output.name == "stderr":
@@ -119,6 +125,8 @@ def _output(output: NotebookNode) -> Iterator[str]:
         yield "a widget: a rendered page cannot run it"
     if "text/html" in data:
         yield from _html(data["text/html"])
+    if name := LEFT_NAME.search(data.get("text/markdown", "")):
+        yield f"the text prints `{name[0]}` for a value: is an f missing before the string?"
 
 
 def _html(text: str) -> Iterator[str]:
@@ -148,6 +156,8 @@ def _figures(cell: NotebookNode) -> Iterator[str]:
         for field in ("alt", "caption", "label"):
             if not str(image.get(field, "")).strip():
                 yield f"a figure without {field}: show it with its alt, caption and label"
+        if name := LEFT_NAME.search(image.get("caption", "")):
+            yield f"the caption prints `{name[0]}` for a value: is an f missing before the string?"
         label = image.get("label", "")
         if label and not label.startswith("fig-"):
             yield f"the figure's label `{label}` does not start with `fig-`"

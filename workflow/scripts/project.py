@@ -13,11 +13,25 @@ import yaml
 from nbformat import NotebookNode
 
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import Edition, load_edition
+from imc_helpers.manifest import Edition, load_edition, model_record
+from imc_helpers.models import why_not
+from imc_helpers.models.registry import TRAINING
+from imc_helpers.predictions import MODES, RUN
 
 CHAPTERS = "chapters"
+SEGMENT = "study/06_segment"
+"""The notebook that runs a model; no page of the book."""
 STATUS = "status"
 """Name of the page that the flow itself writes."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model on one cohort in one mode."""
+
+    cohort: str
+    model: str
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,39 @@ class Project:
                 )
         return record
 
+    def runs(self, edition: str) -> tuple[Run, ...]:
+        """Return the runs of models that an edition's pages are made from.
+
+        A model that cannot run here has none: the pages say so, and say why.
+        """
+        record = load_edition(edition)
+        able = [model for model in record.models if not why_not(model)]
+        return tuple(
+            Run(cohort, model, mode)
+            for cohort in record.cohorts
+            for model in able
+            for mode in MODES
+            if model_record(model).covers(cohort)
+        )
+
+    def masks(self, run: Run) -> Path:
+        """Return the record of a run, which stands beside its masks."""
+        return self.root / "predictions" / run.cohort / run.model / run.mode / RUN
+
+    def segmented(self, run: Run) -> Path:
+        """Return the notebook of a run as it was executed."""
+        return self.root / "executed" / "segment" / run.cohort / run.model / f"{run.mode}.ipynb"
+
+    def weights(self, model: str) -> Path:
+        """Return the note beside weights that the build trains."""
+        return self.root / "weights" / model / TRAINING
+
+    def inputs(self, edition: str, chapter: str) -> tuple[Path, ...]:
+        """Return what a chapter reads beside the cohorts: the records of the models' runs."""
+        if "predictions" not in reads(self.source(chapter)):
+            return ()
+        return tuple(self.masks(run) for run in self.runs(edition))
+
     def package_digest(self) -> str:
         """Return one SHA-256 for the code, settings and tables that every notebook depends on.
 
@@ -124,6 +171,39 @@ class Project:
         files = digest(package / "samples.py", *code, *panels)
         return hashlib.sha256(f"{text}{files}".encode()).hexdigest()
 
+    def weights_digest(self, model: str) -> str:
+        """Return one SHA-256 for what a model's weights are trained from: record, tissue, code."""
+        return self._model_digest(model, "samples.py", "aggregation.py", "models/training.py")
+
+    def run_digest(self, run: Run) -> str:
+        """Return one SHA-256 for what a run's masks are made from.
+
+        Weights count by name, size and time: they are large, and only replaced as a whole.
+        """
+        code = ("samples.py", "aggregation.py", "patching.py", "predictions.py", "inference.py")
+        shared = [f"models/{name}.py" for name in ("segmenter", "tiling", "registry")]
+        folder = self.root / "weights" / run.model
+        weights = [
+            (str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns)
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and not p.name.startswith(".")
+        ]
+        total = hashlib.sha256(self._model_digest(run.model, *code, *shared).encode())
+        total.update(self.cohort_digest(run.cohort).encode())
+        total.update(f"{run.mode}{weights}{digest(self.source(SEGMENT))}".encode())
+        return total.hexdigest()
+
+    def _model_digest(self, model: str, *modules: str) -> str:
+        """Digest a model's record, its adapter with the modules named, and the pinned versions."""
+        package = self.root / "src" / "imc_helpers"
+        record = model_record(model)
+        files = [package / name for name in (f"models/{record.adapter}.py", *modules)]
+        files += sorted((package / "models").glob("_[!_]*.py"))
+        if record.training is not None:  # trained on phantom tissue; a pixel forest uses its code
+            files += sorted((package / "phantom").rglob("*.py"))
+        content = digest(self.root / "envs" / "constraints.txt", *files)
+        return hashlib.sha256(f"{record.model_dump_json()}{content}".encode()).hexdigest()
+
     def _pages(self) -> list[str]:
         return list(_files(_load_mapping(self.root / "_toc.yml")))
 
@@ -144,6 +224,64 @@ class Expected:
     """Name of the Jupyter kernel that the chapter asks for."""
     device: str
     """``"cpu"`` or ``"cuda"``."""
+    inputs: str = ""
+    """SHA-256 of the records of the models' runs that a page reads; empty where it reads none."""
+    page: bool = True
+    """Whether it becomes a page; other notebooks may hold what a library wrote to stderr."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to run: from what, on what, and where it ends."""
+
+    source: Path
+    target: Path
+    expected: Expected
+
+
+def chapter_job(project: Project, edition: str, chapter: str) -> Job:
+    """Return the job that makes a chapter of an edition; errors as `expected`."""
+    return Job(
+        project.source(chapter),
+        project.executed(edition, chapter),
+        expected(project, edition, chapter),
+    )
+
+
+def segment_job(project: Project, run: Run, device: str) -> Job:
+    """Return the job that runs a model.
+
+    Parameters
+    ----------
+    project, run
+        Which run.
+    device
+        ``"cuda"`` where there is a GPU; a model that knows none gets ``"cpu"``.
+    """
+    record = model_record(run.model)
+    parameters = {
+        "cohort": run.cohort,
+        "model": run.model,
+        "mode": run.mode,
+        "device": device if record.gpu else "cpu",
+    }
+    source = project.source(SEGMENT)
+    made_from = Expected(
+        source=digest(source),
+        package=project.run_digest(run),
+        edition="",
+        edition_file="",
+        parameters=parameters,
+        kernel=record.kernel,
+        device=parameters["device"],
+        page=False,
+    )
+    return Job(source, project.segmented(run), made_from)
+
+
+def reads(source: Path) -> tuple[str, ...]:
+    """Return what a chapter's header says that it reads: ``imc_book: {reads: [predictions]}``."""
+    return tuple(read_chapter(source).metadata.get("imc_book", {}).get("reads", ()))
 
 
 def expected(project: Project, edition: str, chapter: str) -> Expected:
@@ -157,6 +295,7 @@ def expected(project: Project, edition: str, chapter: str) -> Expected:
         If there is no such chapter.
     """
     notebook = read_chapter(project.source(chapter))
+    inputs = [path for path in project.inputs(edition, chapter) if path.is_file()]
     return Expected(
         source=digest(project.source(chapter)),
         package=project.package_digest(),
@@ -165,6 +304,7 @@ def expected(project: Project, edition: str, chapter: str) -> Expected:
         parameters=parameters_of(project.edition(edition), edition, chapter),
         kernel=notebook.metadata.kernelspec.name,
         device=notebook.metadata.get("imc_book", {}).get("device", "cpu"),
+        inputs=digest(*inputs) if inputs else "",
     )
 
 

@@ -18,9 +18,13 @@ import psutil
 
 import execute
 import gate
+import gpu
 import lock
 import prepare
+import segment
+import train
 from imc_helpers.errors import InputError
+from imc_helpers.manifest import model_record
 from project import Project, expected
 from tether import kill, tether
 
@@ -42,6 +46,11 @@ def run(project: Project, edition: str, profile: str) -> int:
         prepare.sweep(project)
         for cohort in record.cohorts:
             prepare.forget_stale(project, cohort)
+        runs = project.runs(edition)
+        for model in {run.model for run in runs if model_record(run.model).training is not None}:
+            train.forget_stale(project, model)
+        for one in runs:
+            segment.forget_stale(project, one)
         status = _snakemake(project, edition, profile, held.fileno())
         missing = unfit(project, edition)
     for problem in missing:
@@ -87,7 +96,7 @@ def _snakemake(project: Project, edition: str, profile: str, lock_file: int) -> 
     command = [sys.executable, str(WORKFLOW / "scripts" / "tether.py"), "-m", "snakemake"]
     command += ["--snakefile", str(WORKFLOW / "Snakefile")]
     command += ["--profile", str(WORKFLOW / "profiles" / profile)]
-    command += ["--config", f"edition={edition}"]
+    command += ["--config", f"edition={edition}", f"device={gpu.find_device()}"]
     process = subprocess.Popen(
         command, cwd=project.root, env=environment(project), pass_fds=(lock_file,)
     )

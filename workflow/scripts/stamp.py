@@ -25,6 +25,8 @@ class Stamp(BaseModel):
     """Name of the Jupyter kernel that ran it."""
     python: str
     """Version of the kernel's Python."""
+    inputs: str = ""
+    """SHA-256 of the records of the models' runs that the page read."""
     device: str
     """``"cpu"`` or ``"cuda"``, as seen from inside the kernel."""
     seconds: float
