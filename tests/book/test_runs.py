@@ -188,11 +188,12 @@ def test_masks_without_their_note_or_with_an_older_one_are_forgotten(book, monke
     import segment
 
     monkeypatch.setenv("IMC_BOOK_ROOT", str(book.root))
-    monkeypatch.setattr("project.model_record", lambda key: record(key))
     from imc_helpers.manifest import ModelRecord
 
     def record(key):
         return ModelRecord.model_validate(MODELS[key])
+
+    monkeypatch.setattr("project.model_record", record)
 
     project, run = Project(book.root), Run("spleen_imc", "toy", "whole")
     masks = project.masks(run)

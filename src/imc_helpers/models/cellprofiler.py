@@ -1,7 +1,7 @@
 """The methods of CellProfiler that Dice-XMBD was measured against: no training, no weights.
 
-First nuclei (*primary objects*), then from each nucleus a cell (*secondary object*), by one of three
-methods (Xiao et al. 2021, section 2.7 and its references; Carpenter et al. 2006,
+First nuclei (*primary objects*), then from each nucleus a cell (*secondary object*), by one of
+three methods (Xiao et al. 2021, "Benchmarked methods"; Carpenter et al. 2006,
 doi:10.1186/gb-2006-7-10-r100):
 
 - *distance*: the nucleus grows by a fixed width;
@@ -14,13 +14,12 @@ CellProfiler itself needs Java and older versions of numpy, so its steps stand h
 CellProfiler's own code, from centrosome.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from centrosome.propagate import propagate
-from scipy import ndimage as ndi
 from skimage.feature import peak_local_max
 from skimage.filters import gaussian, sobel, threshold_li
 from skimage.measure import label
