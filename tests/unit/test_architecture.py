@@ -21,8 +21,9 @@ FLOORS = [
     {"phantom"},
     {"readers", "predictions"},
     {"models"},
-    {"agreement", "describe", "inference", "runs"},
-    {"ceiling"},
+    {"agreement", "describe", "inference", "runs", "statistics"},
+    {"ceiling", "scoring", "equivalence", "cells"},
+    {"candidates"},
     {"figures"},
 ]
 STANDALONE = {"metrics", "aggregation", "patching"}
