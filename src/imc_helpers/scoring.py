@@ -1,8 +1,8 @@
 """Score models against annotators, beside the annotators themselves and controls.
 
-Schuiki et al. 2025, section 4.2: a model is scored against the mask of one annotator at a time. Every
-other annotator and a few controls are scored here in the same way, so that a table holds what a
-model's score is to be read against.
+Schuiki et al. 2025, section 4.2: a model is scored against the mask of one annotator at a time.
+Every other annotator and a few controls are scored here in the same way, so that a table holds what
+a model's score is to be read against.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -183,7 +183,7 @@ def interval(
 
 
 def _spread(replicates: np.ndarray) -> np.ndarray:
-    """Standard deviation over draws that have a value, by column; missing where none has."""
+    """Take the standard deviation, by column, over draws that have a value."""
     valid = ~np.isnan(replicates)
     count = valid.sum(axis=0)
     filled = np.where(valid, replicates, 0.0)
