@@ -230,7 +230,7 @@ def trial(
         by_truth = compare_before(
             scores, TRUTH, models, judges, margin=margin, draws=draws, seed=seed
         )
-        by_truth = by_truth.drop(columns=["left_out", "images"])
+        by_truth = by_truth.drop(columns=["left_out", "images", "cohort"])
         parts.append(mean.merge(worst, on=keys).merge(by_truth, on=keys, suffixes=("", "_truth")))
     table = pd.concat(parts, ignore_index=True)
     table["model"] = [f"{m}, held out" if m in people else m for m in table["model"]]

@@ -137,10 +137,11 @@ def human_equivalence(
             }
             frame = _with_mean(drawn, columns["difference"], images, models, confidence)
             parts.append(frame.assign(mode=mode, metric=metric))
-    return _decided(parts, margin)
+    return _decided(parts, scores, margin)
 
 
 _COLUMNS = (
+    "cohort",
     "mode",
     "metric",
     "model",
@@ -205,7 +206,7 @@ def compare_before(
             frame["model_score"] = ours.where(seen).mean().to_numpy()
             frame["annotator_score"] = frame["model_score"] - frame["difference"]
             parts.append(frame.assign(mode=mode, metric=metric, left_out=MEAN))
-    return _decided(parts, margin)
+    return _decided(parts, scores, margin)
 
 
 def by_unit(rows: pd.DataFrame, metric: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -229,10 +230,10 @@ def by_unit(rows: pd.DataFrame, metric: str, columns: Sequence[str]) -> pd.DataF
     return keyed.set_index(["sample", "patch", *columns])[metric].unstack(list(columns))
 
 
-def _decided(parts: Sequence[pd.DataFrame], margin: float) -> pd.DataFrame:
+def _decided(parts: Sequence[pd.DataFrame], scores: pd.DataFrame, margin: float) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=[*_COLUMNS])
-    table = pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True).assign(cohort=scores["cohort"].iloc[0])
     table["decision"] = [
         decide(low, high, margin).value
         for low, high in zip(table["low"], table["high"], strict=True)
