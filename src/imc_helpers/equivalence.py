@@ -16,6 +16,7 @@ import pandas as pd
 
 from imc_helpers.agreement import METRICS
 from imc_helpers.errors import InputError
+from imc_helpers.scoring import by_unit
 from imc_helpers.statistics import CONFIDENCE, DRAWS, bootstrap_means, count_images, interval
 
 MEAN = "mean"
@@ -207,27 +208,6 @@ def compare_before(
             frame["annotator_score"] = frame["model_score"] - frame["difference"]
             parts.append(frame.assign(mode=mode, metric=metric, left_out=MEAN))
     return _decided(parts, scores, margin)
-
-
-def by_unit(rows: pd.DataFrame, metric: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Turn a table of scores into one row a sample and patch.
-
-    Parameters
-    ----------
-    rows
-        Scores of one cohort and mode, one row a unit and combination of ``columns``.
-    metric
-        The score.
-    columns
-        What becomes columns: ``["model"]``, or ``["model", "annotator"]``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``sample`` and ``patch`` (-1 for whole images).
-    """
-    keyed = rows.assign(patch=rows["patch"].fillna(-1).astype(int))
-    return keyed.set_index(["sample", "patch", *columns])[metric].unstack(list(columns))
 
 
 def _decided(parts: Sequence[pd.DataFrame], scores: pd.DataFrame, margin: float) -> pd.DataFrame:

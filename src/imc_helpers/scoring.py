@@ -17,6 +17,7 @@ from imc_helpers.agreement import METRICS, MODES, Grid
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate_many
 from imc_helpers.metrics.many import Windows
+from imc_helpers.models.controls import CONTROLS
 from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX
 from imc_helpers.predictions import RunRecord, find_models, read_prediction
 from imc_helpers.samples import Cohort
@@ -33,8 +34,6 @@ COLUMNS = (
     *METRICS,
 )
 
-Control: TypeAlias = Callable[[np.ndarray], np.ndarray]
-"""From a reference, (H, W) labels, to labels of that shape."""
 Candidate: TypeAlias = Callable[[str], np.ndarray]
 """From a sample's id to the (H, W) labels of the whole image."""
 
@@ -50,7 +49,9 @@ def score_models(
     cohort: Cohort,
     models: Iterable[str] = (),
     *,
-    controls: Mapping[str, Control] | None = None,
+    modes: Sequence[str] = MODES,
+    annotators: bool = True,
+    controls: bool = True,
     window_px: int = WINDOW_PX,
     stride_px: int = STRIDE_PX,
     border_px: int = BORDER_PX,
@@ -65,8 +66,10 @@ def score_models(
     models
         Keys of models. Those without a finished run on the cohort are left out, for each mode
         alone; of a run, the samples that it covers are scored.
-    controls
-        What to make of the annotator's own mask, by name: the mask itself, nothing, and so on.
+    modes
+        Some of `imc_helpers.agreement.MODES`.
+    annotators, controls
+        Whether to score the other annotators, and `imc_helpers.models.controls.CONTROLS`, as well.
     window_px, stride_px, border_px
         Edge of a window, step between windows, and ignored border, pixels.
     strict
@@ -86,26 +89,32 @@ def score_models(
     InputError
         If two of the names are the same, or a model's patches are not those windows.
     """
-    models, controls = tuple(models), dict(controls or {})
-    _check_names([*cohort.annotators, *models, *controls])
+    models = tuple(models)
+    _check_names([*cohort.annotators, *models, *CONTROLS])
     grid = Grid(window_px, stride_px, border_px)
-    whole, patch = (find_models(cohort.name, models, mode) for mode in MODES)
+    whole = find_models(cohort.name, models, "whole") if "whole" in modes else {}
+    patch = find_models(cohort.name, models, "patch") if "patch" in modes else {}
     parts = []
     for sample in tqdm(cohort.ids, desc=f"{cohort.name}: scores", disable=None):
         masks = {a: cohort.read_mask(sample, a) for a in cohort.annotators_of(sample)}
-        images = [_Pair(a, b, masks[a], masks[b]) for a, b in permutations(masks, 2)]
-        images += [
-            _Pair(a, name, mask, control(mask))
-            for a, mask in masks.items()
-            for name, control in controls.items()
-        ]
-        found = {m: read_prediction(cohort.name, m, MODES[0], sample) for m in _on(whole, sample)}
+        images = []
+        if annotators:
+            images += [_Pair(a, b, masks[a], masks[b]) for a, b in permutations(masks, 2)]
+        if controls:
+            images += [
+                _Pair(a, name, mask, control(mask))
+                for a, mask in masks.items()
+                for name, control in CONTROLS.items()
+            ]
+        found = {m: read_prediction(cohort.name, m, "whole", sample) for m in _on(whole, sample)}
         of_models = [_Pair(a, m, masks[a], found[m]) for a in masks for m in found]
-        rows = [
-            _score([*images, *of_models], "whole", strict),
-            _score(images, "patch", strict, grid.scored),
-            _score(_stacks(cohort, sample, masks, patch, grid), "patch", strict, grid.planes),
-        ]
+        rows = []
+        if "whole" in modes:
+            rows.append(_score([*images, *of_models], "whole", strict))
+        if "patch" in modes:
+            stacks = _stacks(cohort, sample, masks, patch, grid)
+            rows.append(_score(images, "patch", strict, grid.scored))
+            rows.append(_score(stacks, "patch", strict, grid.planes))
         parts += [part.assign(cohort=cohort.name, sample=sample) for part in rows]
     return _table(parts)
 
@@ -151,6 +160,27 @@ def score_candidates(
     return _table(parts)
 
 
+def by_unit(rows: pd.DataFrame, metric: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Turn a table of scores into one row a sample and patch.
+
+    Parameters
+    ----------
+    rows
+        Scores of one cohort and mode, one row a unit and combination of ``columns``.
+    metric
+        The score.
+    columns
+        What becomes columns: ``["model"]``, or ``["model", "annotator"]``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``sample`` and ``patch`` (-1 for whole images).
+    """
+    keyed = rows.assign(patch=rows["patch"].fillna(-1).astype(int))
+    return keyed.set_index(["sample", "patch", *columns])[metric].unstack(list(columns))
+
+
 def _check_names(names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(
@@ -177,7 +207,7 @@ def _stacks(
         return []
     found = {}
     for model in _on(runs, sample):
-        labels = read_prediction(cohort.name, model, MODES[1], sample)
+        labels = read_prediction(cohort.name, model, "patch", sample)
         expected = (len(placed), grid.window_px, grid.window_px)
         steps = runs[model].window_px, runs[model].stride_px
         if labels.shape != expected or steps != (grid.window_px, grid.stride_px):
