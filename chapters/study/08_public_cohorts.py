@@ -105,9 +105,7 @@ show(
 patches = table[table["mode"] == "patch"]
 if len(patches):
     show(
-        score_distributions(
-            {"": patches}, {"": rows}, by="cohort", lines={"": lent.loc["patch"]}
-        ),
+        score_distributions({"": patches}, {"": rows}, by="cohort", lines={"": lent.loc["patch"]}),
         label="fig-public-patch",
         caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
         f"side are ignored. {about}A pair of cells matches when {rule}. {data}",
@@ -177,7 +175,8 @@ show_table(
             {
                 "what": "cohort on which models are best (ap50, patch)",
                 "published": f"{published['cohort on which all models are best, patch']}, all models",
-                "measured": ", ".join(f"{key}: {n}" for key, n in winners.value_counts().items()) or "–",
+                "measured": ", ".join(f"{key}: {n}" for key, n in winners.value_counts().items())
+                or "–",
             },
         ]
     ),

@@ -324,3 +324,58 @@ def paired_differences(
         raise InputError(f"baseline {baseline!r}: expected one of {', '.join(map(str, values))}")
     others = values.drop(columns=baseline).sub(values[baseline], axis=0)
     return mean_intervals(others, images, confidence=confidence, draws=draws, seed=seed)
+
+
+def coverage(
+    n_images: int,
+    n_patches: int,
+    *,
+    between: float = 1.0,
+    within: float = 1.0,
+    confidence: float = CONFIDENCE,
+    trials: int = 1000,
+    draws: int = DRAWS // 2,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Simulate how often intervals hold the true mean, when patches of an image are alike.
+
+    Parameters
+    ----------
+    n_images, n_patches
+        Images, and patches of each.
+    between, within
+        Standard deviation of the images' means, and of the patches of one image around it; both
+        normal.
+    confidence
+        Nominal coverage.
+    trials
+        Simulated studies.
+    draws, seed
+        As in `resample_images`.
+
+    Returns
+    -------
+    dict
+        Share of studies whose interval holds the mean, by the kind of interval: all patches taken
+        for independent (t), percentiles of the bootstrap over images, and `interval`.
+    """
+    rng = np.random.default_rng(seed)
+    images = np.repeat(np.arange(n_images), n_patches)
+    centres = between * rng.standard_normal((n_images, trials))
+    values = pd.DataFrame(centres[images] + within * rng.standard_normal((len(images), trials)))
+    naive = stats.t.interval(
+        confidence, len(values) - 1, loc=values.mean(), scale=stats.sem(values)
+    )
+    means, replicates = bootstrap_means(values, images, draws=draws, seed=seed)
+    tails = (1 - confidence) / 2, (1 + confidence) / 2
+    intervals = {
+        "patches as independent": naive,
+        "bootstrap over images, percentiles": np.quantile(replicates, tails, axis=0),
+        "bootstrap over images, widened": interval(
+            means, replicates, np.full(trials, n_images), confidence=confidence
+        ),
+    }
+    return {
+        kind: float(np.mean((np.asarray(low) <= 0) & (np.asarray(high) >= 0)))
+        for kind, (low, high) in intervals.items()
+    }
