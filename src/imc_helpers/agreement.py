@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate_many
-from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, windows
+from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, Window, windows
 from imc_helpers.samples import Cohort
 
 METRICS = ("ap50", "map", "sap")
@@ -113,10 +113,18 @@ class Grid(NamedTuple):
     stride_px: int
     border_px: int
 
+    def placed(self, shape: tuple[int, ...]) -> list[Window]:
+        """Return the windows of an image."""
+        return windows((shape[0], shape[1]), size=self.window_px, stride=self.stride_px)
+
     def scored(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
         """Return the scored part of each window of an image."""
-        placed = windows((shape[0], shape[1]), size=self.window_px, stride=self.stride_px)
-        return [window.shrink(self.border_px).slices for window in placed]
+        return [window.shrink(self.border_px).slices for window in self.placed(shape)]
+
+    def planes(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+        """Return the scored part of each plane of a stack of windows, (P, window, window)."""
+        inner = Window(0, 0, self.window_px).shrink(self.border_px).slices
+        return [(slice(p, p + 1), *inner) for p in range(shape[0])]
 
 
 def _score(

@@ -21,8 +21,10 @@ FLOORS = [
     {"phantom"},
     {"readers", "predictions"},
     {"models"},
-    {"agreement", "describe", "inference", "runs"},
-    {"ceiling"},
+    {"agreement", "describe", "inference", "runs", "statistics"},
+    {"ceiling", "scoring", "cells"},
+    {"comparison", "equivalence"},
+    {"candidates"},
     {"figures"},
 ]
 STANDALONE = {"metrics", "aggregation", "patching"}

@@ -4,6 +4,15 @@ Figures come back as `matplotlib.figure.Figure`; `show` puts one on the page wit
 and alt text. Colours are from Okabe and Ito's set, which colour-blind readers can tell apart.
 """
 
+from imc_helpers.figures.models import (
+    colour_kinds,
+    equivalence_rows,
+    error_map,
+    kind_bars,
+    recall_curves,
+    score_distributions,
+    trial_rows,
+)
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -55,17 +64,24 @@ __all__ = [
     "border_panels",
     "borders",
     "ceiling_curves",
+    "colour_kinds",
     "colour_labels",
     "composite",
     "draw_windows",
+    "equivalence_rows",
+    "error_map",
     "found_crops",
     "gallery",
+    "kind_bars",
     "label_panels",
     "likeness_ranges",
     "model_crops",
+    "recall_curves",
+    "score_distributions",
     "show",
     "show_table",
     "speed_against_score",
     "stretch",
     "toy_cases",
+    "trial_rows",
 ]

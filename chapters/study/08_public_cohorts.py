@@ -1,0 +1,223 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+
+# %% [markdown]
+# # Models on cohorts with one mask
+#
+# **How close does each model come to a published mask, where there is only one?**
+#
+# Most public cohorts have one mask an image, made on the way to something else. The study scores its models
+# against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
+# agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+window_px: int = 256  # edge of a patch, pixels
+stride_px: int = 128  # step from one patch to the next, pixels
+border_px: int = 28  # ignored border of a patch, pixels
+strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.agreement import METRICS, MODES, mean_agreement, pairwise
+from imc_helpers.comparison import mean_scores
+from imc_helpers.figures import score_distributions, show, show_table
+from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.models.controls import CONTROLS
+from imc_helpers.paths import results_dir
+from imc_helpers.readers import open_cohort
+from imc_helpers.runs import describe_runs
+from imc_helpers.scoring import score_models
+
+record = load_edition(edition)
+everything = {key: open_cohort(key) for key in record.cohorts}
+grid = {"window_px": window_px, "stride_px": stride_px, "border_px": border_px, "strict": strict}
+cohorts = {key: cohort for key, cohort in everything.items() if len(cohort.annotators) == 1}
+table = pd.concat(score_models(cohort, record.models, **grid) for cohort in cohorts.values())
+lender, *_ = (key for key, cohort in everything.items() if len(cohort.annotators) > 1)
+lent = mean_agreement(pairwise(everything[lender], **grid)).set_index("mode")[list(METRICS)]
+
+means = mean_scores(table)
+means.to_csv(results_dir(edition, "models") / "single_mask_means.csv", index=False)
+of_models = means[means["model"].isin(record.models)]
+best_first = of_models[of_models["mode"] == "whole"].groupby("model")["ap50"].mean()
+names = list(best_first.sort_values(ascending=False).index)
+rows = [names, list(CONTROLS)]
+rule = "IoU > t" if strict else "IoU ≥ t"
+data = source_note([*cohorts, lender])
+
+if names:
+    top = of_models[of_models["mode"] == "whole"].set_index(["model", "cohort"])["ap50"]
+    limit = lent.loc["whole", "ap50"]
+    summary = (
+        f"On whole images the models' mean ap50 runs from {top.min():.3f} to {top.max():.3f} (`{top.idxmax()[0]}` "
+        f"on `{top.idxmax()[1]}`). {(top >= limit).sum()} of {len(top)} pairs of model and cohort reach the "
+        f"{limit:.3f} that the annotators of `{lender}` reach among themselves."
+    )
+else:
+    summary = "No model ran on these cohorts."
+display(Markdown(f"**In short.** {summary}"))
+
+# %% [markdown]
+# ## Whole images
+
+# %% tags=["hide-input"]
+about = (
+    "Each line of marks is one cohort: a dot is an image, a box the middle half of more than twelve images "
+    "or patches, a black diamond the mean. Rows: models, best first; controls (the reference itself, as many "
+    f"random cells, nothing). Dashed: the mean agreement of annotators in `{lender}`, lent to these tissues. "
+)
+alt = (
+    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the controls; a "
+    "colour for each cohort; a dashed line at the annotators' agreement in another cohort."
+)
+show(
+    score_distributions(
+        {"": table[table["mode"] == "whole"]},
+        {"": rows},
+        by="cohort",
+        lines={"": lent.loc["whole"]},
+    ),
+    label="fig-public-whole",
+    caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+    alt=alt,
+)
+
+# %% [markdown]
+# ## Window by window
+
+# %% tags=["hide-input"]
+patches = table[table["mode"] == "patch"]
+if len(patches):
+    show(
+        score_distributions({"": patches}, {"": rows}, by="cohort", lines={"": lent.loc["patch"]}),
+        label="fig-public-patch",
+        caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
+        f"side are ignored. {about}A pair of cells matches when {rule}. {data}",
+        alt=alt,
+    )
+else:
+    sides = {min(cohort.shape(s)) for cohort in cohorts.values() for s in cohort.ids}
+    display(
+        Markdown(
+            f"*No image is large enough for a window of {window_px} px: no shorter side is longer than "
+            f"{max(sides)} px.*"
+        )
+    )
+
+# %% [markdown]
+# ## Means
+
+# %% tags=["hide-input"]
+shown = of_models.assign(
+    interval=[
+        "–" if pd.isna(low) else f"{max(low, 0):.3f} to {min(high, 1):.3f}"
+        for low, high in zip(of_models["ap50_low"], of_models["ap50_high"], strict=True)
+    ]
+)[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]]
+if len(shown):
+    show_table(
+        shown.rename(columns={"interval": "ap50, 95 %"}),
+        label="tab-public-means",
+        caption="Mean over images or patches. *95 %*: interval by a bootstrap that draws images, then patches "
+        f"within them. {source_note(cohorts)}",
+    )
+else:
+    display(Markdown("*No model ran on these cohorts.*"))
+
+# %% [markdown]
+# Scores of different cohorts do not rank the cohorts: each mask was made in its own way, and part of a
+# score is how like a model's habits that way was.
+
+# %% tags=["hide-input"]
+makers = pd.DataFrame(
+    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
+    for key in cohorts
+    for name, who in cohort_record(key).annotators.items()
+)
+show_table(
+    makers,
+    label="tab-public-makers",
+    caption=f"Who made these masks, from the manifest. {source_note(cohorts)}",
+)
+
+# %% [markdown]
+# ## Measured beside published
+
+# %% tags=["hide-input"]
+published = published_table("schuiki25_section4").set_index("finding")["value"]
+in_patches = of_models[of_models["mode"] == "patch"]
+reach = in_patches.groupby("model")["ap50"].max() >= lent.loc["patch", "ap50"]
+winners = in_patches.loc[in_patches.groupby("model")["ap50"].idxmax(), "cohort"]
+show_table(
+    pd.DataFrame(
+        [
+            {
+                "what": "models that reach the lent agreement in a cohort (ap50, patch)",
+                "published": published["models that reach the agreement, external cohorts, patch"],
+                "measured": f"{reach.sum()} of {len(reach)}",
+            },
+            {
+                "what": "cohort on which models are best (ap50, patch)",
+                "published": f"{published['cohort on which all models are best, patch']}, all models",
+                "measured": ", ".join(f"{key}: {n}" for key, n in winners.value_counts().items())
+                or "–",
+            },
+        ]
+    ),
+    label="tab-public-published",
+    caption="What the study finds on its four external cohorts (published, section 4.3) beside this "
+    f"edition. {data}",
+)
+
+# %% tags=["hide-input"]
+runs = describe_runs(cohorts, record.models)
+idle = runs[runs["not run"].notna()] if len(runs) else runs
+if len(idle):
+    show_table(
+        idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
+        label="tab-public-idle",
+        caption="Models of this edition that did not run on all of these cohorts.",
+    )
+else:
+    display(Markdown("*Every model of this edition ran on all of these cohorts that it covers.*"))
+
+# %% [markdown]
+# ## What this does not show
+#
+# - How far a model is from people on these tissues. The dashed line is other people's agreement, on another
+#   tissue, by another way of making masks.
+# - That a mask is right. It was made to get on with an analysis, and is taken for the reference because it
+#   is the only one.
+
+# %% tags=["remove-cell"]
+assert table[list(METRICS)].apply(lambda one: one.between(0, 1)).to_numpy().all()
+assert (table.loc[table["model"] == "reference", list(METRICS)] == 1).to_numpy().all()
+assert not (table["model"] == table["annotator"]).any(), "one annotator has nobody to agree with"
+assert set(table["model"]) <= {*record.models, *CONTROLS}
+assert set(table["mode"]) <= set(MODES)
+chance = means[means["model"] == "random cells"]
+assert (chance["ap50"].to_numpy() < lent.loc[chance["mode"], "ap50"].to_numpy()).all()
+
+# %% [markdown]
+# ## Takeaways
+#
+# - With one mask an image, a score cannot be read as *good* or *bad*: nobody knows what a second person
+#   would have scored.
+# - A yardstick lent from another tissue is an assumption. Say so beside the dashed line.
+# - Compare models within a cohort, not cohorts by their scores.
