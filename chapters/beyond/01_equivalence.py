@@ -13,6 +13,7 @@
 #     name: python3
 # ---
 
+# %%
 
 # %% [markdown]
 # # Human equivalence
@@ -35,6 +36,24 @@ confidence: float = 0.95  # of the intervals
 draws: int = 2000  # bootstrap draws
 seed: int = 0  # of the bootstrap
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 from functools import partial

@@ -13,6 +13,7 @@
 #     name: python3
 # ---
 
+# %%
 
 # %% [markdown]
 # # Where models err
@@ -30,6 +31,24 @@ model: str = ""  # model of the map; when empty, the one that finds most cells
 sample: str = ""  # sample of the map; when empty, the first
 crop_px: int = 150  # edge of the map, pixels
 bins: int = 5  # bins of size and of crowding, with about as many cells each
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
@@ -110,8 +129,8 @@ show(
 )
 
 # %% [markdown]
-# Merging is missing seen from one side: two cells under one outline are both lost, and a score counts three
-# errors. Which of the two a model does says what to change: its idea of size, or its threshold.
+# A merge loses two cells to one outline, a split one cell to two, and a score counts up to three errors for
+# either. It cannot tell them apart, yet they call for opposite changes.
 
 # %% [markdown]
 # ## By size
@@ -154,13 +173,13 @@ show(
 # %% tags=["hide-input"]
 sentences = []
 for name in rows:
-    for table, small, large, what in (
-        (by_size, "smallest", "largest", "cells"),
-        (by_crowd, "least crowded", "most crowded", "cells"),
+    for table, small, large in (
+        (by_size, "smallest", "largest"),
+        (by_crowd, "least crowded", "most crowded"),
     ):
         of = table[table["model"] == name].set_index("bin")["recall"]
         sentences.append(
-            f"`{name}` finds {of.iloc[0]:.0%} of the {small} {what} and {of.iloc[-1]:.0%} of the {large}."
+            f"`{name}` finds {of.iloc[0]:.0%} of the {small} cells and {of.iloc[-1]:.0%} of the {large}."
         )
 display(Markdown(" ".join(sentences)))
 

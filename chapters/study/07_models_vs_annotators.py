@@ -13,6 +13,7 @@
 #     name: python3
 # ---
 
+# %%
 
 # %% [markdown]
 # # Models against annotators
@@ -30,6 +31,24 @@ stride_px: int = 128  # step from one patch to the next, pixels
 border_px: int = 28  # ignored border of a patch, pixels
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
 alpha: float = 0.05  # level of the checks that choose a test
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
 import pandas as pd
