@@ -17,8 +17,6 @@
 #     name: python3
 # ---
 
-# %%
-
 # %% [markdown]
 # # Human equivalence
 #
@@ -80,14 +78,14 @@ cohorts = {key: open_cohort(key) for key in record.cohorts}
 cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
 options = {"margin": margin, "confidence": confidence, "draws": draws, "seed": seed}
 parts = []
-for key, cohort in cohorts.items():
+for cohort in cohorts.values():
     scores = score_models(cohort, record.models, strict=strict)
     people = list(cohort.annotators)
     panels = [([m for m in record.models if (scores["model"] == m).any()], people)]
     if len(people) > 2:  # each person once before the others, as if a model
         panels += [([a], [b for b in people if b != a]) for a in people]
     parts += [human_equivalence(scores, m, judges, **options) for m, judges in panels if m]
-table = pd.concat(parts, ignore_index=True)
+table = pd.concat(parts) if parts else human_equivalence(scores, [], people)
 table.to_csv(results_dir(edition, "models") / "equivalence.csv", index=False)
 means = table[table["left_out"] == MEAN]
 shown = table[(table["metric"] == metric) & (table["mode"] == mode)]
@@ -98,7 +96,6 @@ if synthetic:
     candidates = known_candidates(cohort)
     candidates |= {m: partial(read_prediction, synthetic, m, "whole") for m in ran}
     tried = trial(cohort, candidates, margin=margin, strict=strict, draws=draws, seed=seed)
-    tried = tried[tried["mode"] == "whole"]
     tried.to_csv(results_dir(edition, "models") / "trial.csv", index=False)
     now = tried[tried["metric"] == metric].reset_index(drop=True)
 of_models = shown[(shown["left_out"] == MEAN) & shown["model"].isin(record.models)]

@@ -17,8 +17,6 @@
 #     name: python3
 # ---
 
-# %%
-
 # %% [markdown]
 # # Models against annotators
 #
@@ -275,13 +273,13 @@ show_table(
 # ## Models that did not run
 
 # %% tags=["hide-input"]
-runs = describe_runs(record.cohorts, record.models)
+runs = describe_runs(cohorts, record.models)
 idle = runs[runs["not run"].notna()] if len(runs) else runs
 if len(idle):
     show_table(
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-models-idle",
-        caption="Models of this edition that did not run everywhere. Nothing was put in their place.",
+        caption="Models of this edition that did not run on all of these cohorts. Nothing was put in their place.",
     )
 else:
     display(Markdown("*Every model of this edition ran on all cohorts that it covers.*"))

@@ -17,8 +17,6 @@
 #     name: python3
 # ---
 
-# %%
-
 # %% [markdown]
 # # Models on cohorts with one mask
 #

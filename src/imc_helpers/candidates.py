@@ -204,15 +204,20 @@ def trial(
     Returns
     -------
     pandas.DataFrame
-        One row a mode, metric and candidate: columns of `human_equivalence` (the mean over
-        annotators left out), the same ending in ``_truth`` for the score with the truth less the
-        annotators' score with the truth, and ``right``: both decisions are the same. ``worst`` is
-        the least difference when one annotator is left out, ``worst_decision`` its decision.
+        One row a metric and candidate, on whole images: columns of `human_equivalence` (the mean
+        over annotators left out), the same ending in ``_truth`` for the score with the truth less
+        the annotators' score with the truth, and ``right``: both decisions are the same. ``worst``
+        is the annotator without whom the difference is least, ``worst_difference`` and
+        ``worst_decision`` what comes of it then.
     """
     people = list(cohort.annotators)
     everybody = {a: partial(cohort.read_mask, annotator=a) for a in people}
     scores = score_candidates(
-        cohort, {**candidates, **everybody}, references=[*people, TRUTH], strict=strict
+        cohort,
+        {**candidates, **everybody},
+        references=[*people, TRUTH],
+        modes=("whole",),
+        strict=strict,
     )
     panels = [(list(candidates), people)]
     panels += [([a], [b for b in people if b != a]) for a in people]

@@ -124,6 +124,7 @@ def score_candidates(
     candidates: Mapping[str, Candidate],
     *,
     references: Sequence[str] | None = None,
+    modes: Sequence[str] = MODES,
     window_px: int = WINDOW_PX,
     stride_px: int = STRIDE_PX,
     border_px: int = BORDER_PX,
@@ -140,7 +141,7 @@ def score_candidates(
     references
         Against whose masks; the cohort's annotators when not given. On a phantom, the truth is one
         that is no annotator. A candidate is not scored against a reference of its own name.
-    window_px, stride_px, border_px, strict
+    modes, window_px, stride_px, border_px, strict
         As in `score_models`.
 
     Returns
@@ -155,7 +156,11 @@ def score_candidates(
         masks = {name: cohort.read_mask(sample, name) for name in names}
         made = {name: candidate(sample) for name, candidate in candidates.items()}
         pairs = [_Pair(a, m, masks[a], made[m]) for a in masks for m in made if a != m]
-        rows = [_score(pairs, "whole", strict), _score(pairs, "patch", strict, grid.scored)]
+        rows = []
+        if "whole" in modes:
+            rows.append(_score(pairs, "whole", strict))
+        if "patch" in modes:
+            rows.append(_score(pairs, "patch", strict, grid.scored))
         parts += [part.assign(cohort=cohort.name, sample=sample) for part in rows]
     return _table(parts)
 

@@ -229,7 +229,9 @@ def trial_rows(table: pd.DataFrame, margin: float) -> Figure:
     return figure
 
 
-def error_map(true: np.ndarray, pred: np.ndarray, errors: CellErrors) -> Figure:
+def error_map(
+    true: np.ndarray, pred: np.ndarray, errors: CellErrors, *, titles: tuple[str, str]
+) -> Figure:
     """Colour every cell by what became of it: true cells on the left, predicted on the right.
 
     Parameters
@@ -237,12 +239,15 @@ def error_map(true: np.ndarray, pred: np.ndarray, errors: CellErrors) -> Figure:
     true, pred
         (H, W) label images.
     errors
-        What `imc_helpers.metrics.errors.mesmer_errors` says of them.
+        What `imc_helpers.metrics.errors.mesmer_errors` says of them, or of the images that they are
+        cut out of.
+    titles
+        Whose the two are.
     """
     figure, axes = plt.subplots(1, 2, figsize=(_WIDTH, 3.9))
     sides = (
-        (true, errors.true_ids, errors.true_kinds, "annotator"),
-        (pred, errors.pred_ids, errors.pred_kinds, "model"),
+        (true, errors.true_ids, errors.true_kinds, titles[0]),
+        (pred, errors.pred_ids, errors.pred_kinds, titles[1]),
     )
     for axis, (labels, ids, kinds, title) in zip(axes, sides, strict=True):
         axis.imshow(colour_kinds(labels, ids, kinds), interpolation="nearest")
