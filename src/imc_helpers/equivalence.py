@@ -25,7 +25,7 @@ MARGIN = 0.05
 """Difference of scores that is taken not to matter, unless a page says otherwise."""
 
 
-class Decision(str, Enum):  # not StrEnum: DeepCell's kernel is Python 3.10
+class Decision(str, Enum):  # noqa: UP042  (DeepCell's kernel is Python 3.10)
     """Where a model stands among annotators."""
 
     BELOW = "below"

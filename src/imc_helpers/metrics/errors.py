@@ -19,7 +19,7 @@ LINKING_IOU = 0.1
 """IoU at which both rules link a pair."""
 
 
-class Kind(str, Enum):  # not StrEnum: DeepCell's kernel is Python 3.10
+class Kind(str, Enum):  # noqa: UP042  (DeepCell's kernel is Python 3.10)
     """What became of a cell."""
 
     MATCHED = "matched"

@@ -7,8 +7,8 @@ from typing import Any
 from imc_helpers.errors import InputError
 
 
-def load_state(network: Any, path: Path, key: str = "") -> None:
-    """Fill a torch network with the weights of a file; every one of them must be there.
+def load_state(network: Any, path: Path, key: str = "", may_lack: str | None = None) -> None:
+    """Fill a torch network with the weights of a file.
 
     Parameters
     ----------
@@ -19,6 +19,9 @@ def load_state(network: Any, path: Path, key: str = "") -> None:
         cannot run code.
     key
         Entry of the file with the weights; empty where the file is nothing else.
+    may_lack
+        None where file and network must have the same weights. Else the file may have more than
+        the network, and need not have those that begin so.
 
     Raises
     ------
@@ -29,7 +32,11 @@ def load_state(network: Any, path: Path, key: str = "") -> None:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(content[key] if key else content)
+        state = content[key] if key else content
+        lacking, _ = network.load_state_dict(state, strict=may_lack is None)
+        lacking = [name for name in lacking if not name.startswith(may_lack or "")]
+        if lacking:
+            raise KeyError(f"it lacks {lacking[0]}")
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         reason = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
         raise InputError(

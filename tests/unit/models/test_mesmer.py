@@ -67,14 +67,13 @@ def plain_weights(keras, tmp_path_factory):
 
 
 def tissue(radius, shape=(256, 256)):
-    """Planes and labels: bright middles, and whole cells."""
+    """Planes and labels: small nuclei, and whole cells."""
     labels = np.zeros(shape, np.int32)
     nucleus = np.zeros(shape, np.float32)
     for i, centre in enumerate([(60, 50), (60, 120), (150, 80), (200, 180)], start=1):
         labels[disk(centre, radius)] = i
-        nucleus[centre] = 1
-    nucleus = gaussian(nucleus, radius / 2)
-    return np.stack([nucleus / nucleus.max(), labels > 0]).astype(np.float32), labels
+        nucleus[disk(centre, radius / 4)] = 1
+    return np.stack([gaussian(nucleus, 1), labels > 0]).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("um_per_px", [0.5, 1.0])
@@ -88,9 +87,10 @@ def test_the_cells_of_a_known_network(plain_weights, um_per_px):
 
 
 def test_nucleus_comes_before_membrane(plain_weights):
+    """In the other order the cells that are found are as small as nuclei."""
     image, true = tissue(15)
     (found,) = mesmer.load(RECORD, "cpu", plain_weights).predict([image[::-1].copy()], 0.5)
-    assert evaluate(true, found.astype(np.int64)).map < 0.5
+    assert 0 < np.count_nonzero(found) < 0.5 * np.count_nonzero(true)
 
 
 @pytest.mark.slow
