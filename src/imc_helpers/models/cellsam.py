@@ -1,4 +1,4 @@
-"""CellSAM (Israel et al. 2025, doi:10.1038/s41592-025-02879-w): a detector that prompts SAM.
+"""CellSAM (Marks et al. 2025, doi:10.1038/s41592-025-02879-w): a detector that prompts SAM.
 
 The steps are those of the library's `segment_cellular_image`, with its own functions: the
 brightest thousandth clipped and adaptive histogram equalisation, boxes and their masks, holes

@@ -114,5 +114,5 @@ def test_other_weights_are_refused(weights, tmp_path):
 
     shutil.copytree(weights / samcell.BASE, tmp_path / samcell.BASE)
     torch.save({}, tmp_path / samcell.WEIGHTS)
-    with pytest.raises(InputError, match="not the weights of SamModel"):
+    with pytest.raises(InputError, match="not the weights of this network"):
         samcell.load(RECORD, "cpu", tmp_path)

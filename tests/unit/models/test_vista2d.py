@@ -137,8 +137,8 @@ def test_a_file_that_is_not_the_weights_is_refused(tmp_path):
 
     without_one = dict(list(made.state_dict().items())[1:])
     torch.save({"state_dict": without_one, "config": {}}, tmp_path / vista2d.WEIGHTS)
-    with pytest.raises(InputError, match="not the weights of CellSamWrapper"):
+    with pytest.raises(InputError, match="not the weights of this network"):
         vista2d.load(RECORD, "cpu", tmp_path)
     (tmp_path / vista2d.WEIGHTS).write_bytes(b"<html>not found</html>")
-    with pytest.raises(InputError, match="get it again"):
+    with pytest.raises(InputError, match="not the weights"):
         vista2d.load(RECORD, "cpu", tmp_path)
