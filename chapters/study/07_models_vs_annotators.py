@@ -1,7 +1,11 @@
 # ---
 # jupyter:
+#   imc_book:
+#     reads:
+#     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -12,8 +16,6 @@
 #     language: python
 #     name: python3
 # ---
-
-# %%
 
 # %% [markdown]
 # # Models against annotators

@@ -86,9 +86,11 @@ class Segmenter:
         Parameters
         ----------
         samples
-            Images, or patches of one. Where they fit the model's window they reach it in one call;
-            larger ones are tiled one by one.
+            Images, or patches of one; there may be none. Where they fit the model's window they
+            reach it in one call; larger ones are tiled one by one.
         """
+        if not samples:
+            return Segmented([], 0.0, 0.0)
         start, inside = time.perf_counter(), 0.0
         um_per_px = _one_pixel_size(samples)
 
