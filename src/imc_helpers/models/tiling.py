@@ -10,6 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -103,9 +104,9 @@ class _Tile(NamedTuple):
 
     @classmethod
     def of(cls, labels: np.ndarray, place: _Place) -> "_Tile":
-        # The background goes first, so that it is 0 whether or not a pixel of it is in sight.
-        ids, inverse = np.unique(np.append(0, labels), return_inverse=True)
-        labels = inverse[1:].reshape(labels.shape)
+        # Numbers go by first appearance: a 0 in front, and the background stays 0.
+        codes, ids = pd.factorize(np.append(0, labels))
+        labels = codes[1:].reshape(labels.shape)
         n = len(ids)
         rows, columns = place
         edges = []
