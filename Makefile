@@ -3,7 +3,7 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book test lint bench sync phantom-report clean
+.PHONY: help book test lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -12,8 +12,10 @@ help:
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', in an environment of its own"
+	@echo "make weights-MODEL  download the published weights of a model (models: data_manifest/models.yml)"
+	@echo "make kernel-NAME    make a kernel for models with needs of their own, from envs/NAME.yml"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
-	@echo "make clean  remove what runs made; data, weights and .venv stay"
+	@echo "make clean  remove what runs made; data, weights, kernels and .venv stay"
 	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
 
 # `exec`: make's child is then the run itself, which ends when make is gone.
@@ -38,6 +40,14 @@ phantom-report: .venv/.installed
 
 sync: .venv/.installed
 	@.venv/bin/python workflow/scripts/sync.py
+
+weights-%: .venv/.installed FORCE
+	@exec .venv/bin/python workflow/scripts/weights.py "$*"
+
+kernel-%: .venv/.installed FORCE
+	@exec .venv/bin/python workflow/scripts/kernel.py "$*"
+
+FORCE:
 
 clean:
 	rm -rf _build executed results .snakemake

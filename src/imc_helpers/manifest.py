@@ -136,6 +136,12 @@ class Training(_Record):
     seed: int = Field(ge=0)
     """Seed of the tissue, the annotators and the training; differs from every cohort's."""
     epochs: int = Field(gt=0)
+    gpu_epochs: int | None = Field(default=None, gt=0)
+    """Epochs where there is a GPU; as many as on the CPU when not given."""
+    labels: Literal["truth", "annotator"] = "truth"
+    """What the model learns: the phantom's truth, or what a simulated expert drew."""
+    parameters: dict[str, Any] = {}
+    """What is passed to the library's own training."""
 
 
 class MaskFile(SourceFile):
