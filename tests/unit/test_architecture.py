@@ -17,9 +17,9 @@ FLOORS = [
     {"paths"},
     {"manifest"},
     {"fetch", "samples"},
-    {"aggregation", "patching", "metrics"},
+    {"aggregation", "patching", "preprocess", "scaling", "metrics"},
     {"phantom"},
-    {"readers", "predictions"},
+    {"readers", "predictions", "variants"},
     {"models"},
     {"agreement", "describe", "inference", "runs", "statistics"},
     {"ceiling", "scoring", "cells"},
@@ -27,7 +27,7 @@ FLOORS = [
     {"candidates"},
     {"figures"},
 ]
-STANDALONE = {"metrics", "aggregation", "patching"}
+STANDALONE = {"metrics", "aggregation", "patching", "preprocess", "scaling"}
 
 
 def modules():
