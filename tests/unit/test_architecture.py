@@ -22,7 +22,7 @@ FLOORS = [
     {"readers", "predictions", "variants"},
     {"models"},
     {"agreement", "describe", "inference", "runs", "statistics"},
-    {"ceiling", "scoring", "cells"},
+    {"ceiling", "scoring", "cells", "compensation", "sweeps"},
     {"comparison", "equivalence"},
     {"candidates"},
     {"figures"},
