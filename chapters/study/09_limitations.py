@@ -58,6 +58,7 @@ from imc_helpers.sweeps import (
     input_names,
     read_sweep,
     step_names,
+    way_names,
 )
 
 cohort = annotated_cohort(edition)
@@ -65,9 +66,10 @@ channels = read_sweep(edition, "channels")
 steps = read_sweep(edition, "preprocessing")
 scale = read_sweep(edition, "scale")
 steps["steps"] = step_names(steps)
+channels["way"] = way_names(channels)
 parts = {
-    "aggregation": (channels[channels["channels"] == "all"], "aggregation", "mean"),
-    "markers": (channels[channels["aggregation"] == "mean"], "channels", "all"),
+    "aggregation": (channels[channels["channels"] == "all"], "way", "mean"),
+    "markers": (channels[channels["way"] == "mean"], "channels", "all"),
     "pre-processing": (steps, "steps", NONE),
 }
 small = scale[scale["crop_px"] < scale["crop_px"].max()].copy()

@@ -50,7 +50,14 @@ from IPython.display import Markdown, display
 
 from imc_helpers.figures import choice_dots, show, show_table
 from imc_helpers.manifest import model_record, source_note
-from imc_helpers.sweeps import annotated_cohort, by_choice, differ, in_words, read_sweep
+from imc_helpers.sweeps import (
+    annotated_cohort,
+    by_choice,
+    differ,
+    in_words,
+    read_sweep,
+    way_names,
+)
 from imc_helpers.variants import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
@@ -59,8 +66,9 @@ table["model"] = table["model"].map(lambda key: model_record(key).title)
 images = table["sample"].nunique()
 data = f"{images} images of `{cohort}`. {source_note([cohort])}"
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
-ways = by_choice(table[table["channels"] == ALL], "aggregation", "mean", metric)
-chosen = table[table["aggregation"] == "mean"]
+table["way"] = way_names(table)
+ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
+chosen = table[table["way"] == "mean"]
 against_all = by_choice(chosen, "channels", ALL, metric)
 alone = against_all[
     against_all["channels"].str.startswith(ONLY) | (against_all["channels"] == "none")
@@ -80,11 +88,16 @@ def sentence(rows, choice):
     return ". ".join(said) + "."
 
 
+questions = {
+    "How they are put together": sentence(ways, "way"),
+    "One marker alone, or none": sentence(alone, "channels"),
+    "All but one": sentence(without, "channels"),
+}
+lines = "\n".join(f"- *{question}.* {answer}" for question, answer in questions.items())
 display(
     Markdown(
         f"**In short.** Mean {metric} with the annotators, as difference from the plain mean of all membrane "
-        f"markers (95 % interval). **How they are put together:** {sentence(ways, 'aggregation')} **One marker "
-        f"alone, or none:** {sentence(alone, 'channels')} **All but one:** {sentence(without, 'channels')}"
+        f"markers (95 % interval):\n\n{lines}"
     )
 )
 
@@ -93,10 +106,11 @@ display(
 
 # %% tags=["hide-input"]
 show(
-    choice_dots(ways, "aggregation", label=f"{metric}, difference from the mean", zero=True),
+    choice_dots(ways, "way", label=f"{metric}, difference from the mean", zero=True),
     label="fig-sweep-aggregation",
-    caption="Difference from the plain mean when the same membrane markers, and the nuclear ones, are put "
-    f"together in another way. {bars} {data}",
+    caption="Difference from the plain mean when the same membrane markers are put together in another way; "
+    "the nuclear ones in the same way, or by the mean where that stands behind. "
+    f"{bars} {data}",
     alt="A panel a model, a row a way to aggregate: the difference in score from the mean, with its interval.",
 )
 
@@ -105,7 +119,8 @@ show(
 # and 99th percentile, *arcsinh_mean* first takes the inverse hyperbolic sine. *first_component* is the first
 # principal component of the pixels. *rgb* colours each marker at random, as viewers do, and gives red to the
 # nuclei: a model with two inputs sees red as nucleus, and the mean of green and blue as membrane. A sum is a
-# mean times a number: where the two differ, the model depends on the unit of its input.
+# mean times a number: where the two differ, the model depends on the unit of its input. *nuclei by mean*: only
+# the membrane plane was made in that way, so what is left of a difference is due to the membrane.
 
 # %% [markdown]
 # ## One marker alone
@@ -135,7 +150,7 @@ show(
 
 # %% tags=["hide-input"]
 scores = ["ap50", "map", "sap", "truth_ap50"]
-means = table.groupby(["model", "channels", "aggregation"], sort=False)[scores].mean().reset_index()
+means = table.groupby(["model", "channels", "way"], sort=False)[scores].mean().reset_index()
 show_table(
     means.rename(columns={"truth_ap50": "ap50 with the truth"}),
     label="tab-sweep-channels",
@@ -154,8 +169,8 @@ show_table(
 # %% tags=["remove-cell"]
 assert len(ways) and len(alone) and len(without)
 assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
-assert not table.duplicated(["model", "channels", "aggregation", "sample"]).any()
-per_point = table.groupby(["model", "channels", "aggregation"])["sample"].nunique()
+assert not table.duplicated(["model", "channels", "way", "sample"]).any()
+per_point = table.groupby(["model", "channels", "way"])["sample"].nunique()
 assert (per_point == images).all(), "every point scored the same images"
 assert ((ways["low"] <= ways["mean"]) & (ways["mean"] <= ways["high"])).all()
 

@@ -79,10 +79,11 @@ for model, own in differences.groupby("model", sort=False):
         f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} ways are better beyond their interval, "
         f"{int((differ(own) & (own['mean'] < 0)).sum())} worse"
     )
+lines = "\n".join(f"- {line}." for line in said)
 display(
     Markdown(
         f"**In short.** Mean {metric} with the annotators, as difference from no pre-processing (95 % "
-        f"interval). {'. '.join(said)}."
+        f"interval):\n\n{lines}"
     )
 )
 

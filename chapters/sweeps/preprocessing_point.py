@@ -29,6 +29,7 @@ before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_h
 after: str = "none"  # steps on the two planes, joined by +, or none
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
+picture: bool = True  # draw what the model saw and found; a sweep saves the time
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -81,19 +82,20 @@ display(
 # %% tags=["hide-input"]
 first = samples[0]
 annotator = next(iter(first.masks))
-show(
-    seen_and_found(
-        dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
-        first.masks[annotator],
-        found[0],
-        crop_px=128,
-    ),
-    label="fig-point-preprocessing",
-    caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
-    f"{annotator} (blue) and of the model (gold), both white. {source_note([key])}",
-    alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
-    fmt="png",
-)
+if picture:
+    show(
+        seen_and_found(
+            dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
+            first.masks[annotator],
+            found[0],
+            crop_px=128,
+        ),
+        label="fig-point-preprocessing",
+        caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
+        f"{annotator} (blue) and of the model (gold), both white. {source_note([key])}",
+        alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
+        fmt="png",
+    )
 
 # %% tags=["hide-input"]
 show_table(

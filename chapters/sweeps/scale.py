@@ -89,10 +89,11 @@ for model, own in enlarged.groupby("model", sort=False):
         f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval; windows "
         f"of {cut['window']} px instead of the whole {largest} px: {in_words(cut)}"
     )
+lines = "\n".join(f"- {line}." for line in said)
 display(
     Markdown(
         f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
-        f"interval). {'. '.join(said)}."
+        f"interval):\n\n{lines}"
     )
 )
 

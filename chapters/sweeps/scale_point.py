@@ -32,6 +32,7 @@ declared: bool = True  # whether the model is told that pixels are smaller now
 window_px: int = 0  # edge of windows that are segmented one by one, pixels; 0: the whole crop
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
+picture: bool = True  # draw what the model saw and found; a sweep saves the time
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -104,15 +105,16 @@ piece = windows[0][0]
 large, labels = firsts[0]
 annotator = next(iter(piece.masks))
 names = dict(zip(large.panel.names, large.image[:, ::factor, ::factor], strict=True))
-show(
-    seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
-    label="fig-point-scale",
-    caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
-    f"is drawn), and the borders of {annotator} (blue) and of the model (gold), both white. "
-    f"{source_note([key])}",
-    alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
-    fmt="png",
-)
+if picture:
+    show(
+        seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
+        label="fig-point-scale",
+        caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
+        f"is drawn), and the borders of {annotator} (blue) and of the model (gold), both white. "
+        f"{source_note([key])}",
+        alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
+        fmt="png",
+    )
 
 # %% tags=["hide-input"]
 show_table(

@@ -62,7 +62,7 @@ def aggregate(image: np.ndarray, channels: Sequence[int], method: str = "mean") 
 
 
 def nucleus_and_membrane(
-    image: np.ndarray, nucleus: Sequence[int], membrane: Sequence[int], method: str = "mean"
+    image: np.ndarray, nucleus: Sequence[int], membrane: Sequence[int]
 ) -> np.ndarray:
     """Return the two-channel image of the study: nucleus first, then membrane.
 
@@ -72,15 +72,13 @@ def nucleus_and_membrane(
         (C, H, W) array.
     nucleus, membrane
         Positions of the channels of each, as `imc_helpers.samples.Panel.compartment` returns them.
-    method
-        As for `aggregate`; the study's is the mean.
 
     Returns
     -------
     numpy.ndarray
         (2, H, W) float32.
     """
-    return np.stack([aggregate(image, nucleus, method), aggregate(image, membrane, method)])
+    return np.stack([aggregate(image, nucleus), aggregate(image, membrane)])
 
 
 def rgb_projection(

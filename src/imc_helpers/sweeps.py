@@ -322,6 +322,13 @@ def standardised_share(shares: pd.DataFrame, counts: pd.DataFrame) -> float:
     return float((shares.set_index("class")["mean"] * weights).sum() / weights.sum())
 
 
+def way_names(table: pd.DataFrame) -> pd.Series:
+    """Name each row's aggregation, and that of the nuclear channels where it is another."""
+    nuclei = table["nucleus"].fillna("")
+    names = table["aggregation"].where(nuclei == "", table["aggregation"] + ", nuclei by " + nuclei)
+    return names.rename(None)
+
+
 def step_names(table: pd.DataFrame) -> pd.Series:
     """Name each row's pre-processing: steps on channels, then steps on planes."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from imc_helpers.aggregation import METHODS, aggregate, nucleus_and_membrane, rgb_projection
+from imc_helpers.aggregation import METHODS, aggregate, rgb_projection
 from imc_helpers.errors import InputError
 from imc_helpers.phantom.imaging import ImagingParameters, spillover_matrix
 from imc_helpers.preprocess import NONE, SPILLOVER, parse, preprocess
@@ -99,7 +99,9 @@ def membrane_channels(panel: Panel, choice: str) -> tuple[int, ...]:
     return tuple(i for i in every if i != left_out)
 
 
-def with_channels(sample: Sample, choice: str, aggregation: str, seed: int = 0) -> Sample:
+def with_channels(
+    sample: Sample, choice: str, aggregation: str, *, nucleus: str = "", seed: int = 0
+) -> Sample:
     """Aggregate a sample's channels before a model does.
 
     Parameters
@@ -109,31 +111,34 @@ def with_channels(sample: Sample, choice: str, aggregation: str, seed: int = 0) 
     choice
         As for `membrane_channels`. With ``"none"`` the membrane plane is 0.
     aggregation
-        One of `AGGREGATIONS`, for both planes. ``"rgb"`` gives three planes: red counts as nucleus,
-        green and blue as membrane, so a model that takes two planes sees red, and the mean of green
-        and blue.
+        One of `AGGREGATIONS`. ``"rgb"`` gives three planes: red counts as nucleus, green and blue
+        as membrane, so a model that takes two planes sees red, and the mean of green and blue.
+    nucleus
+        How the nuclear channels are put together, if not as the membrane channels are.
     seed
         Draws the colours of ``"rgb"``.
 
     Raises
     ------
     InputError
-        If the aggregation or the choice is unknown, or the panel lacks a nuclear channel.
+        If an aggregation or the choice is unknown, or the panel lacks a nuclear channel.
     """
-    if aggregation not in AGGREGATIONS:
-        raise InputError(f"aggregation {aggregation!r}: expected one of {', '.join(AGGREGATIONS)}")
-    nucleus = sample.panel.compartment("nucleus")
+    for name in (aggregation, nucleus or aggregation):
+        if name not in AGGREGATIONS:
+            raise InputError(f"aggregation {name!r}: expected one of {', '.join(AGGREGATIONS)}")
+    nuclear = sample.panel.compartment("nucleus")
     membrane = membrane_channels(sample.panel, choice)
-    if aggregation == RGB:
-        if not membrane:
-            raise InputError("aggregation 'rgb': expected channels to colour, found none")
-        image = rgb_projection(sample.image, nucleus, membrane, seed)
+    if RGB in (aggregation, nucleus):
+        if not membrane or nucleus:
+            raise InputError(
+                "aggregation 'rgb': expected membrane channels to colour, and no other way for the "
+                "nuclear ones"
+            )
+        image = rgb_projection(sample.image, nuclear, membrane, seed)
         return replace(sample, image=image, panel=_THREE)
-    if not membrane:
-        plane = aggregate(sample.image, nucleus, aggregation)
-        return replace(sample, image=np.stack([plane, np.zeros_like(plane)]), panel=_TWO)
-    image = nucleus_and_membrane(sample.image, nucleus, membrane, aggregation)
-    return replace(sample, image=image, panel=_TWO)
+    first = aggregate(sample.image, nuclear, nucleus or aggregation)
+    second = aggregate(sample.image, membrane, aggregation) if membrane else np.zeros_like(first)
+    return replace(sample, image=np.stack([first, second]), panel=_TWO)
 
 
 def preprocessed(sample: Sample, before: str, after: str, spillover: Path | None = None) -> Sample:

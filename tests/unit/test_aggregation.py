@@ -27,10 +27,6 @@ def test_nucleus_comes_first():
     assert nucleus_and_membrane(IMAGE, [2], (0, 1)).tolist() == [[[100, 200]], [[2, 4]]]
 
 
-def test_nucleus_and_membrane_take_the_same_method():
-    assert nucleus_and_membrane(IMAGE, [2], (0, 1), "max").tolist() == [[[100, 200]], [[3, 6]]]
-
-
 @pytest.mark.parametrize("method", ["mean", "sum", "max"])
 def test_counts_do_not_overflow(method):
     bright = np.full((2, 1, 1), 65535, np.uint16)

@@ -28,6 +28,7 @@ from imc_helpers.sweeps import (
     score,
     standardised_share,
     step_names,
+    way_names,
 )
 
 
@@ -209,6 +210,11 @@ def test_a_share_as_if_classes_were_as_frequent_as_elsewhere():
     one, two = (shares[shares["window"] == k] for k in (1, 2))
     assert standardised_share(one, one) == pytest.approx((14 + 18) / 60), "its own: found of all"
     assert standardised_share(one, two) == pytest.approx((10 * 0.35 + 180 * 0.9) / 190)
+
+
+def test_names_of_ways_to_aggregate():
+    ways = pd.DataFrame({"aggregation": ["mean", "max", "max"], "nucleus": [None, "", "mean"]})
+    assert way_names(ways).tolist() == ["mean", "max", "max, nuclei by mean"]
 
 
 def test_names_of_steps_and_inputs():

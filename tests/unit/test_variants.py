@@ -93,13 +93,25 @@ def test_without_membrane_channels_the_plane_is_empty():
     assert seen.image[0].any()
 
 
+def test_nuclear_channels_may_be_put_together_in_a_way_of_their_own():
+    seen = with_channels(SAMPLE, "all", "arcsinh_mean", nucleus="mean")
+    assert np.array_equal(seen.image[0], SAMPLE.image[0])
+    assert seen.image[1] == pytest.approx(np.arcsinh(SAMPLE.image[1:3]).mean(axis=0), rel=1e-6)
+
+
 @pytest.mark.parametrize(
-    ("choice", "aggregation", "message"),
-    [("all", "average", "expected one of mean"), ("none", "rgb", "channels to colour")],
+    ("choice", "aggregation", "nucleus", "message"),
+    [
+        ("all", "average", "", "'average': expected one of mean"),
+        ("all", "mean", "average", "'average': expected one of mean"),
+        ("none", "rgb", "", "channels to colour"),
+        ("all", "rgb", "mean", "no other way for the nuclear"),
+        ("all", "mean", "rgb", "no other way for the nuclear"),
+    ],
 )
-def test_aggregations_that_make_no_sense(choice, aggregation, message):
+def test_aggregations_that_make_no_sense(choice, aggregation, nucleus, message):
     with pytest.raises(InputError, match=message):
-        with_channels(SAMPLE, choice, aggregation)
+        with_channels(SAMPLE, choice, aggregation, nucleus=nucleus)
 
 
 def test_before_is_on_channels_and_after_on_planes():
