@@ -122,6 +122,21 @@ show(
 # mean times a number: where the two differ, the model depends on the unit of its input. *nuclei by mean*: only
 # the membrane plane was made in that way, so what is left of a difference is due to the membrane.
 
+# %% tags=["hide-input"]
+said = []
+for model, own in ways.groupby("model", sort=False):
+    gains = own.set_index("way")
+    apart = [way for way in gains.index if f"{way}, nuclei by mean" in gains.index]
+    best = gains.loc[apart, "mean"].idxmax()
+    rest = gains.loc[f"{best}, nuclei by mean"]
+    said.append(
+        f"{model}: *{best}* for both planes {in_words(gains.loc[best])}, for the membrane plane alone "
+        f"{in_words(rest)}"
+    )
+display(
+    Markdown(f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part.")
+)
+
 # %% [markdown]
 # ## One marker alone
 
