@@ -18,6 +18,7 @@ _LOOKS = (
     (PURPLE, "D"),
     (GOLD, "v"),
     (SKY, "P"),
+    ("black", "X"),
 )
 
 
