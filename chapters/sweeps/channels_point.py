@@ -24,7 +24,7 @@
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
-model: str = "watershed"  # model of the manifest
+model: str = "propagation"  # model of the manifest
 channels: str = "all"  # membrane channels: all, none, "only NAME" or "without NAME"
 aggregation: str = "mean"  # how channels become a plane: see imc_helpers.aggregation
 nucleus: str = ""  # how nuclear channels become a plane; empty: as the membrane channels

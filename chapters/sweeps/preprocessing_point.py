@@ -24,7 +24,7 @@
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
-model: str = "watershed"  # model of the manifest
+model: str = "propagation"  # model of the manifest
 before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.preprocess
 after: str = "none"  # steps on the two planes, joined by +, or none
 images: int = 4  # number of samples, at most

@@ -25,7 +25,7 @@
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
-model: str = "watershed"  # model of the manifest
+model: str = "propagation"  # model of the manifest
 factor: int = 2  # enlargement of the input, 1 or more
 interpolation: str = "bicubic"  # nearest, bilinear, bicubic or lanczos
 declared: bool = True  # whether the model is told that pixels are smaller now
