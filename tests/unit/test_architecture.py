@@ -17,17 +17,17 @@ FLOORS = [
     {"paths"},
     {"manifest"},
     {"fetch", "samples"},
-    {"aggregation", "patching", "metrics"},
+    {"aggregation", "patching", "preprocess", "scaling", "metrics"},
     {"phantom"},
-    {"readers", "predictions"},
+    {"readers", "predictions", "variants"},
     {"models"},
     {"agreement", "describe", "inference", "runs", "statistics"},
-    {"ceiling", "scoring", "cells"},
+    {"ceiling", "scoring", "cells", "compensation", "sweeps"},
     {"comparison", "equivalence"},
     {"candidates"},
     {"figures"},
 ]
-STANDALONE = {"metrics", "aggregation", "patching"}
+STANDALONE = {"metrics", "aggregation", "patching", "preprocess", "scaling"}
 
 
 def modules():
