@@ -144,7 +144,7 @@ class Cluster:
         daemon = self.daemons.pop(node)
         daemon.kill()
         daemon.wait()
-        _kill(self._processes(f"SLURMD_NODENAME={node}"))
+        _kill(self.processes(f"SLURMD_NODENAME={node}"))
 
     def stop(self) -> None:
         """End all daemons, and whatever jobs left."""
@@ -156,7 +156,7 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
-        while left := self._processes():
+        while left := self.processes():
             _kill(left)
 
     def _start(self, name: str, *command: str) -> None:
@@ -179,7 +179,7 @@ class Cluster:
         except RuntimeError:
             return False
 
-    def _processes(self, *settings: str) -> list[psutil.Process]:
+    def processes(self, *settings: str) -> list[psutil.Process]:
         """Return the processes of this cluster: daemons, their steps, and what jobs started.
 
         They show in their environments, whatever parent, group and session they have.
