@@ -12,6 +12,7 @@ from pathlib import Path
 import cluster
 import nbformat
 import pytest
+import yaml
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -158,3 +159,56 @@ def test_a_job_that_is_killed_on_its_node_fails_alone(book):
     made = book.make()
     assert made.returncode == 0, made.stdout
     assert book.runs(other) == 1
+
+
+SEGMENT = """\
+# %% tags=["parameters"]
+cohort: str = ""  # key
+model: str = ""  # key
+mode: str = "whole"  # whole or patch
+device: str = "cpu"  # cpu or cuda
+
+# %%
+import os
+from pathlib import Path
+
+seen = [os.environ.get(f"SLURM{name}") for name in ("D_NODENAME", "_JOB_PARTITION")]
+with (Path("results") / f"{model}.log").open("a") as log:
+    log.write(f"{mode} {device} {' '.join(seen)} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+"""
+MODEL = {
+    "title": "Toy",
+    "source": "classical",
+    "version": "1",
+    "citation": "schuiki2025",
+    "license": "MIT",
+    "adapter": "toy",
+    "inputs": ["nucleus"],
+}
+
+
+def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
+    """The trial's GPU is one in name only, so that the gate refuses what was run on it."""
+    models = {"small": MODEL, "large": MODEL | {"gpu": True}}
+    (book.root / "data_manifest" / "models.yml").write_text(yaml.safe_dump(models))
+    (book.root / "src" / "imc_helpers" / "models" / "toy.py").write_text("")
+    (book.root / "chapters" / "study").mkdir()
+    (book.root / "chapters" / "study" / "06_segment.py").write_text(SEGMENT)
+    book.edit("editions/tiny.yml", "cohorts:", "models: [small, large]\ncohorts:")
+    profile = "workflow/profiles/slurm/config.yaml"
+    book.edit(profile, "# slurm-partition-config:", "slurm-partition-config:")
+    monkeypatch.setenv("IMC_BOOK_DEVICE", "cuda")
+    made = book.make()
+    assert made.returncode != 0
+    assert "run on the device `cpu`" in made.stdout
+    assert "asks for `cuda`" in made.stdout
+    logs = {
+        name: sorted((book.root / "results" / f"{name}.log").read_text().splitlines())
+        for name in models
+    }
+    assert logs["large"] == ["patch cuda node2 gpu 0", "whole cuda node2 gpu 0"]
+    for line in logs["small"]:
+        mode, device, node, partition, *_ = line.split()
+        assert (device, partition) == ("cpu", "cpu")
+        assert mode in ("whole", "patch")
+        assert node in cluster.NODES
