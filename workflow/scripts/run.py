@@ -22,6 +22,7 @@ import gpu
 import lock
 import prepare
 import segment
+import slurm
 import train
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import model_record
@@ -41,7 +42,13 @@ def run(project: Project, edition: str, profile: str) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    on_cluster = profile == "slurm"
+    if on_cluster:
+        slurm.check()
     with lock.acquire(project.root) as held:
+        if on_cluster:
+            # Before anything is swept: a job that still runs would miss its folder.
+            slurm.cancel(project)
         execute.sweep(project)
         prepare.sweep(project)
         for cohort in record.cohorts:
@@ -52,6 +59,9 @@ def run(project: Project, edition: str, profile: str) -> int:
         for one in runs:
             segment.forget_stale(project, one)
         status = _snakemake(project, edition, profile, held.fileno())
+        if on_cluster:
+            # Snakemake cancels its jobs on Ctrl-C; it cannot when it was killed itself.
+            slurm.cancel(project)
         missing = unfit(project, edition)
     for problem in missing:
         print(problem, file=sys.stderr)
@@ -96,6 +106,8 @@ def _snakemake(project: Project, edition: str, profile: str, lock_file: int) -> 
     command = [sys.executable, str(WORKFLOW / "scripts" / "tether.py"), "-m", "snakemake"]
     command += ["--snakefile", str(WORKFLOW / "Snakefile")]
     command += ["--profile", str(WORKFLOW / "profiles" / profile)]
+    if profile == "slurm":
+        command += ["--slurm-jobname-prefix", slurm.job_prefix(project)]
     command += ["--config", f"edition={edition}", f"device={gpu.find_device()}"]
     process = subprocess.Popen(
         command, cwd=project.root, env=environment(project), pass_fds=(lock_file,)
@@ -131,7 +143,10 @@ def main() -> None:
     parser.add_argument("--profile", default="local", choices=("local", "slurm"))
     arguments = parser.parse_args()
     tether()
-    sys.exit(run(Project(WORKFLOW.parent), arguments.edition, arguments.profile))
+    try:
+        sys.exit(run(Project(WORKFLOW.parent), arguments.edition, arguments.profile))
+    except slurm.SlurmError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
