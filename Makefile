@@ -11,7 +11,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
-	@echo "make bench  time our metrics beside other tools', in an environment of its own"
+	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
 	@echo "make weights-MODEL  download the published weights of a model (models: data_manifest/models.yml)"
 	@echo "make kernel-NAME    make a kernel for models with needs of their own, from envs/NAME.yml"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
@@ -30,10 +30,11 @@ lint: .venv/.installed
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 
-bench:
+bench: .venv/.installed
 	@"$(PYTHON)" benchmarks/install.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/run.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/peer_errors.py
+	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/models.py
 
 phantom-report: .venv/.installed
 	@.venv/bin/python benchmarks/phantom.py
@@ -50,7 +51,7 @@ kernel-%: .venv/.installed FORCE
 FORCE:
 
 clean:
-	rm -rf _build executed results .snakemake
+	rm -rf _build executed predictions results .snakemake
 
 .venv/.installed: pyproject.toml envs/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "There is no $(PYTHON) here: name a Python 3.11 or newer, for instance PYTHON=python3.12"; exit 1; }
