@@ -6,6 +6,7 @@ Stringer et al. 2021 (doi:10.1038/s41592-020-01018-x), Stringer & Pachitariu 202
 
 import logging
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,17 +58,19 @@ class Cellpose3:
         from cellpose.transforms import normalize_img  # noqa: PLC0415
 
         # Each image by itself: the library normalises a stack that it is given as one. It also
-        # works in place.
-        stack = np.stack([normalize_img(image.transpose(1, 2, 0).copy()) for image in images])
-        masks, _, _ = self.model.eval(
-            stack,
-            channels=_CHANNELS,
-            channel_axis=3,
-            z_axis=0,
-            normalize=False,
-            diameter=self.diameter_um / um_per_px,
-            **self.eval_parameters,
-        )
+        # works in place. It warns of empty planes, which are no news here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            stack = np.stack([normalize_img(image.transpose(1, 2, 0).copy()) for image in images])
+            masks, _, _ = self.model.eval(
+                stack,
+                channels=_CHANNELS,
+                channel_axis=3,
+                z_axis=0,
+                normalize=False,
+                diameter=self.diameter_um / um_per_px,
+                **self.eval_parameters,
+            )
         return list(masks.reshape(stack.shape[:3]))
 
 

@@ -5,6 +5,7 @@ and scales nothing by itself: a diameter scales the image so that cells are 30 p
 """
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,18 @@ class CellposeSam:
         from cellpose.transforms import normalize_img  # noqa: PLC0415
 
         # Each image by itself: the library normalises a stack that it is given as one. It also
-        # works in place.
-        stack = np.stack([normalize_img(image.transpose(1, 2, 0).copy()) for image in images])
-        masks, _, _ = self.model.eval(
-            stack,
-            channel_axis=3,
-            z_axis=0,
-            normalize=False,
-            diameter=self.diameter_um / um_per_px,
-            **self.eval_parameters,
-        )
+        # works in place. It warns of empty planes, which are no news here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            stack = np.stack([normalize_img(image.transpose(1, 2, 0).copy()) for image in images])
+            masks, _, _ = self.model.eval(
+                stack,
+                channel_axis=3,
+                z_axis=0,
+                normalize=False,
+                diameter=self.diameter_um / um_per_px,
+                **self.eval_parameters,
+            )
         return list(masks.reshape(stack.shape[:3]))
 
 
