@@ -3,11 +3,12 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book test lint bench sync phantom-report clean FORCE
+.PHONY: help book sweep test lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
+	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
 	@echo "make test   run the tests"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
@@ -21,6 +22,10 @@ help:
 # `exec`: make's child is then the run itself, which ends when make is gone.
 book: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
+
+sweep: .venv/.installed
+	@test -n "$(NAME)" || { echo "Name a sweep, a file sweeps/NAME.yml: make sweep NAME=channels"; exit 2; }
+	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --sweep "$(NAME)" --profile "$(PROFILE)"
 
 test: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile

@@ -228,6 +228,8 @@ class Edition(_Record):
     """Keys of cohorts, in the order of the pages."""
     models: tuple[str, ...] = ()
     """Keys of models, in the order of the pages; those that cannot run here are listed so."""
+    sweeps: tuple[str, ...] = ()
+    """Names of the sweeps whose tables its pages read: files in ``sweeps/``."""
     parameters: dict[str, dict[str, Any]] = {}
     """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
 

@@ -5,30 +5,26 @@ its outputs, so it needs no file and runs anywhere; the runner collects the poin
 ``results/EDITION/sweeps/NAME.csv``, with the parameters in front.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import display
 
 from imc_helpers.agreement import METRICS
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import cohort_record, load_edition
 from imc_helpers.metrics import contingency_table, evaluate, matched_pairs
 from imc_helpers.patching import cover
-from imc_helpers.paths import project_root
 from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.preprocess import NONE
 from imc_helpers.readers import open_cohort
+from imc_helpers.rows import hand_over, read_sweep, rows_of  # noqa: F401  # for the pages
 from imc_helpers.samples import Sample
 from imc_helpers.statistics import bootstrap_ratios, interval, mean_intervals, paired_differences
 from imc_helpers.variants import crop, part
 
-ROWS_MIME = "application/vnd.imc-book.rows+json"
-"""Type of the output by which a point hands its rows over."""
 SIZES = ("small", "medium", "large")
 """Thirds of an annotator's cells in an image, by area."""
 PLACES = ("cut", "near", "inside")
@@ -187,60 +183,6 @@ def pool(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     counts = [name for name in map(str, frame) if name.startswith(("n_", "cells_", "found_"))]
     pooled = {name: int(frame[name].sum()) for name in counts}
     return {"sample": sample, **pooled, **frame.drop(columns=counts).mean()}
-
-
-def hand_over(rows: pd.DataFrame) -> None:
-    """Show a point's rows as an output that the runner of a sweep finds.
-
-    Parameters
-    ----------
-    rows
-        One row an image; whole numbers, numbers and text.
-    """
-    # Columns as a list: a notebook's file does not keep the order of an object's keys.
-    content = json.loads(rows.to_json(orient="split", index=False, double_precision=15))
-    display({ROWS_MIME: content, "text/plain": f"{len(rows)} rows"}, raw=True)
-
-
-def rows_of(notebook: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the rows that an executed notebook handed over.
-
-    Parameters
-    ----------
-    notebook
-        As nbformat reads it.
-
-    Raises
-    ------
-    InputError
-        If it did not hand rows over exactly once.
-    """
-    found = [
-        output["data"][ROWS_MIME]
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-        if ROWS_MIME in output.get("data", {})
-    ]
-    if len(found) != 1:
-        raise InputError(
-            f"a point of a sweep hands its rows over once (imc_helpers.sweeps.hand_over), found "
-            f"{len(found)} times"
-        )
-    return pd.DataFrame(found[0]["data"], columns=found[0]["columns"])
-
-
-def read_sweep(edition: str, name: str) -> pd.DataFrame:
-    """Read the table of a sweep: a row a point and image, the parameters first.
-
-    Raises
-    ------
-    InputError
-        If the sweep has not run.
-    """
-    path = project_root() / "results" / edition / "sweeps" / f"{name}.csv"
-    if not path.is_file():
-        raise InputError(f"{path}: not there; run `make sweep NAME={name} EDITION={edition}`")
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def by_choice(

@@ -16,7 +16,7 @@ FLOORS = [
     {"errors"},
     {"paths"},
     {"manifest"},
-    {"fetch", "samples"},
+    {"fetch", "rows", "samples"},
     {"aggregation", "patching", "preprocess", "scaling", "metrics"},
     {"phantom"},
     {"readers", "predictions", "variants"},
