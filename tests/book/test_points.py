@@ -212,9 +212,9 @@ def test_a_sweep_from_end_to_end(tiny_book):
 def test_points_that_fail_are_told_and_stop_no_other(tiny_book):
     """One raises, one dies, one hangs for ever, one eats its memory."""
     book = add_sweep(tiny_book)
-    write_sweep(book, minutes=0.1, **tiny({"grid": {"a": [1, 2, 3, 4, 5, 6], "b": ["x"]}}))
+    write_sweep(book, minutes=0.4, **tiny({"grid": {"a": [1, 2, 3, 4, 5, 6], "b": ["x"]}}))
     faults = {"fail 1": "RuntimeError: 1 is no good", "die 2": "the kernel died"}
-    faults |= {"hang 3": "not finished after 0.1 minutes", "eat 5": "more than 500 MB"}
+    faults |= {"hang 3": "not finished after 0.4 minutes", "eat 5": "more than 500 MB"}
     for name in faults:
         (book.root / name).touch()
     made = book.sweep()
