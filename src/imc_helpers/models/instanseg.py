@@ -212,7 +212,8 @@ def _batch(
     """Cut random squares out of random images, turned and mirrored at random."""
     import torch  # noqa: PLC0415
 
-    x, y = [], []
+    x: list[torch.Tensor] = []
+    y: list[torch.Tensor] = []
     for _ in range(size):
         k = rng.integers(len(images))
         top, left = (int(rng.integers(side - crop_px + 1)) for side in images[k].shape[1:])
