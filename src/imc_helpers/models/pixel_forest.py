@@ -59,7 +59,7 @@ class PixelForest:
         if zoom != 1:
             height, width = (max(1, round(side * zoom)) for side in shape)
             image = resize(image, (len(image), height, width), order=1, anti_aliasing=zoom < 1)
-        features = multiscale_features(_compressed(image, _bright(image)))
+        features = multiscale_features(list(_compressed(image, _bright(image))))
         cells, _ = grow_cells(features, self.forest, self.threshold, self.seed_sigma_px)
         if zoom != 1:
             back = resize(cells, shape, order=0, preserve_range=True, anti_aliasing=False)
@@ -109,7 +109,7 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
 
     def see(part: Sample) -> np.ndarray:
         planes = model_input(part, record.inputs)
-        return multiscale_features(_compressed(planes, bright[part.id]))
+        return multiscale_features(list(_compressed(planes, bright[part.id])))
 
     (expert,) = train_experts(samples, ONE_EXPERT, record.training.seed, see=see)
     weights.mkdir(parents=True, exist_ok=True)
