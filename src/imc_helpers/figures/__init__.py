@@ -31,6 +31,7 @@ from imc_helpers.figures.scores import (
     likeness_ranges,
 )
 from imc_helpers.figures.speed import speed_against_score
+from imc_helpers.figures.sweeps import choice_dots, choice_lines, seen_and_found
 from imc_helpers.figures.tissue import (
     aggregate_and_parts,
     aggregates,
@@ -64,6 +65,8 @@ __all__ = [
     "border_panels",
     "borders",
     "ceiling_curves",
+    "choice_dots",
+    "choice_lines",
     "colour_kinds",
     "colour_labels",
     "composite",
@@ -78,6 +81,7 @@ __all__ = [
     "model_crops",
     "recall_curves",
     "score_distributions",
+    "seen_and_found",
     "show",
     "show_table",
     "speed_against_score",
