@@ -47,34 +47,29 @@ class InstanSeg:
         self.eval_parameters = eval_parameters
 
     def predict(self, images: Sequence[np.ndarray], um_per_px: float) -> Sequence[np.ndarray]:
-        """Outline the cells of some images; see `imc_helpers.models.segmenter.Adapter`."""
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            return [self.predict([image], um_per_px)[0] for image in images]
-        scale = um_per_px / self.library.instanseg.pixel_size
+        """Outline the cells of some images; see `imc_helpers.models.segmenter.Adapter`.
+
+        The library takes one image at a time; its network, too, turns to them one by one once they
+        are embedded.
+        """
+        with _quiet():
+            return [self._predict(image.copy(), um_per_px) for image in images]
+
+    def _predict(self, image: np.ndarray, um_per_px: float) -> np.ndarray:
         options = {
             "pixel_size": um_per_px,
             "target": "cells",
             "return_image_tensor": False,
             **self.eval_parameters,
         }
-        with _quiet():
-            if max(images[0].shape[1:]) * scale <= _TILE_PX:
-                found = self.library.eval_small_image(np.stack(images), **options)
-            else:  # normalised as a whole, then tiled and stitched, by the library
-                found = np.concatenate(
-                    [
-                        self.library.eval_medium_image(
-                            image.copy(), tile_size=_TILE_PX, batch_size=4, **options
-                        ).cpu()
-                        for image in images
-                    ]
-                )
+        if max(image.shape[1:]) * um_per_px / self.library.instanseg.pixel_size <= _TILE_PX:
+            labels = self.library.eval_small_image(image, **options)
+        else:  # normalised as a whole, then tiled and stitched, by the library
+            labels = self.library.eval_medium_image(
+                image, tile_size=_TILE_PX, batch_size=4, **options
+            )
         # Of a network that knows nuclei as well, only the cells were asked for.
-        return [
-            np.asarray(labels.cpu() if hasattr(labels, "cpu") else labels).astype(np.int64)
-            for labels in found[:, -1]
-        ]
+        return labels[0, -1].cpu().numpy().astype(np.int64)
 
 
 def load(record: ModelRecord, device: str, weights: Path) -> InstanSeg:
@@ -97,8 +92,9 @@ def load(record: ModelRecord, device: str, weights: Path) -> InstanSeg:
         script = torch.jit.load(io.BytesIO(_script(path)), map_location=device).eval()
     except RuntimeError as error:
         raise InputError(f"{path}: not a TorchScript: {error}") from None
-    if missing := {"pixel_size", "cells_and_nuclei"} - set(dir(script)):
-        raise InputError(f"{path}: a TorchScript, but no InstanSeg: it lacks {min(missing)}")
+    for name in ("cells_and_nuclei", "pixel_size"):
+        if not hasattr(script, name):
+            raise InputError(f"{path}: a TorchScript, but no InstanSeg: it lacks {name}")
     return InstanSeg(Library(script, device=device, verbosity=0), dict(record.parameters))
 
 

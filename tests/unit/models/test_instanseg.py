@@ -51,11 +51,17 @@ def save_random(path, cells_and_nuclei):
 def record(make_record):
     return make_record(
         # Random weights are sure of nothing: thresholds that let everything through.
-        parameters={"seed_threshold": 0.0, "mask_threshold": 0.01, "mean_threshold": -9.0},
+        parameters={
+            "seed_threshold": 0.0,
+            "mask_threshold": 0.01,
+            "mean_threshold": -9.0,
+            "peak_distance": 15,  # few seeds, so that it does not take minutes
+        },
         weights=[{"url": "https://example.org/net.zip", "name": "net.zip"}],
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both", [False, True])
 def test_labels_come_out(record, tmp_path, assert_labels, tissue, both):
     save_random(tmp_path / "instanseg.pt", both)
