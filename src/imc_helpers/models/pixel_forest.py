@@ -37,6 +37,9 @@ _BRIGHT = 10.0
 """What that percentile is scaled to before asinh: counts of a bright cell, where asinh compresses
 what is above one."""
 
+_LEAST_SIDE_PX = 2
+"""A gradient needs two pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class PixelForest:
@@ -56,12 +59,12 @@ class PixelForest:
 
     def _cells(self, image: np.ndarray, zoom: float) -> np.ndarray:
         shape = image.shape[1:]
-        if zoom != 1:
-            height, width = (max(1, round(side * zoom)) for side in shape)
-            image = resize(image, (len(image), height, width), order=1, anti_aliasing=zoom < 1)
+        scaled = tuple(max(_LEAST_SIDE_PX, round(side * zoom)) for side in shape)
+        if scaled != shape:
+            image = resize(image, (len(image), *scaled), order=1, anti_aliasing=zoom < 1)
         features = multiscale_features(list(_compressed(image, _bright(image))))
         cells, _ = grow_cells(features, self.forest, self.threshold, self.seed_sigma_px)
-        if zoom != 1:
+        if scaled != shape:
             back = resize(cells, shape, order=0, preserve_range=True, anti_aliasing=False)
             cells = back.astype(np.uint32)
         return cells
