@@ -74,12 +74,12 @@ data = f"{images} images of `{cohort}`. {source_note([cohort])}"
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
 largest = table["crop_px"].max()
 windows = table[table["crop_px"] == largest].copy()
-windows["window"] = windows["window_px"].replace(WHOLE, largest)
-windows = windows.sort_values("window", kind="stable")
+windows = windows.sort_values("window_px", key=lambda px: px.replace(WHOLE, largest), kind="stable")
+windows["window"] = windows["window_px"].astype(str).replace(str(WHOLE), "whole")
 scaled = table[table["crop_px"] < largest].copy()
 scaled["input"] = input_names(scaled)
 enlarged = by_choice(scaled, "input", AS_IT_IS, metric)
-smaller = by_choice(windows, "window", largest, metric)
+smaller = by_choice(windows, "window", "whole", metric)
 said = []
 for model, own in enlarged.groupby("model", sort=False):
     best = own.loc[own["mean"].idxmax()]
@@ -87,7 +87,7 @@ for model, own in enlarged.groupby("model", sort=False):
     said.append(
         f"{model}: the best enlargement is *{best['input']}*, {in_words(best)}, and "
         f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval; windows "
-        f"of {cut['window']} px instead of the whole {largest} px: {in_words(cut)}"
+        f"of {cut['window']} px instead of the whole image: {in_words(cut)}"
     )
 lines = "\n".join(f"- {line}." for line in said)
 display(
@@ -150,7 +150,7 @@ show(
     label="fig-sweep-windows",
     caption="Share of the annotators' cells found when an image is segmented in windows one by one. *cut*: at "
     f"the window's edge; *near*: less than {NEAR_PX} px from it, the border that the study ignores; "
-    f"*inside*: farther in. The last size is the whole image. {bars} {data}",
+    f"*inside*: farther in. {bars} {data}",
     alt="A panel a model: the share of cells found against the size of windows, for cells at, near and far "
     "from the window's edge.",
 )
@@ -165,12 +165,12 @@ for model, own in places.groupby("model", sort=False):
         f"whole image {standardised_share(whole, whole):.1%}. With no more cells at and near the edge than in the "
         f"whole image, the windows would find {standardised_share(small, whole):.1%}"
     )
-cells = windows.groupby("window")[[f"cells_{place}" for place in PLACES]].sum()
+cells = windows.groupby("window", sort=False)[[f"cells_{place}" for place in PLACES]].sum()
 cut_share = cells["cells_cut"] / cells.sum(axis=1)
 display(
     Markdown(
-        f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image of "
-        f"{largest} px, {cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
+        f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image, "
+        f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
         "due to the edge."
     )
 )

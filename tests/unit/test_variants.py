@@ -121,6 +121,13 @@ def test_before_is_on_channels_and_after_on_planes():
     assert np.array_equal(after.image, clip(with_channels(SAMPLE, "all", "mean").image, 99))
 
 
+def test_what_is_linear_may_stand_before_or_after_the_mean():
+    before, after = (
+        preprocessed(SAMPLE, *steps) for steps in (("gaussian", "none"), ("none", "gaussian"))
+    )
+    assert before.image == pytest.approx(after.image, rel=1e-5)
+
+
 def test_spillover_is_the_phantoms_where_no_table_is_given(tmp_path):
     model = spillover_matrix(PANEL, ImagingParameters())
     expected = compensate_spillover(SAMPLE.image, model)[1:3].mean(axis=0)

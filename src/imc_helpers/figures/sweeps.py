@@ -73,7 +73,7 @@ def choice_dots(
     figure, axes = plt.subplots(
         1,
         len(panels),
-        figsize=(3.4 * len(panels) + 1.2, 0.28 * len(names) + 1.1),
+        figsize=(3.2 * len(panels) + 0.075 * max(map(len, names)), 0.28 * len(names) + 1.1),
         sharey=True,
         sharex=True,
         squeeze=False,
@@ -86,7 +86,7 @@ def choice_dots(
         if zero:
             axis.axvline(0, color="0.4", linewidth=0.8, zorder=0)
         axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.set_title(panel, fontsize=10)
+        axis.set_title(panel, fontsize=9)
         axis.set_xlabel(label)
         axis.grid(axis="y", color="0.9", linewidth=0.6)
         axis.set_axisbelow(True)
@@ -133,7 +133,7 @@ def choice_lines(
             colour, marker = _LOOKS[k % len(_LOOKS)]
             axis.vlines(at, rows["low"], rows["high"], color=colour, linewidth=1.4)
             axis.plot(at, rows["mean"], marker=marker, color=colour, markersize=5, label=name)
-        axis.set_title(panel, fontsize=10)
+        axis.set_title(panel, fontsize=9)
         axis.set_xticks(range(len(steps)), [str(step) for step in steps])
         axis.set_xlabel(xlabel)
     axes[0, 0].set_ylabel(ylabel)
