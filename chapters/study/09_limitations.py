@@ -50,13 +50,13 @@ from IPython.display import Markdown, display
 from imc_helpers.figures import choice_dots, show, show_table
 from imc_helpers.manifest import model_record, source_note
 from imc_helpers.preprocess import NONE
+from imc_helpers.rows import read_sweep
 from imc_helpers.sweeps import (
     AS_IT_IS,
     WHOLE,
     annotated_cohort,
     by_choice,
     input_names,
-    read_sweep,
     step_names,
     way_names,
 )

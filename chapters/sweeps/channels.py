@@ -50,12 +50,12 @@ from IPython.display import Markdown, display
 
 from imc_helpers.figures import choice_dots, show, show_table
 from imc_helpers.manifest import model_record, source_note
+from imc_helpers.rows import read_sweep
 from imc_helpers.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
     in_words,
-    read_sweep,
     way_names,
 )
 from imc_helpers.variants import ALL, ONLY, WITHOUT

@@ -54,12 +54,12 @@ from imc_helpers.figures import choice_dots, show, show_table
 from imc_helpers.manifest import model_record, source_note
 from imc_helpers.preprocess import remove_hot_pixels
 from imc_helpers.readers import open_cohort
+from imc_helpers.rows import read_sweep
 from imc_helpers.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
     in_words,
-    read_sweep,
     step_names,
 )
 

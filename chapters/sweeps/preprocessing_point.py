@@ -56,7 +56,8 @@ from IPython.display import Markdown, display
 from imc_helpers.figures import seen_and_found, show, show_table
 from imc_helpers.manifest import model_record, source_note
 from imc_helpers.models import load_segmenter
-from imc_helpers.sweeps import annotated_cohort, hand_over, open_samples, score, spillover_table
+from imc_helpers.rows import hand_over
+from imc_helpers.sweeps import annotated_cohort, open_samples, score, spillover_table
 from imc_helpers.variants import preprocessed
 
 key = annotated_cohort(edition, cohort)

@@ -50,6 +50,7 @@ from IPython.display import Markdown, display
 
 from imc_helpers.figures import choice_dots, choice_lines, show, show_table
 from imc_helpers.manifest import model_record, source_note
+from imc_helpers.rows import read_sweep
 from imc_helpers.sweeps import (
     AS_IT_IS,
     NEAR_PX,
@@ -62,7 +63,6 @@ from imc_helpers.sweeps import (
     found_shares,
     in_words,
     input_names,
-    read_sweep,
     standardised_share,
 )
 

@@ -60,11 +60,11 @@ from imc_helpers.figures import seen_and_found, show, show_table
 from imc_helpers.manifest import model_record, source_note
 from imc_helpers.models import load_segmenter
 from imc_helpers.scaling import shrink_labels
+from imc_helpers.rows import hand_over
 from imc_helpers.sweeps import (
     SIZES,
     annotated_cohort,
     count_found,
-    hand_over,
     in_windows,
     open_samples,
     pool,

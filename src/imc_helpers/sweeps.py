@@ -20,7 +20,6 @@ from imc_helpers.patching import cover
 from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.preprocess import NONE
 from imc_helpers.readers import open_cohort
-from imc_helpers.rows import hand_over, read_sweep, rows_of  # noqa: F401  # for the pages
 from imc_helpers.samples import Sample
 from imc_helpers.statistics import bootstrap_ratios, interval, mean_intervals, paired_differences
 from imc_helpers.variants import crop, part
