@@ -3,22 +3,29 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book test lint bench sync phantom-report clean
+.PHONY: help book sweep test lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
+	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
 	@echo "make test   run the tests"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
-	@echo "make bench  time our metrics beside other tools', in an environment of its own"
+	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
+	@echo "make weights-MODEL  download the published weights of a model (models: data_manifest/models.yml)"
+	@echo "make kernel-NAME    make a kernel for models with needs of their own, from envs/NAME.yml"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
-	@echo "make clean  remove what runs made; data, weights and .venv stay"
+	@echo "make clean  remove what runs made; data, weights, kernels and .venv stay"
 	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
 
 # `exec`: make's child is then the run itself, which ends when make is gone.
 book: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
+
+sweep: .venv/.installed
+	@test -n "$(NAME)" || { echo "Name a sweep, a file sweeps/NAME.yml: make sweep NAME=channels"; exit 2; }
+	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --sweep "$(NAME)" --profile "$(PROFILE)"
 
 test: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile
@@ -28,10 +35,11 @@ lint: .venv/.installed
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 
-bench:
+bench: .venv/.installed
 	@"$(PYTHON)" benchmarks/install.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/run.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/peer_errors.py
+	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/models.py
 
 phantom-report: .venv/.installed
 	@.venv/bin/python benchmarks/phantom.py
@@ -39,8 +47,16 @@ phantom-report: .venv/.installed
 sync: .venv/.installed
 	@.venv/bin/python workflow/scripts/sync.py
 
+weights-%: .venv/.installed FORCE
+	@exec .venv/bin/python workflow/scripts/weights.py "$*"
+
+kernel-%: .venv/.installed FORCE
+	@exec .venv/bin/python workflow/scripts/kernel.py "$*"
+
+FORCE:
+
 clean:
-	rm -rf _build executed results .snakemake
+	rm -rf _build executed predictions results .snakemake
 
 .venv/.installed: pyproject.toml envs/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "There is no $(PYTHON) here: name a Python 3.11 or newer, for instance PYTHON=python3.12"; exit 1; }

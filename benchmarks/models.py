@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from imc_helpers.errors import InputError
 from imc_helpers.manifest import load_edition, model_record
 from imc_helpers.models import load_segmenter, why_not
 from imc_helpers.models.registry import CORE_KERNEL
@@ -45,7 +46,11 @@ def measure(keys: list[str], sides_px: list[int], runs: int) -> pd.DataFrame:
         sample = make_sample(recipe, (side, side), 0, f"square_{side}")
         small = make_sample(recipe, (128, 128), 0, "small")
         for key in keys:
-            segmenter = load_segmenter(key, _device())
+            try:
+                segmenter = load_segmenter(key, _device())
+            except InputError as error:
+                print(f"left out: {error}", flush=True)
+                continue
             segmenter.segment(small)
             found = [segmenter.run([sample]) for _ in range(runs)]
             seconds = statistics.median(run.seconds for run in found)

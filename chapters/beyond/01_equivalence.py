@@ -312,7 +312,8 @@ if synthetic:
 # - Other annotators. Images are drawn anew, people are not; two or four are too few to draw from.
 # - The right margin. It is a choice; {numref}`fig-equivalence` shows how far people lie from one another.
 # - More than one group of simulated annotators: how much their errors correlate was chosen
-#   ([](../study/05_annotators)), and with it how far agreement is from the truth.
+#   ([](../study/05_annotators)), and with it how far agreement is from the truth. Another group, whose crops
+#   were drawn by chance in another way, may call the truth *within*.
 
 # %% tags=["remove-cell"]
 assert table["decision"].isin([d.value for d in Decision]).all()

@@ -134,8 +134,10 @@ def recall_by(
         with ``low`` and ``high``, ``cells``, ``images``.
     """
     known = outcomes[outcomes[column].notna()]
-    cut, edges = pd.qcut(known[column], bins, labels=False, retbins=True, duplicates="drop")
-    binned = known.assign(bin=cut)
+    values = known[column].to_numpy()
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+    edges = np.repeat(edges, 2) if len(edges) == 1 else edges  # one value: one bin
+    binned = known.assign(bin=(np.searchsorted(edges, values) - 1).clip(0, len(edges) - 2))
     by_image = binned.groupby(["sample", "model", "bin"])["found"]
     found, size = (sums.unstack(["model", "bin"]) for sums in (by_image.sum(), by_image.size()))
     images = found.index.to_numpy()

@@ -136,6 +136,12 @@ class Training(_Record):
     seed: int = Field(ge=0)
     """Seed of the tissue, the annotators and the training; differs from every cohort's."""
     epochs: int = Field(gt=0)
+    gpu_epochs: int | None = Field(default=None, gt=0)
+    """Epochs where there is a GPU; as many as on the CPU when not given."""
+    labels: Literal["truth", "annotator"] = "truth"
+    """What the model learns: the phantom's truth, or what a simulated expert drew."""
+    parameters: dict[str, Any] = {}
+    """What is passed to the library's own training."""
 
 
 class MaskFile(SourceFile):
@@ -222,6 +228,8 @@ class Edition(_Record):
     """Keys of cohorts, in the order of the pages."""
     models: tuple[str, ...] = ()
     """Keys of models, in the order of the pages; those that cannot run here are listed so."""
+    sweeps: tuple[str, ...] = ()
+    """Names of the sweeps whose tables its pages read: files in ``sweeps/``."""
     parameters: dict[str, dict[str, Any]] = {}
     """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
 

@@ -77,6 +77,33 @@ def windows(
     ]
 
 
+def cover(shape: tuple[int, int], *, size: int) -> list[Window]:
+    """Cover an image whole with as few windows as that takes, evenly spread, row by row.
+
+    Neighbours overlap where the sides are no multiples of the window's.
+
+    Parameters
+    ----------
+    shape
+        Height and width, pixels.
+    size
+        Edge of a window, pixels.
+
+    Raises
+    ------
+    ValueError
+        If the window is not positive, or larger than the image.
+    """
+    if not 1 <= size <= min(shape):
+        raise ValueError(f"size: expected 1 to {min(shape)} px, found {size}")
+
+    def starts(side: int) -> list[int]:
+        number = -(-side // size)
+        return [int(start) for start in np.linspace(0, side - size, number)]
+
+    return [Window(y, x, size) for y in starts(shape[0]) for x in starts(shape[1])]
+
+
 def count_windows(
     height: float, width: float, *, size: int = WINDOW_PX, stride: int = STRIDE_PX
 ) -> int:

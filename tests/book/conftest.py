@@ -90,16 +90,21 @@ class TinyBook:
     root: Path
     started: list[psutil.Popen] = field(default_factory=list)
 
-    def command(self, edition: str = "tiny") -> list[str]:
-        return [sys.executable, str(self.root / "workflow" / "scripts" / "run.py"), edition]
+    def command(self, edition: str = "tiny", *options: str) -> list[str]:
+        script = self.root / "workflow" / "scripts" / "run.py"
+        return [sys.executable, str(script), edition, *options]
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.root / "src")}
 
-    def make(self, edition: str = "tiny") -> subprocess.CompletedProcess[str]:
+    def sweep(self, name: str = "squares") -> subprocess.CompletedProcess[str]:
+        """Run a sweep to its end."""
+        return self.make("tiny", "--sweep", name)
+
+    def make(self, edition: str = "tiny", *options: str) -> subprocess.CompletedProcess[str]:
         """Run the wrapper to its end."""
         return subprocess.run(
-            self.command(edition),
+            self.command(edition, *options),
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -109,11 +114,11 @@ class TinyBook:
             check=False,
         )
 
-    def start(self) -> psutil.Popen:
+    def start(self, *options: str) -> psutil.Popen:
         """Start the wrapper below a shell, as make does, and return at once."""
         with (self.root / "start.log").open("w") as log:
             process = psutil.Popen(
-                ["sh", "-c", '"$@"; exit $?', "sh", *self.command()],
+                ["sh", "-c", '"$@"; exit $?', "sh", *self.command("tiny", *options)],
                 cwd=self.root,
                 env=self.environment(),
                 stdout=log,

@@ -24,6 +24,11 @@ def source(request) -> Path:
     return request.param
 
 
+@pytest.fixture(params=PAGES, ids=lambda path: path.relative_to(ROOT / "chapters").as_posix())
+def page(request) -> Path:
+    return request.param
+
+
 def tagged(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
@@ -63,8 +68,8 @@ def test_no_notebook_without_a_text():
     assert notebooks == set(SOURCES)
 
 
-def test_the_parameters_can_be_read(source):
-    declared = parameters.declared(read_chapter(source))
+def test_the_parameters_can_be_read(page):
+    declared = parameters.declared(read_chapter(page))
     assert declared["edition"].type == "str"
 
 
@@ -84,8 +89,8 @@ def test_there_is_one_title(source):
     assert len([line for line in headings(read_chapter(source)) if line.startswith("# ")]) == 1
 
 
-def test_the_page_says_what_it_does_not_show_and_what_to_take_away(source):
-    found = [line.lstrip("# ").lower() for line in headings(read_chapter(source))]
+def test_the_page_says_what_it_does_not_show_and_what_to_take_away(page):
+    found = [line.lstrip("# ").lower() for line in headings(read_chapter(page))]
     assert "what this does not show" in found
     assert "takeaways" in found
 

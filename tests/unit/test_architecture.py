@@ -16,18 +16,18 @@ FLOORS = [
     {"errors"},
     {"paths"},
     {"manifest"},
-    {"fetch", "samples"},
-    {"aggregation", "patching", "metrics"},
+    {"fetch", "rows", "samples"},
+    {"aggregation", "patching", "preprocess", "scaling", "metrics"},
     {"phantom"},
-    {"readers", "predictions"},
+    {"readers", "predictions", "variants"},
     {"models"},
     {"agreement", "describe", "inference", "runs", "statistics"},
-    {"ceiling", "scoring", "cells"},
+    {"ceiling", "scoring", "cells", "compensation", "sweeps"},
     {"comparison", "equivalence"},
     {"candidates"},
     {"figures"},
 ]
-STANDALONE = {"metrics", "aggregation", "patching"}
+STANDALONE = {"metrics", "aggregation", "patching", "preprocess", "scaling"}
 
 
 def modules():

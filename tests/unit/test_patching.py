@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_helpers.manifest import published_table
-from imc_helpers.patching import Window, count_windows, covered_share, windows
+from imc_helpers.patching import Window, count_windows, cover, covered_share, windows
 
 SIDES = st.integers(0, 70)
 
@@ -66,3 +66,27 @@ def test_the_share_that_is_scored():
     assert covered_share((255, 300)) == 0
     # Two windows side by side: scored columns 28 … 227 and 156 … 355.
     assert covered_share((256, 384)) == pytest.approx(200 * 328 / (256 * 384))
+
+
+def test_windows_that_cover_are_spread_evenly():
+    assert cover((10, 4), size=4) == [Window(0, 0, 4), Window(3, 0, 4), Window(6, 0, 4)]
+    assert cover((8, 8), size=4) == windows((8, 8), size=4, stride=4)
+    assert cover((5, 5), size=5) == [Window(0, 0, 5)]
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_windows_that_cover_leave_nothing_out_and_are_as_few_as_can_be(height, width, data):
+    size = data.draw(st.integers(1, min(height, width)))
+    placed = cover((height, width), size=size)
+    seen = np.zeros((height, width), int)
+    for window in placed:
+        assert seen[window.slices].shape == (size, size)
+        seen[window.slices] += 1
+    assert seen.all()
+    assert len(placed) == -(-height // size) * -(-width // size)
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_window_must_fit(size):
+    with pytest.raises(ValueError, match=f"1 to 4 px, found {size}"):
+        cover((4, 9), size=size)

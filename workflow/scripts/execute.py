@@ -4,22 +4,19 @@ The executed notebook appears under ``executed/`` whole and stamped, or not at a
 """
 
 import argparse
-import hashlib
 import json
 import os
-import platform
-import resource
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from papermill.exceptions import PapermillExecutionError
@@ -28,30 +25,40 @@ from traitlets.config import Config
 import gate
 import parameters
 import stamp as stamps
+from kernels import CORE_KERNEL, KernelError, kernels, socket_prefix
 from project import Expected, Job, Project, chapter_job, read_chapter
 from tether import tether
 
 PROBE = """\
-import json, platform, sys
+import json, platform, resource, sys
 _torch, _tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
 _gpu = (_torch is not None and _torch.cuda.is_available()) or (
     _tf is not None and bool(_tf.config.list_physical_devices("GPU"))
 )
 _device = "cuda" if _gpu else "cpu"
+_who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+_peak = max(resource.getrusage(who).ru_maxrss for who in _who)
+_peak *= 1 if platform.system() == "Darwin" else 1024
 print(json.dumps(
-    {"prefix": sys.prefix, "python": platform.python_version(), "device": _device}
+    {"prefix": sys.prefix, "python": platform.python_version(), "device": _device, "peak": _peak}
 ))
 """
 """Last cell of every run, taken out again: what the kernel says that it is."""
-CORE_KERNEL = "python3"
 
 
 class ChapterError(Exception):
     """A chapter cannot become a page."""
 
 
-def execute(project: Project, job: Job) -> None:
+def execute(project: Project, job: Job, sockets: Path) -> None:
     """Run a notebook and put the result in its place.
+
+    Parameters
+    ----------
+    project, job
+        What to run.
+    sockets
+        The folder that `kernels.kernels` yields for the job's kernel and device.
 
     Raises
     ------
@@ -64,15 +71,12 @@ def execute(project: Project, job: Job) -> None:
     notebook = read_chapter(job.source)
     parameters.check(notebook, asked.parameters)
     notebook.cells.append(new_code_cell(PROBE, id="probe"))
-    if asked.device == "cpu":
-        # A library that finds a GPU would use it.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     project.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
         draft = Path(scratch) / "draft.ipynb"
         start = time.monotonic()
-        notebook = _run(project, notebook, draft, asked)
+        notebook = _run(project, notebook, draft, asked, sockets)
         seconds = time.monotonic() - start
 
         kernel = json.loads(notebook.cells.pop().outputs[0].text)
@@ -91,7 +95,7 @@ def execute(project: Project, job: Job) -> None:
                 python=kernel["python"],
                 device=kernel["device"],
                 seconds=round(seconds, 2),
-                peak_memory_mb=round(_peak_memory_bytes() / 1e6, 1),
+                peak_memory_mb=round(kernel["peak"] / 1e6, 1),
                 finished=datetime.now(UTC).isoformat(timespec="seconds"),
             ),
         )
@@ -105,53 +109,31 @@ def execute(project: Project, job: Job) -> None:
         draft.replace(job.target)
 
 
-def _run(project: Project, notebook: NotebookNode, draft: Path, asked: Expected) -> NotebookNode:
-    with _kernel_folder(project) as folder:
-        try:
-            return papermill.execute_notebook(
-                notebook,
-                draft,
-                parameters=asked.parameters,
-                kernel_name=asked.kernel,
-                cwd=project.root,
-                progress_bar=False,
-                # Parallel kernels collide on TCP ports. Sockets in a folder of their own cannot.
-                config=Config(
-                    KernelManager={
-                        "transport": "ipc",
-                        "connection_file": str(folder / "k.json"),
-                    }
-                ),
-            )
-        except PapermillExecutionError as error:
-            raise ChapterError(str(error)) from None
-
-
-@contextmanager
-def _kernel_folder(project: Project) -> Iterator[Path]:
-    """Make a folder for a kernel's sockets, and for the description of the book's own kernel.
-
-    The path of a socket may have about 100 characters, so the folder stands with the system's
-    temporary files. A kernel of the same name that the user installed must not take the place of
-    the book's own.
-    """
-    with tempfile.TemporaryDirectory(prefix=socket_prefix(project)) as name:
-        folder = Path(name)
-        spec = folder / "kernels" / CORE_KERNEL / "kernel.json"
-        spec.parent.mkdir(parents=True)
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        description = {"argv": command, "display_name": "Python 3", "language": "python"}
-        spec.write_text(json.dumps(description), encoding="utf-8")
-        others = os.environ.get("JUPYTER_PATH")
-        os.environ["JUPYTER_PATH"] = os.pathsep.join([name, *([others] if others else [])])
-        # Start-up files of the user's own IPython are no part of the book.
-        os.environ["IPYTHONDIR"] = str(folder / "ipython")
-        yield folder
-
-
-def socket_prefix(project: Project) -> str:
-    """Return how the names of this checkout's folders of sockets begin."""
-    return f"imcb-{hashlib.sha256(str(project.root).encode()).hexdigest()[:8]}-"
+def _run(
+    project: Project, notebook: NotebookNode, draft: Path, asked: Expected, sockets: Path
+) -> NotebookNode:
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            draft,
+            parameters=asked.parameters,
+            kernel_name=asked.kernel,
+            cwd=project.root,
+            progress_bar=False,
+            # The draft is written once, when all is done: writing after each cell takes longer.
+            request_save_on_cell_execute=False,
+            # Parallel kernels collide on TCP ports. Sockets in a folder of their own cannot.
+            config=Config(
+                KernelManager={
+                    "transport": "ipc",
+                    "connection_file": str(sockets / f"{uuid.uuid4().hex[:8]}.json"),
+                }
+            ),
+        )
+    except PapermillExecutionError as error:
+        raise ChapterError(str(error)) from None
+    except DeadKernelError:
+        raise ChapterError("the kernel died: out of memory, killed, or crashed") from None
 
 
 def sweep(project: Project) -> None:
@@ -159,12 +141,6 @@ def sweep(project: Project) -> None:
     shutil.rmtree(project.scratch, ignore_errors=True)
     for folder in Path(tempfile.gettempdir()).glob(f"{socket_prefix(project)}*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _peak_memory_bytes() -> int:
-    """Return the largest resident memory of any child that has ended: here, of the kernel."""
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
 
 
 def main() -> None:
@@ -177,9 +153,11 @@ def main() -> None:
     os.setpgid(0, 0)
     tether(60 * arguments.minutes)
     project = Project(Path.cwd())
+    job = chapter_job(project, arguments.edition, arguments.chapter)
     try:
-        execute(project, chapter_job(project, arguments.edition, arguments.chapter))
-    except (ChapterError, parameters.ParameterError) as error:
+        with kernels(project, job.expected.kernel, job.expected.device) as sockets:
+            execute(project, job, sockets)
+    except (ChapterError, KernelError, parameters.ParameterError) as error:
         sys.exit(f"chapters/{arguments.chapter}.py: {error}")
 
 

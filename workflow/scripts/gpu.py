@@ -31,9 +31,10 @@ def mine(device: str) -> Iterator[None]:
     """Hold the machine's GPU while a job runs; nothing on a CPU.
 
     Jobs of this book wait for one another. Other programs take no notice of the lock, so a GPU
-    that they fill is an error, said before anything is loaded.
+    that they fill is an error, said before anything is loaded. Slurm gives each job GPUs of its
+    own, among others that are none of its business.
     """
-    if device != "cuda":
+    if device != "cuda" or "SLURM_JOB_ID" in os.environ:
         yield
         return
     lock = Path(tempfile.gettempdir()) / f"imc-book-gpu-{os.getuid()}.lock"

@@ -140,10 +140,15 @@ class Project:
         return self.root / "weights" / model / TRAINING
 
     def inputs(self, edition: str, chapter: str) -> tuple[Path, ...]:
-        """Return what a chapter reads beside the cohorts: the records of the models' runs."""
+        """Return what a chapter reads beside cohorts: records of models' runs, sweeps' tables."""
+        tables = tuple(
+            self.root / "results" / edition / "sweeps" / f"{name}.csv"
+            for name in load_edition(edition).sweeps
+            if chapter in _load_mapping(self.root / "sweeps" / f"{name}.yml").get("pages", ())
+        )
         if "predictions" not in reads(self.source(chapter)):
-            return ()
-        return tuple(self.masks(run) for run in self.runs(edition))
+            return tables
+        return (*tables, *(self.masks(run) for run in self.runs(edition)))
 
     def package_digest(self) -> str:
         """Return one SHA-256 for the code, settings and tables that every notebook depends on.
@@ -225,7 +230,8 @@ class Expected:
     device: str
     """``"cpu"`` or ``"cuda"``."""
     inputs: str = ""
-    """SHA-256 of the records of the models' runs that a page reads; empty where it reads none."""
+    """SHA-256 of the records of models' runs and the sweeps' tables that a page reads, or of what
+    the weights of a sweep's point are trained from; empty where there are none."""
     page: bool = True
     """Whether it becomes a page; other notebooks may hold what a library wrote to stderr."""
 

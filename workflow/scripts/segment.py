@@ -12,6 +12,7 @@ from pathlib import Path
 import execute
 import gpu
 import parameters
+from kernels import KernelError, kernels
 from project import Project, Run, segment_job
 from tether import tether
 
@@ -28,8 +29,9 @@ def make(project: Project, run: Run, device: str) -> None:
         If a cell failed or the gate refused the result.
     """
     job = segment_job(project, run, device)
-    with gpu.mine(job.expected.device):
-        execute.execute(project, job)
+    asked = job.expected
+    with gpu.mine(asked.device), kernels(project, asked.kernel, asked.device) as sockets:
+        execute.execute(project, job, sockets)
     project.masks(run).with_name(NOTE).write_text(job.expected.package, encoding="utf-8")
 
 
@@ -58,7 +60,7 @@ def main() -> None:
     run = Run(arguments.cohort, arguments.model, arguments.mode)
     try:
         make(Project(Path.cwd()), run, arguments.device)
-    except (execute.ChapterError, parameters.ParameterError) as error:
+    except (execute.ChapterError, KernelError, parameters.ParameterError) as error:
         sys.exit(f"{run.model} on {run.cohort}, {run.mode}: {error}")
 
 

@@ -13,6 +13,7 @@ from imc_helpers.figures.models import (
     score_distributions,
     trial_rows,
 )
+from imc_helpers.figures.overview import against_parameters
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -31,6 +32,7 @@ from imc_helpers.figures.scores import (
     likeness_ranges,
 )
 from imc_helpers.figures.speed import speed_against_score
+from imc_helpers.figures.sweeps import choice_dots, choice_lines, seen_and_found
 from imc_helpers.figures.tissue import (
     aggregate_and_parts,
     aggregates,
@@ -55,6 +57,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "VERMILION",
+    "against_parameters",
     "aggregate_and_parts",
     "aggregates",
     "agreement_matrices",
@@ -64,6 +67,8 @@ __all__ = [
     "border_panels",
     "borders",
     "ceiling_curves",
+    "choice_dots",
+    "choice_lines",
     "colour_kinds",
     "colour_labels",
     "composite",
@@ -78,6 +83,7 @@ __all__ = [
     "model_crops",
     "recall_curves",
     "score_distributions",
+    "seen_and_found",
     "show",
     "show_table",
     "speed_against_score",

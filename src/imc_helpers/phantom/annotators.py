@@ -6,7 +6,7 @@ CellProfiler). The truth is used once, where an expert draws the crops. Everythi
 only the image and what was drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -63,8 +63,12 @@ class Expert:
     """Key among a sample's masks, ``"annotator1"`` for the first."""
     habits: Habits
     """How the crops were drawn."""
+    pixels: np.ndarray
+    """Features of the labelled pixels: (N, F) float32."""
+    classes: np.ndarray
+    """What they were labelled as, background, cytoplasm or nucleus: (N,) integers."""
     forest: RandomForestClassifier
-    """Pixel classifier: background, cytoplasm, nucleus."""
+    """Pixel classifier, from :func:`grow_forest`."""
     threshold: float
     """Probability of cell at which a pixel counts as cell, set by the area drawn in the crops."""
     seed_sigma_px: float
@@ -77,8 +81,62 @@ class _Crop:
     window: tuple[slice, slice]
 
 
+def pixel_features(sample: Sample) -> np.ndarray:
+    """Compute what the simulated experts' classifiers see of a sample.
+
+    Two planes: the mean of the nucleus channels, and the mean of all channels that stain cells
+    outside the nucleus: an expert looks at the whole panel, and not only at what a model is given.
+    Counts are compressed by asinh, so that a few bright cells do not rule.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W, F) float32, from :func:`multiscale_features`.
+    """
+    nucleus = list(sample.panel.compartment("nucleus"))
+    others = [
+        i
+        for i, channel in enumerate(sample.panel.channels)
+        if MARKERS[channel.name].counts and MARKERS[channel.name].where.nucleus < 1
+    ]
+    means = [sample.image[channels].mean(axis=0) for channels in (nucleus, others)]
+    return multiscale_features([np.arcsinh(mean).astype(np.float32) for mean in means])
+
+
+def multiscale_features(planes: Sequence[np.ndarray]) -> np.ndarray:
+    """Compute the features of a pixel classifier, as ilastik does.
+
+    Parameters
+    ----------
+    planes
+        (H, W) float32 each.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W, F) float32: of each plane, at every scale, Gaussian, gradient magnitude and the two
+        eigenvalues of the Hessian.
+    """
+    features = []
+    for plane in planes:
+        for scale in _SCALES_PX:
+            smooth = ndi.gaussian_filter(plane, scale)
+            dy, dx = np.gradient(smooth)
+            dyy, dyx = np.gradient(dy)
+            dxx = np.gradient(dx, axis=1)
+            half_trace = (dyy + dxx) / 2
+            root = np.hypot((dyy - dxx) / 2, dyx)
+            features += [smooth, np.hypot(dy, dx), half_trace + root, half_trace - root]
+    return on_grid(np.stack(features, axis=-1), 4096).astype(np.float32)
+
+
 def train_experts(
-    samples: Sequence[Sample], group: ExpertGroup, seed: int, n_jobs: int = 1
+    samples: Sequence[Sample],
+    group: ExpertGroup,
+    seed: int,
+    n_jobs: int = 1,
+    *,
+    see: Callable[[Sample], np.ndarray] = pixel_features,
 ) -> tuple[Expert, ...]:
     """Let every expert of a group label the same ten crops and train a classifier on them.
 
@@ -93,6 +151,8 @@ def train_experts(
         The same seed gives the same experts.
     n_jobs
         Threads. The experts do not depend on it.
+    see
+        What the classifiers see of a part of a sample, which keeps its ``id``: (H, W, F) float32.
 
     Raises
     ------
@@ -108,7 +168,7 @@ def train_experts(
     regions = [_region(samples[crop.sample], crop) for crop in crops]
     windows = [window for _, window in regions]
     doubts = [find_doubts(region) for region, _ in regions]
-    features = [pixel_features(region) for region, _ in regions]
+    features = [see(region) for region, _ in regions]
 
     experts = []
     for i, habits in enumerate(expert_habits(group, seed)):
@@ -116,9 +176,11 @@ def train_experts(
             draw_region(region, doubt, habits, group, Judgement(seed, k, i, group.correlation))
             for k, ((region, _), doubt) in enumerate(zip(regions, doubts, strict=True))
         ]
-        forest = _train_forest(features, drawn, windows, n_jobs)
+        pixels, classes = _labelled_pixels(features, drawn, windows)
+        forest = grow_forest(pixels, classes, n_jobs)
         threshold, sigma = _tune(forest, features, drawn, windows, habits.eye)
-        experts.append(Expert(f"annotator{i + 1}", habits, forest, threshold, sigma))
+        name = f"annotator{i + 1}"
+        experts.append(Expert(name, habits, pixels, classes, forest, threshold, sigma))
     return tuple(experts)
 
 
@@ -137,8 +199,78 @@ def annotate(sample: Sample, experts: Sequence[Expert], n_jobs: int = 1) -> Samp
     features = pixel_features(sample)
     masks, nuclei = dict(sample.masks), dict(sample.nuclei)
     for expert in experts:
-        masks[expert.name], nuclei[expert.name] = _segment(features, expert, n_jobs)
+        masks[expert.name], nuclei[expert.name] = grow_cells(
+            features, expert.forest, expert.threshold, expert.seed_sigma_px, n_jobs
+        )
     return replace(sample, masks=masks, nuclei=nuclei)
+
+
+def grow_forest(pixels: np.ndarray, classes: np.ndarray, n_jobs: int = 1) -> RandomForestClassifier:
+    """Train a pixel classifier; the same pixels give the same classifier.
+
+    Parameters
+    ----------
+    pixels
+        (N, F) float32: features of the labelled pixels.
+    classes
+        (N,) integers: 0 background, 1 cytoplasm, 2 nucleus.
+    n_jobs
+        Threads. The classifier does not depend on it.
+    """
+    # All experts run the same software with the same settings, its random numbers included.
+    return RandomForestClassifier(
+        n_estimators=_TREES,
+        max_depth=_DEPTH,
+        min_samples_leaf=_MIN_LEAF_PX,
+        max_samples=_TREE_SHARE,
+        random_state=0,
+        n_jobs=n_jobs,
+    ).fit(pixels, classes)
+
+
+def grow_cells(
+    features: np.ndarray,
+    forest: RandomForestClassifier,
+    threshold: float,
+    seed_sigma_px: float,
+    n_jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Classify the pixels, then grow cells from the nuclei, as ilastik and CellProfiler do.
+
+    Parameters
+    ----------
+    features
+        (H, W, F) float32.
+    forest, threshold, seed_sigma_px
+        See :class:`Expert`.
+    n_jobs
+        Threads. The cells do not depend on it.
+
+    Returns
+    -------
+    cells, nuclei : numpy.ndarray
+        (H, W) uint32 each, nuclei with the ids of their cells.
+    """
+    # centrosome takes a while to import and only simulated experts need it.
+    from centrosome.propagate import propagate  # noqa: PLC0415
+
+    # Bands of rows are classified apart and put together in order, so that the number of threads
+    # cannot change a sum.
+    bands = [features[top : top + _BAND_ROWS] for top in range(0, len(features), _BAND_ROWS)]
+    with ThreadPoolExecutor(n_jobs) as pool:
+        parts = pool.map(lambda band: _classify(forest, band), bands)
+        probability = np.concatenate(list(parts))
+
+    seeds = _seeds(probability[..., _NUCLEUS], seed_sigma_px)
+    is_cell = 1 - probability[..., _BACKGROUND] >= threshold
+    cells, _ = propagate(probability[..., _NUCLEUS], seeds, is_cell | (seeds > 0), _REGULARISATION)
+    area = np.bincount(cells.ravel())
+    keep = area >= _MIN_OBJECT_PX
+    keep[0] = False
+    new_id = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)
+    cells = new_id[cells]
+    nuclei = np.where(probability.argmax(axis=-1) == _NUCLEUS, cells, 0).astype(np.uint32)
+    return cells, nuclei
 
 
 def correlated_annotations(
@@ -166,40 +298,6 @@ def correlated_annotations(
     """
     correlated = replace(group or ExpertGroup(), correlation=correlation)
     return annotate(sample, train_experts([sample], correlated, seed, n_jobs), n_jobs)
-
-
-def pixel_features(sample: Sample) -> np.ndarray:
-    """Compute the multiscale features of the classifier.
-
-    Of two planes: the mean of the nucleus channels, and the mean of all channels that stain cells
-    outside the nucleus: an expert looks at the whole panel, and not only at what a model is given.
-    Counts are compressed by asinh, so that a few bright cells do not rule. Of each plane, at every
-    scale: Gaussian, gradient magnitude and the two eigenvalues of the Hessian.
-
-    Returns
-    -------
-    numpy.ndarray
-        (H, W, F) float32.
-    """
-    planes = []
-    nucleus = list(sample.panel.compartment("nucleus"))
-    others = [
-        i
-        for i, channel in enumerate(sample.panel.channels)
-        if MARKERS[channel.name].counts and MARKERS[channel.name].where.nucleus < 1
-    ]
-    for channels in (nucleus, others):
-        mean = sample.image[channels].mean(axis=0)
-        plane = np.arcsinh(mean).astype(np.float32)
-        for scale in _SCALES_PX:
-            smooth = ndi.gaussian_filter(plane, scale)
-            dy, dx = np.gradient(smooth)
-            dyy, dyx = np.gradient(dy)
-            dxx = np.gradient(dx, axis=1)
-            half_trace = (dyy + dxx) / 2
-            root = np.hypot((dyy - dxx) / 2, dyx)
-            planes += [smooth, np.hypot(dy, dx), half_trace + root, half_trace - root]
-    return on_grid(np.stack(planes, axis=-1), 4096).astype(np.float32)
 
 
 def _choose_crops(shapes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[_Crop]:
@@ -245,26 +343,17 @@ def _region(sample: Sample, crop: _Crop) -> tuple[Sample, tuple[slice, slice]]:
     return region, (within[0], within[1])
 
 
-def _train_forest(
+def _labelled_pixels(
     features: Sequence[np.ndarray],
     drawn: Sequence[tuple[np.ndarray, np.ndarray]],
     windows: Sequence[tuple[slice, slice]],
-    n_jobs: int,
-) -> RandomForestClassifier:
-    """Train the pixel classifier on the crops."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gather features and classes of the pixels in the crops."""
     x = np.concatenate([_rows(f[window]) for f, window in zip(features, windows, strict=True)])
     y = np.concatenate(
         [_classes(c[w], n[w]).ravel() for (c, n), w in zip(drawn, windows, strict=True)]
     )
-    # All experts run the same software with the same settings, its random numbers included.
-    return RandomForestClassifier(
-        n_estimators=_TREES,
-        max_depth=_DEPTH,
-        min_samples_leaf=_MIN_LEAF_PX,
-        max_samples=_TREE_SHARE,
-        random_state=0,
-        n_jobs=n_jobs,
-    ).fit(x, y)
+    return x, y
 
 
 def _tune(
@@ -341,27 +430,3 @@ def _seeds(nucleus: np.ndarray, sigma_px: float) -> np.ndarray:
     smooth = on_grid(ndi.gaussian_filter(nucleus, sigma_px))
     peak = (smooth == ndi.maximum_filter(smooth, 3)) & (smooth > _SEED_PROBABILITY)
     return ndi.label(peak, np.ones((3, 3)))[0]
-
-
-def _segment(features: np.ndarray, expert: Expert, n_jobs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Classify the pixels, then grow cells from the nuclei."""
-    # centrosome takes a while to import and only simulated experts need it.
-    from centrosome.propagate import propagate  # noqa: PLC0415
-
-    # Bands of rows are classified apart and put together in order, so that the number of threads
-    # cannot change a sum.
-    bands = [features[top : top + _BAND_ROWS] for top in range(0, len(features), _BAND_ROWS)]
-    with ThreadPoolExecutor(n_jobs) as pool:
-        parts = pool.map(lambda band: _classify(expert.forest, band), bands)
-        probability = np.concatenate(list(parts))
-
-    seeds = _seeds(probability[..., _NUCLEUS], expert.seed_sigma_px)
-    is_cell = 1 - probability[..., _BACKGROUND] >= expert.threshold
-    cells, _ = propagate(probability[..., _NUCLEUS], seeds, is_cell | (seeds > 0), _REGULARISATION)
-    area = np.bincount(cells.ravel())
-    keep = area >= _MIN_OBJECT_PX
-    keep[0] = False
-    new_id = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)
-    cells = new_id[cells]
-    nuclei = np.where(probability.argmax(axis=-1) == _NUCLEUS, cells, 0).astype(np.uint32)
-    return cells, nuclei

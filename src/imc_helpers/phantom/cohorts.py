@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator
 from imc_helpers.phantom.annotators import N_CROPS, Expert, annotate, train_experts
-from imc_helpers.phantom.drawing import TRUTH, ExpertGroup
+from imc_helpers.phantom.drawing import ONE_EXPERT, TRUTH, ExpertGroup
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
 from imc_helpers.samples import Channel, Panel, Sample
@@ -138,9 +138,6 @@ def _tumour_niches(
     )
 
 
-_ONE_EXPERT = ExpertGroup(n_experts=1, border_sd_um=0.0, habit_sd=0.0, eye_sd=0.0)
-"""A cohort with one set of masks: by a typical expert, since there is nobody to differ from."""
-
 _BACKGROUND = {"ArAr80": "ArAr80"}
 # Only CD68 and CD20 of the study's membrane markers are in the two breast panels.
 _BREAST_PANEL = _panel(
@@ -176,7 +173,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
             tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_600.0, 7_200.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.7),
-            experts=_ONE_EXPERT,
+            experts=ONE_EXPERT,
             demo_samples=5,
             demo_px=(400, 400),
             full_samples=548,
@@ -230,7 +227,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=0.5, hot_rate=3e-4),
-            experts=_ONE_EXPERT,
+            experts=ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=229,
@@ -243,7 +240,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
             tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_200.0, 6_800.0)),
             panel=_BREAST_PANEL,
             imaging=ImagingParameters(sensitivity=0.85),
-            experts=_ONE_EXPERT,
+            experts=ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=746,
@@ -276,7 +273,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                 | _BACKGROUND,
             ),
             imaging=ImagingParameters(sensitivity=1.2),
-            experts=_ONE_EXPERT,
+            experts=ONE_EXPERT,
             demo_samples=4,
             demo_px=(400, 400),
             full_samples=167,

@@ -78,6 +78,10 @@ class ExpertGroup:
             raise InputError(f"border_um: expected -3 to 3, found {self.border_um}")
 
 
+ONE_EXPERT = ExpertGroup(n_experts=1, border_sd_um=0.0, habit_sd=0.0, eye_sd=0.0)
+"""A typical expert, alone: there is nobody to differ from."""
+
+
 @dataclass(frozen=True)
 class Habits:
     """How one expert draws."""

@@ -1,0 +1,196 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which channels, and how aggregated?
+#
+# **Does it matter which markers make the membrane plane, and how they are put together?**
+#
+# The study takes the plain mean of all its membrane markers, and says that nobody has tried what else one
+# could do ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
+# all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
+# 4.3.5). [](channels_point) shows one of these combinations closely.
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+metric: str = "ap50"  # score of the figures: ap50, map or sap
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from imc_helpers.figures import choice_dots, show, show_table
+from imc_helpers.manifest import model_record, source_note
+from imc_helpers.rows import read_sweep
+from imc_helpers.sweeps import (
+    annotated_cohort,
+    by_choice,
+    differ,
+    in_words,
+    way_names,
+)
+from imc_helpers.variants import ALL, ONLY, WITHOUT
+
+cohort = annotated_cohort(edition)
+table = read_sweep(edition, "channels")
+table["model"] = table["model"].map(lambda key: model_record(key).title)
+images = table["sample"].nunique()
+data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+table["way"] = way_names(table)
+ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
+chosen = table[table["way"] == "mean"]
+against_all = by_choice(chosen, "channels", ALL, metric)
+alone = against_all[
+    against_all["channels"].str.startswith(ONLY) | (against_all["channels"] == "none")
+]
+without = against_all[against_all["channels"].str.startswith(WITHOUT)]
+
+
+def sentence(rows, choice):
+    """Name the best and the worst choice of each model, and how many differ from the baseline."""
+    said = []
+    for model, own in rows.groupby("model", sort=False):
+        best, worst = own.loc[own["mean"].idxmax()], own.loc[own["mean"].idxmin()]
+        said.append(
+            f"{model}: best *{best[choice]}*, {in_words(best)}; worst *{worst[choice]}*, {in_words(worst)}; "
+            f"{int(differ(own).sum())} of {len(own)} intervals leave out 0"
+        )
+    return ". ".join(said) + "."
+
+
+questions = {
+    "How they are put together": sentence(ways, "way"),
+    "One marker alone, or none": sentence(alone, "channels"),
+    "All but one": sentence(without, "channels"),
+}
+lines = "\n".join(f"- *{question}.* {answer}" for question, answer in questions.items())
+display(
+    Markdown(
+        f"**In short.** Mean {metric} with the annotators, as difference from the plain mean of all membrane "
+        f"markers (95 % interval):\n\n{lines}"
+    )
+)
+
+# %% [markdown]
+# ## How channels are put together
+
+# %% tags=["hide-input"]
+show(
+    choice_dots(ways, "way", label=f"{metric}, difference from the mean", zero=True),
+    label="fig-sweep-aggregation",
+    caption="Difference from the plain mean when the same membrane markers are put together in another way; "
+    "the nuclear ones in the same way, or by the mean where that stands behind. "
+    f"{bars} {data}",
+    alt="A panel a model, a row a way to aggregate: the difference in score from the mean, with its interval.",
+)
+
+# %% [markdown]
+# *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st
+# and 99th percentile, *arcsinh_mean* first takes the inverse hyperbolic sine. *first_component* is the first
+# principal component of the pixels. *rgb* colours each marker at random, as viewers do, and gives red to the
+# nuclei: a model with two inputs sees red as nucleus, and the mean of green and blue as membrane. A sum is a
+# mean times a number: where the two differ, the model depends on the unit of its input. *nuclei by mean*: only
+# the membrane plane was made in that way, so what is left of a difference is due to the membrane.
+
+# %% tags=["hide-input"]
+said = []
+for model, own in ways.groupby("model", sort=False):
+    gains = own.set_index("way")
+    apart = [way for way in gains.index if f"{way}, nuclei by mean" in gains.index]
+    best = gains.loc[apart, "mean"].idxmax()
+    rest = gains.loc[f"{best}, nuclei by mean"]
+    said.append(
+        f"{model}: *{best}* for both planes {in_words(gains.loc[best])}, for the membrane plane alone "
+        f"{in_words(rest)}"
+    )
+display(
+    Markdown(f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part.")
+)
+
+# %% [markdown]
+# ## One marker alone
+
+# %% tags=["hide-input"]
+show(
+    choice_dots(alone, "channels", label=f"{metric}, difference from all", zero=True),
+    label="fig-sweep-alone",
+    caption="Difference from all membrane markers when one channel alone makes the membrane plane, or none "
+    f"does and the plane is empty. {bars} {data}",
+    alt="A panel a model, a row a marker: the difference in score from all markers, with its interval.",
+)
+
+# %% [markdown]
+# ## All but one
+
+# %% tags=["hide-input"]
+show(
+    choice_dots(without, "channels", label=f"{metric}, difference from all", zero=True),
+    label="fig-sweep-without",
+    caption=f"Difference from all membrane markers when one is left out. {bars} {data}",
+    alt="A panel a model, a row a marker left out: the difference in score from all, with its interval.",
+)
+
+# %% [markdown]
+# ## All numbers
+
+# %% tags=["hide-input"]
+scores = ["ap50", "map", "sap", "truth_ap50"]
+means = table.groupby(["model", "channels", "way"], sort=False)[scores].mean().reset_index()
+show_table(
+    means.rename(columns={"truth_ap50": "ap50 with the truth"}),
+    label="tab-sweep-channels",
+    caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
+    f"it is not. {data}",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - A general rule. The markers, their brightness and the tissue are those of one cohort.
+# - What a model would do that had been *trained* on another aggregate. The thesis trains one for each.
+# - Luck. The best of many choices looks better than it is; the intervals are not corrected for the choosing,
+#   and with few images they are wide.
+
+# %% tags=["remove-cell"]
+assert len(ways) and len(alone) and len(without)
+assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
+assert not table.duplicated(["model", "channels", "way", "sample"]).any()
+per_point = table.groupby(["model", "channels", "way"])["sample"].nunique()
+assert (per_point == images).all(), "every point scored the same images"
+assert ((ways["low"] <= ways["mean"]) & (ways["mean"] <= ways["high"])).all()
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Report which channels made the planes, and how: it is part of the method.
+# - Before choosing markers by a score, look at how far apart the scores are, and how sure.

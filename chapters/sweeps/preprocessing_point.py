@@ -1,0 +1,127 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One way to pre-process, closely
+#
+# **How good are the cells when a model sees images that were cleaned in this way?**
+#
+# One *point* of the sweep in [](preprocessing): one model, steps on every channel before they are
+# averaged, and steps on the two planes that follow. The sweep runs this page once for every combination.
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
+model: str = "propagation"  # model of the manifest
+before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.preprocess
+after: str = "none"  # steps on the two planes, joined by +, or none
+images: int = 4  # number of samples, at most
+crop_px: int = 256  # edge of the part in the middle of each sample, pixels
+picture: bool = True  # draw what the model saw and found; a sweep saves the time
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.figures import seen_and_found, show, show_table
+from imc_helpers.manifest import model_record, source_note
+from imc_helpers.models import load_segmenter
+from imc_helpers.rows import hand_over
+from imc_helpers.sweeps import annotated_cohort, open_samples, score, spillover_table
+from imc_helpers.variants import preprocessed
+
+key = annotated_cohort(edition, cohort)
+segmenter = load_segmenter(model)
+samples = open_samples(key, images=images, crop_px=crop_px)
+table = spillover_table(key)
+seen = [preprocessed(sample, before, after, table) for sample in samples]
+found = segmenter.run(seen).labels
+rows = pd.DataFrame(score(sample, labels) for sample, labels in zip(samples, found, strict=True))
+title = model_record(model).title
+mean = rows[["ap50", "map", "sap"]].mean()
+display(
+    Markdown(
+        f"**In short.** {title} after *{before}* on channels and *{after}* on planes: mean ap50 with the "
+        f"annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in {len(rows)} "
+        f"images of `{key}`."
+    )
+)
+
+# %% [markdown]
+# ## What the model saw, and what it found
+
+# %% tags=["hide-input"]
+first = samples[0]
+annotator = next(iter(first.masks))
+if picture:
+    show(
+        seen_and_found(
+            dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
+            first.masks[annotator],
+            found[0],
+            crop_px=128,
+        ),
+        label="fig-point-preprocessing",
+        caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
+        f"{annotator} (blue) and of the model (gold), both white. {source_note([key])}",
+        alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
+        fmt="png",
+    )
+
+# %% tags=["hide-input"]
+show_table(
+    rows.rename(columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}).drop(
+        columns=["truth_map", "truth_sap"]
+    ),
+    label="tab-point-preprocessing",
+    caption="Scores of each image: mean over the annotators, and with the truth where it is known; a pair of "
+    f"cells matches when IoU ≥ t. {source_note([key])}",
+)
+
+# %% tags=["remove-cell"]
+hand_over(rows)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Whether this is better than no pre-processing: [](preprocessing) compares them.
+
+# %% tags=["remove-cell"]
+assert len(rows) == len(samples)
+assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+assert all(image.image.min() >= 0 for image in seen), "no step makes counts negative"
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Some steps belong to channels (hot pixels, spillover), others can stand before or after the average.

@@ -1,0 +1,221 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Does scale matter?
+#
+# **Do models find more cells in an enlarged image, or in smaller windows, and which cells get lost?**
+#
+# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
+# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
+# 4.4). Here the input is enlarged, and cut into windows of several sizes.
+# [](scale_point) shows one scale closely.
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+metric: str = "ap50"  # score of the figures: ap50, map or sap
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from imc_helpers.figures import choice_dots, choice_lines, show, show_table
+from imc_helpers.manifest import model_record, source_note
+from imc_helpers.rows import read_sweep
+from imc_helpers.sweeps import (
+    AS_IT_IS,
+    NEAR_PX,
+    PLACES,
+    SIZES,
+    WHOLE,
+    annotated_cohort,
+    by_choice,
+    differ,
+    found_shares,
+    in_words,
+    input_names,
+    standardised_share,
+)
+
+cohort = annotated_cohort(edition)
+table = read_sweep(edition, "scale")
+table["model"] = table["model"].map(lambda key: model_record(key).title)
+images = table["sample"].nunique()
+data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+largest = table["crop_px"].max()
+windows = table[table["crop_px"] == largest].copy()
+windows = windows.sort_values("window_px", key=lambda px: px.replace(WHOLE, largest), kind="stable")
+windows["window"] = windows["window_px"].astype(str).replace(str(WHOLE), "whole")
+scaled = table[table["crop_px"] < largest].copy()
+scaled["input"] = input_names(scaled)
+enlarged = by_choice(scaled, "input", AS_IT_IS, metric)
+smaller = by_choice(windows, "window", "whole", metric)
+said = []
+for model, own in enlarged.groupby("model", sort=False):
+    best = own.loc[own["mean"].idxmax()]
+    cut = smaller[(smaller["model"] == model)].iloc[0]
+    said.append(
+        f"{model}: the best enlargement is *{best['input']}*, {in_words(best)}, and "
+        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval; windows "
+        f"of {cut['window']} px instead of the whole image: {in_words(cut)}"
+    )
+lines = "\n".join(f"- {line}." for line in said)
+display(
+    Markdown(
+        f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
+        f"interval):\n\n{lines}"
+    )
+)
+
+# %% [markdown]
+# ## Enlarged input
+
+# %% tags=["hide-input"]
+show(
+    choice_dots(enlarged, "input", label=f"{metric}, difference from as it is", zero=True),
+    label="fig-sweep-enlarged",
+    caption="Difference from the image as it is when the input is enlarged, by factor and interpolation. "
+    "*told*: the model knows that pixels are smaller now; *not told*: it takes cells for larger. Labels are "
+    f"scored in the annotators' pixels. {bars} {data}",
+    alt="A panel a model, a row a factor and interpolation: the difference in score, with its interval.",
+)
+
+# %% [markdown]
+# A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told
+# takes the cells for larger ones. That can help only a model that was made for larger cells.
+
+# %% [markdown]
+# ## Which cells get lost
+
+# %% tags=["hide-input"]
+bicubic = scaled[(scaled["factor"] == 1) | (scaled["interpolation"] == "bicubic")]
+sizes = found_shares(bicubic, ["model", "input"], SIZES)
+show(
+    choice_lines(
+        sizes,
+        "class",
+        "input",
+        xlabel="annotators' cells, by area",
+        ylabel="share found",
+    ),
+    label="fig-sweep-sizes",
+    caption="Share of the annotators' cells that a label matches at IoU ≥ .5, for the smallest, middle and "
+    f"largest third of each annotator's cells in each image. Enlargement bicubic. {bars} {data}",
+    alt="A panel a model, lines for factors of enlargement: the share of small, medium and large cells found.",
+)
+
+# %% [markdown]
+# ## Windows instead of the whole
+
+# %% tags=["hide-input"]
+places = found_shares(windows, ["model", "window"], PLACES)
+show(
+    choice_lines(
+        places,
+        "window",
+        "class",
+        xlabel="edge of the windows, px",
+        ylabel="share found",
+    ),
+    label="fig-sweep-windows",
+    caption="Share of the annotators' cells found when an image is segmented in windows one by one. *cut*: at "
+    f"the window's edge; *near*: less than {NEAR_PX} px from it, the border that the study ignores; "
+    f"*inside*: farther in. {bars} {data}",
+    alt="A panel a model: the share of cells found against the size of windows, for cells at, near and far "
+    "from the window's edge.",
+)
+
+# %% tags=["hide-input"]
+said = []
+for model, own in places.groupby("model", sort=False):
+    sizes_px = list(dict.fromkeys(own["window"]))
+    small, whole = (own[own["window"] == sizes_px[k]] for k in (0, -1))
+    said.append(
+        f"{model}: windows of {sizes_px[0]} px find {standardised_share(small, small):.1%} of all cells, the "
+        f"whole image {standardised_share(whole, whole):.1%}. With no more cells at and near the edge than in the "
+        f"whole image, the windows would find {standardised_share(small, whole):.1%}"
+    )
+cells = windows.groupby("window", sort=False)[[f"cells_{place}" for place in PLACES]].sum()
+cut_share = cells["cells_cut"] / cells.sum(axis=1)
+display(
+    Markdown(
+        f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image, "
+        f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
+        "due to the edge."
+    )
+)
+
+# %% [markdown]
+# ## All numbers
+
+# %% tags=["hide-input"]
+keys = ["model", "factor", "interpolation", "declared", "window_px", "crop_px"]
+scores = ["ap50", "map", "sap", "truth_ap50"]
+means = table.groupby(keys, sort=False)[scores].mean().reset_index()
+show_table(
+    means.rename(
+        columns={
+            "declared": "told",
+            "window_px": "window, px",
+            "crop_px": "image, px",
+            "truth_ap50": "ap50 with the truth",
+        }
+    ),
+    label="tab-sweep-scale",
+    caption="Mean scores with the annotators (IoU ≥ t), averaged over windows, and with the truth where it is "
+    f"known; a dash where it is not. A window of 0 is the whole image. {data}",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Why a window hurts. A network may fill up images that are smaller than its own tile (224 px in Cellpose)
+#   with zeros, and what it then misses it misses inside as well.
+# - Super-resolution. Interpolation adds pixels, not detail.
+# - Stitching: windows are scored one by one, and cells that two windows share stay cut.
+# - Luck. The best of many scales looks better than it is; the intervals are not corrected for the choosing.
+
+# %% tags=["remove-cell"]
+assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
+assert not table.duplicated([*keys, "sample"]).any()
+for place in (*SIZES, *PLACES):
+    assert (table[f"found_{place}"] <= table[f"cells_{place}"]).all()
+by_size = table[[f"cells_{c}" for c in SIZES]].sum(axis=1)
+assert (by_size == table[[f"cells_{c}" for c in PLACES]].sum(axis=1)).all(), "each cell counts once"
+assert cut_share.is_monotonic_decreasing, "larger windows cut fewer cells"
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Tell a model the size of its pixels. If it cannot be told, scale is a parameter to tune.
+# - Count cut cells apart from the others. A smaller window has more of them, whatever the model does inside.

@@ -1,0 +1,214 @@
+"""The flow on a cluster: a tiny book on two nodes, runs that are killed, a node that fails.
+
+By hand, on a machine that has Slurm and munge: ``pytest -m slurm tests/slurm``.
+"""
+
+import importlib.util
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cluster
+import nbformat
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
+
+BOOK = Path(__file__).parents[1] / "book" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("tiny_book", BOOK)
+tiny = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tiny)
+
+NAMES = ("one", "two")
+
+
+@pytest.fixture(scope="module")
+def trial(request) -> Iterator[cluster.Cluster]:
+    """A cluster, gone when the tests are over."""
+    if "slurm" not in request.config.option.markexpr:
+        pytest.skip("takes minutes, so it runs only when asked for: pytest -m slurm tests/slurm")
+    if absent := cluster.missing():
+        pytest.skip(f"not installed: {', '.join(absent)}; cluster.py says how to install them")
+    with cluster.cluster() as made:
+        yield made
+    assert not made.processes()
+
+
+@dataclass(frozen=True)
+class ClusterBook(tiny.TinyBook):
+    """A tiny book whose jobs go to the nodes."""
+
+    trial: cluster.Cluster | None = None
+
+    def command(self, edition="tiny"):
+        return [*super().command(edition), "--profile", "slurm"]
+
+    def environment(self):
+        return {**self.trial.environment, "PYTHONPATH": str(self.root / "src")}
+
+
+@pytest.fixture
+def book(trial, tmp_path) -> Iterator[ClusterBook]:
+    """A tiny book that was never made, on an idle cluster."""
+    root = tiny.write_tiny_book(tmp_path / "tiny book").root
+    made = ClusterBook(root, trial=trial)
+    # So that the test does not wait for most of its time.
+    made.edit("workflow/profiles/slurm/config.yaml", "status-checks: 10", "status-checks: 1")
+    yield made
+    tiny.end(made)
+    for job in trial.jobs():
+        trial.ask("scancel", job)
+    cluster.wait_until(lambda: not trial.jobs(), "the jobs to end")
+
+
+def start_and_hold(book):
+    """Start a run; return it, and what it runs here, when both chapters wait in the middle."""
+    before = {name: book.runs(name) for name in NAMES}
+    book.hold.touch()
+    process = book.start()
+    cluster.wait_until(lambda: all(book.runs(n) > before[n] for n in NAMES), "chapters to start")
+    here = {"run.py": process.children(recursive=True)}
+    found = {part: [p for p in here["run.py"] if part in p.cmdline()[1]] for part in ("run.py",)}
+    found["snakemake"] = [p for p in here["run.py"] if "snakemake" in p.cmdline()]
+    return process, {part: processes[0] for part, processes in found.items()}
+
+
+def at_work(book):
+    """Return the processes of this book's jobs, on whatever node."""
+    return book.trial.processes(f"IMC_BOOK_ROOT={book.root}", "SLURM_NNODES=1")
+
+
+def outputs(book):
+    """Return what the cells of the executed chapters say."""
+    notebooks = [nbformat.read(book.executed(name), as_version=4) for name in NAMES]
+    return [cell.get("outputs") for notebook in notebooks for cell in notebook.cells]
+
+
+def test_the_book_is_the_one_made_on_one_machine(book, tmp_path):
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    tiny.assert_made(book)
+    assert not book.trial.jobs()
+    local = tiny.write_tiny_book(tmp_path / "local")
+    assert local.make().returncode == 0
+    assert outputs(book) == outputs(local)
+    assert book.make().returncode == 0
+    assert [book.runs(name) for name in NAMES] == [1, 1], "nothing changed"
+
+
+@pytest.mark.parametrize("part", ["snakemake", "interrupt"])
+def test_a_run_that_is_stopped_takes_its_jobs_along(book, part):
+    process, parts = start_and_hold(book)
+    assert at_work(book)
+    if part == "interrupt":
+        # Ctrl-C goes to every process of the terminal.
+        for each in parts.values():
+            each.send_signal(signal.SIGINT)
+    else:
+        parts[part].kill()
+    assert process.wait(timeout=120) != 0
+    assert not book.trial.jobs()
+    cluster.wait_until(lambda: not at_work(book), "the processes of the jobs to end")
+    assert not any(book.executed(name).exists() for name in NAMES)
+    book.hold.unlink()
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    tiny.assert_made(book)
+
+
+def test_jobs_of_a_run_that_was_killed_are_cancelled_by_the_next(book):
+    process, parts = start_and_hold(book)
+    parts["run.py"].kill()
+    process.wait(timeout=60)
+    cluster.wait_until(lambda: not parts["snakemake"].is_running(), "Snakemake to end")
+    assert len(book.trial.jobs()) == 2
+    again = book.start()
+    log = book.root / "start.log"
+    cluster.wait_until(lambda: "Cancelling 2 jobs" in log.read_text(), "jobs to be cancelled")
+    cluster.wait_until(lambda: all(book.runs(name) == 2 for name in NAMES), "new ones to start")
+    assert len(book.trial.jobs()) == 2
+    book.hold.unlink()
+    assert again.wait(timeout=180) == 0, log.read_text()
+    tiny.assert_made(book)
+
+
+def test_jobs_of_a_run_that_was_killed_do_no_harm_when_they_finish(book):
+    process, parts = start_and_hold(book)
+    parts["run.py"].kill()
+    process.wait(timeout=60)
+    book.hold.unlink()
+    cluster.wait_until(lambda: not book.trial.jobs(), "the jobs to finish")
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    tiny.assert_made(book)
+
+
+def test_a_job_that_is_killed_on_its_node_fails_alone(book):
+    process, _ = start_and_hold(book)
+    victim = next(p for p in at_work(book) if any("execute.py" in part for part in p.cmdline()))
+    name = victim.cmdline()[3]
+    victim.kill()
+    book.hold.unlink()
+    assert process.wait(timeout=180) != 0
+    (other,) = set(NAMES) - {name}
+    assert not book.executed(name).exists()
+    assert book.executed(other).exists()
+    cluster.wait_until(lambda: not at_work(book), "the kernel of the killed job to end")
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    assert book.runs(other) == 1
+
+
+SEGMENT = """\
+# %% tags=["parameters"]
+cohort: str = ""  # key
+model: str = ""  # key
+mode: str = "whole"  # whole or patch
+device: str = "cpu"  # cpu or cuda
+
+# %%
+import os
+from pathlib import Path
+
+seen = [os.environ.get(f"SLURM{name}") for name in ("D_NODENAME", "_JOB_PARTITION")]
+with (Path("results") / f"{model}.log").open("a") as log:
+    log.write(f"{mode} {device} {' '.join(seen)} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+"""
+MODEL = {
+    "title": "Toy",
+    "source": "classical",
+    "version": "1",
+    "citation": "schuiki2025",
+    "license": "MIT",
+    "adapter": "toy",
+    "inputs": ["nucleus"],
+}
+
+
+def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
+    """The trial's GPU is one in name only, so that the gate refuses what was run on it."""
+    models = {"small": MODEL, "large": MODEL | {"gpu": True}}
+    (book.root / "data_manifest" / "models.yml").write_text(yaml.safe_dump(models))
+    (book.root / "src" / "imc_helpers" / "models" / "toy.py").write_text("")
+    (book.root / "chapters" / "study").mkdir()
+    (book.root / "chapters" / "study" / "06_segment.py").write_text(SEGMENT)
+    book.edit("editions/tiny.yml", "cohorts:", "models: [small, large]\ncohorts:")
+    profile = "workflow/profiles/slurm/config.yaml"
+    book.edit(profile, "# slurm-partition-config:", "slurm-partition-config:")
+    monkeypatch.setenv("IMC_BOOK_DEVICE", "cuda")
+    made = book.make()
+    assert made.returncode != 0
+    assert "run on the device `cpu`" in made.stdout
+    assert "asks for `cuda`" in made.stdout
+    logs = {
+        name: sorted((book.root / "results" / f"{name}.log").read_text().splitlines())
+        for name in models
+    }
+    assert logs["large"] == ["patch cuda node2 gpu 0", "whole cuda node2 gpu 0"]
+    for line in logs["small"]:
+        mode, device, node, partition, *_ = line.split()
+        assert (device, partition) == ("cpu", "cpu")
+        assert mode in ("whole", "patch")
+        assert node in cluster.NODES

@@ -1,0 +1,139 @@
+"""Cellpose 3 through its real library, with random weights in its own format."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from imc_helpers.errors import InputError
+from imc_helpers.manifest import Training, model_record
+from imc_helpers.metrics import evaluate
+from imc_helpers.models import cellpose3
+from imc_helpers.models.segmenter import Segmenter, model_input
+from imc_helpers.models.training import training_labels, training_samples
+
+pytest.importorskip("cellpose", reason="cellpose 3 is not installed (extra `models`)")
+
+WIDTHS = (4, 8, 16, 32, 256)
+
+
+def save_random(folder, widths, seed=0):
+    import torch
+    from cellpose.resnet_torch import CPnet
+
+    torch.manual_seed(seed)
+    net = CPnet([2, *widths], 3, sz=3, diam_mean=12.0)
+    with torch.no_grad():
+        net.output[2].bias[2] = 3.0  # more cell than not, so that there is something to outline
+    net.save_model(folder / "net")
+
+
+@pytest.fixture
+def record(make_record):
+    return make_record(
+        parameters={"widths": WIDTHS, "min_size": 5, "flow_threshold": 0.0},
+        weights=[{"url": "https://example.org/net", "name": "net"}],
+        um_per_px=1.0,
+    )
+
+
+@pytest.fixture
+def adapter(record, tmp_path):
+    save_random(tmp_path, WIDTHS)
+    return cellpose3.load(record, "cpu", tmp_path)
+
+
+def test_a_batch_is_what_its_images_are_one_by_one(adapter, assert_labels, tissue):
+    image = model_input(tissue, ["membrane", "nucleus"])
+    images = [image[:, :64, :64], 3 * image[:, 32:, 32:], image[:, :64, 32:]]
+    batch = assert_labels(adapter, images)
+    assert max(labels.max() for labels in batch) > 0
+    for labels, alone in zip(batch, images, strict=True):
+        np.testing.assert_array_equal(labels, adapter.predict([alone], 1.0)[0])
+    mixed = assert_labels(adapter, [images[0], image])
+    np.testing.assert_array_equal(mixed[0], batch[0])
+
+
+def test_the_diameter_follows_the_pixel_size(adapter, monkeypatch):
+    asked = []
+
+    def eval_(stack, *, diameter, channels, **_):
+        asked.append((diameter, channels))
+        return np.zeros(stack.shape[:3], int), None, None
+
+    monkeypatch.setattr(adapter.model, "eval", eval_)
+    for um_per_px in (1.0, 0.5):
+        adapter.predict([np.ones((2, 16, 16), np.float32)], um_per_px)
+    assert asked == [(12.0, [1, 2]), (24.0, [1, 2])]  # membrane first, nucleus second
+
+
+def test_an_image_without_cells(adapter, assert_labels):
+    adapter.eval_parameters["cellprob_threshold"] = 1e6  # random weights see cells in nothing
+    assert not assert_labels(adapter, [np.zeros((2, 64, 64), np.float32)])[0].any()
+
+
+def test_no_weights_are_downloaded(record, tmp_path):
+    with pytest.raises(InputError, match="net: no weights here"):
+        cellpose3.load(record, "cpu", tmp_path)
+
+
+def test_weights_of_another_network(record, tmp_path):
+    save_random(tmp_path, (4, 8, 16, 256))
+    with pytest.raises(InputError, match="weights of another network"):
+        cellpose3.load(record, "cpu", tmp_path)
+    (tmp_path / "net").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="not readable as weights"):
+        cellpose3.load(record, "cpu", tmp_path)
+
+
+def test_the_published_network_has_the_size_that_the_manifest_says():
+    model = cellpose3._new_model(cellpose3.PUBLISHED_WIDTHS, "cpu")
+    assert f"{sum(p.numel() for p in model.net.parameters()) / 1e6:.1f} M" == (
+        model_record("cyto3").size
+    )
+    model = cellpose3._new_model(model_record("cellpose3_phantom").parameters["widths"], "cpu")
+    assert f"{sum(p.numel() for p in model.net.parameters()) / 1e6:.1f} M" == (
+        model_record("cellpose3_phantom").size
+    )
+
+
+@pytest.mark.slow
+def test_training_finds_cells_and_repeats(tmp_path):
+    book = model_record("cellpose3_phantom")
+    training = book.training.model_copy(
+        update={
+            "images": 4,
+            "side_px": 160,
+            "epochs": 60,
+            "parameters": book.training.parameters | {"nimg_per_epoch": 4},
+        }
+    )
+    record = book.model_copy(update={"training": training})
+    samples = training_samples(training)
+    for folder in ("first", "second"):
+        cellpose3.train(samples, record, "cpu", tmp_path / folder)
+    note = json.loads((tmp_path / "first" / "training.json").read_text())
+    weights = (tmp_path / "first" / "cellpose3").read_bytes()
+    assert (tmp_path / "second" / "cellpose3").read_bytes() == weights
+    assert note["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert note["losses"][-1] < note["losses"][0] / 2
+    assert (note["epochs"], note["images"], note["labels"]) == (60, 4, "annotator")
+    segmenter = Segmenter("key", record, cellpose3.load(record, "cpu", tmp_path / "first"), "cpu")
+    drawn = training_labels(samples[0], "annotator")
+    assert evaluate(drawn, segmenter.segment(samples[0])).ap50 > 0.4
+
+
+def test_training_tissue_is_annotated_where_a_model_learns_from_a_person():
+    training = Training(
+        recipe="phantom_lymphoid", images=2, side_px=160, seed=5, epochs=1, labels="annotator"
+    )
+    first, second = training_samples(training)
+    assert not np.array_equal(first.image, second.image)
+    drawn = training_labels(first, "annotator")
+    assert evaluate(first.masks["truth"], drawn).ap50 > 0.5
+    assert not np.array_equal(drawn, training_labels(first, "truth"))
+    (bare,) = training_samples(training.model_copy(update={"labels": "truth", "images": 1}))
+    np.testing.assert_array_equal(bare.image, first.image)
+    with pytest.raises(InputError, match="no masks 'annotator1'"):
+        training_labels(bare, "annotator")

@@ -1,0 +1,122 @@
+"""InstanSeg through its real library, with random weights in its own format."""
+
+import hashlib
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from imc_helpers.errors import InputError
+from imc_helpers.manifest import model_record
+from imc_helpers.models import instanseg
+from imc_helpers.models.segmenter import model_input
+from imc_helpers.models.training import training_samples
+
+pytest.importorskip("instanseg", reason="instanseg-torch is not installed (extra `models`)")
+
+
+def save_random(path, cells_and_nuclei):
+    import torch
+    from instanseg.utils.loss.instanseg_loss import InstanSeg, InstanSeg_Torchscript
+    from instanseg.utils.model_loader import build_model_from_dict
+
+    method = InstanSeg(n_sigma=2, device="cpu", cells_and_nuclei=cells_and_nuclei)
+    net = build_model_from_dict(
+        {
+            "model_str": "InstanSeg_UNet",
+            "dim_in": 2,
+            "n_sigma": 2,
+            "dim_coords": 2,
+            "dim_seeds": 1,
+            "cells_and_nuclei": cells_and_nuclei,
+            "multihead": False,
+            "layers": [8, 16],
+            "norm": "BATCH",
+        },
+        random_seed=0,
+    )
+    net = method.initialize_pixel_classifier(net)
+    torch.jit.save(
+        torch.jit.script(
+            InstanSeg_Torchscript(
+                net, cells_and_nuclei=cells_and_nuclei, pixel_size=0.5, backbone_dim_in=2
+            )
+        ),
+        path,
+    )
+
+
+@pytest.fixture
+def record(make_record):
+    return make_record(
+        # Random weights are sure of nothing: thresholds that let everything through.
+        parameters={
+            "seed_threshold": 0.0,
+            "mask_threshold": 0.01,
+            "mean_threshold": -9.0,
+            "peak_distance": 15,  # few seeds, so that it does not take minutes
+        },
+        weights=[{"url": "https://example.org/net.zip", "name": "net.zip"}],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("both", [False, True])
+def test_labels_come_out(record, tmp_path, assert_labels, tissue, both):
+    save_random(tmp_path / "instanseg.pt", both)
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        archive.write(tmp_path / "instanseg.pt", "0.1/instanseg.pt")
+    adapter = instanseg.load(record, "cpu", tmp_path)
+    image = model_input(tissue, ["membrane", "nucleus"])
+    batch = assert_labels(adapter, [image, image[:, ::-1]])
+    assert max(labels.max() for labels in batch) > 0
+    np.testing.assert_array_equal(batch[0], adapter.predict([image], 1.0)[0])
+    assert_labels(adapter, [image, image[:, :80, :80]])
+    large = np.tile(image, (1, 3, 3))  # at 0.5 um/px larger than a tile of the library's
+    assert_labels(adapter, [large])
+
+
+def test_an_image_without_cells(record, tmp_path, assert_labels):
+    save_random(tmp_path / "net.zip", True)
+    calm = record.model_copy(update={"parameters": {"seed_threshold": 1e6}})
+    adapter = instanseg.load(calm, "cpu", tmp_path)
+    assert not assert_labels(adapter, [np.zeros((2, 64, 64), np.float32)])[0].any()
+
+
+def test_what_is_no_instanseg(record, tmp_path):
+    import torch
+
+    with pytest.raises(InputError, match=r"net\.zip: no weights here"):
+        instanseg.load(record, "cpu", tmp_path)
+    (tmp_path / "net.zip").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="not a TorchScript"):
+        instanseg.load(record, "cpu", tmp_path)
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / "net.zip")
+    with pytest.raises(InputError, match="no InstanSeg: it lacks cells_and_nuclei"):
+        instanseg.load(record, "cpu", tmp_path)
+
+
+@pytest.mark.slow
+def test_training_learns_and_repeats(tmp_path, assert_labels):
+    book = model_record("instanseg_phantom")
+    training = book.training.model_copy(
+        update={
+            "images": 3,
+            "side_px": 160,
+            "epochs": 3,
+            "parameters": book.training.parameters
+            | {"batches": 5, "batch_size": 2, "easy_epochs": 2},
+        }
+    )
+    record = book.model_copy(update={"training": training})
+    samples = training_samples(training)
+    for folder in ("first", "second"):
+        instanseg.train(samples, record, "cpu", tmp_path / folder)
+    notes = [json.loads((tmp_path / f / "training.json").read_text()) for f in ("first", "second")]
+    assert notes[0]["losses"] == notes[1]["losses"]
+    assert notes[0]["losses"][1] < notes[0]["losses"][0]
+    weights = (tmp_path / "first" / "instanseg.pt").read_bytes()
+    assert notes[0]["sha256"] == hashlib.sha256(weights).hexdigest()
+    adapter = instanseg.load(record, "cpu", tmp_path / "first")
+    assert_labels(adapter, [model_input(samples[0], record.inputs)])
