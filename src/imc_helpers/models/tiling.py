@@ -58,7 +58,7 @@ def segment_tiles(
         _spans(width, tile_px, overlap_px),
     )
     places = [_Place(rows, columns) for rows, columns in spans]
-    found = predict([image[:, *place.window] for place in places])
+    found = predict([image[(slice(None), *place.window)] for place in places])
     return _stitch(
         (height, width),
         [_Tile.of(labels, place) for labels, place in zip(found, places, strict=True)],
