@@ -241,5 +241,5 @@ def test_stderr_is_allowed_where_no_page_comes_of_it():
 
 def test_other_runs_of_models_than_then_are_refused():
     assert problems(notebook(), replace(EXPECTED, inputs="i")) == [
-        "stale: models ran anew, or others than then"
+        "stale: what it reads was made anew, runs of models or tables of sweeps"
     ]

@@ -32,16 +32,27 @@ def build(project: Project, edition: str) -> None:
         draft = Path(scratch) / "src"
         draft.mkdir()
         stage(project, edition, draft)
-        source = _swap(draft, project.staged(edition))
-        # -n: a reference without a target is a warning; -W: a warning is an error.
-        jupyter_book.main(
-            ["build", "-n", "-W", "--keep-going", "--path-output", scratch, str(source)],
-            standalone_mode=False,
-        )
-        _swap(Path(scratch) / "_build" / "html", project.html(edition))
+        source = swap(draft, project.staged(edition))
+        swap(render(source, Path(scratch)), project.html(edition))
 
 
-def _swap(draft: Path, final: Path) -> Path:
+def render(source: Path, scratch: Path) -> Path:
+    """Render a folder of sources below a scratch folder and return the folder of the pages.
+
+    Raises
+    ------
+    RuntimeError
+        If rendering gave a warning.
+    """
+    # -n: a reference without a target is a warning; -W: a warning is an error.
+    jupyter_book.main(
+        ["build", "-n", "-W", "--keep-going", "--path-output", str(scratch), str(source)],
+        standalone_mode=False,
+    )
+    return scratch / "_build" / "html"
+
+
+def swap(draft: Path, final: Path) -> Path:
     """Put a finished folder in place of an old one."""
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():

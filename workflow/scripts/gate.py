@@ -88,7 +88,7 @@ def _stale(notebook: NotebookNode, expected: Expected) -> Iterator[str]:
     if stamp.edition != expected.edition or stamp.edition_file != expected.edition_file:
         yield f"stale: run for another state of the edition than today's `{expected.edition}`"
     if stamp.inputs != expected.inputs:
-        yield "stale: models ran anew, or others than then"
+        yield "stale: what it reads was made anew, runs of models or tables of sweeps"
     if stamp.parameters != expected.parameters:
         yield f"run with parameters {stamp.parameters}, expected {expected.parameters}"
     if stamp.kernel != expected.kernel:

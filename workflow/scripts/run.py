@@ -26,6 +26,7 @@ import points
 import prepare
 import segment
 import slurm
+import sweep_page
 import sweeps
 import train
 from imc_helpers.errors import InputError
@@ -81,7 +82,8 @@ def run_sweep(project: Project, name: str, edition: str, profile: str) -> int:
         _prepare(project, project.edition(edition), models, profile)
         target = str(sweeps.table_file(project, name, edition).relative_to(project.root))
         status = _snakemake(project, edition, profile, held.fileno(), (name,), target)
-        return report_sweep(project, name, edition) or status
+        status = report_sweep(project, name, edition) or status
+        return show_sweep(project, name, edition) or status
 
 
 def report_sweep(project: Project, name: str, edition: str) -> int:
@@ -101,6 +103,30 @@ def report_sweep(project: Project, name: str, edition: str) -> int:
         rest += f": {table.relative_to(project.root)}"
     print(f"sweep {name}: {done} of {len(found)} points{rest}")
     return int(bool(failed))
+
+
+def show_sweep(project: Project, name: str, edition: str) -> int:
+    """Make the page that shows any sweep, and return 0 when it is there, or has nothing to show."""
+    notebook, table = project.source(sweep_page.OVERVIEW), sweeps.table_file(project, name, edition)
+    if not table.is_file() or not notebook.is_file():
+        return 0
+    command = [sys.executable, str(WORKFLOW / "scripts" / "sweep_page.py"), edition, name]
+    log = project.root / "_build" / edition / "log" / "sweeps" / f"{name}.page.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        made = subprocess.run(
+            [*command, "--minutes", "10"],
+            cwd=project.root,
+            env=environment(project),
+            stdout=file,
+            stderr=file,
+            check=False,
+        )
+    if made.returncode:
+        print(f"its page was not made: {log.relative_to(project.root)}", file=sys.stderr)
+    else:
+        print(f"its page: {sweep_page.page_file(project, name, edition).as_uri()}")
+    return made.returncode
 
 
 def _prepare(project: Project, record: Edition, models: set[str], profile: str) -> None:

@@ -29,6 +29,8 @@ FIRST_TO_GO = "1000"
 
 def stand_for(path: str, connection_file: str) -> int:
     """Ask for a kernel, wait until it has ended, and return its exit status."""
+    # Jupyter interrupts a kernel before it asks it to shut down, which is enough.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(path)
         line.sendall(f"{connection_file}\n".encode())

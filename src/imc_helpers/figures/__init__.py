@@ -13,6 +13,7 @@ from imc_helpers.figures.models import (
     score_distributions,
     trial_rows,
 )
+from imc_helpers.figures.overview import against_parameters
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -56,6 +57,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "VERMILION",
+    "against_parameters",
     "aggregate_and_parts",
     "aggregates",
     "agreement_matrices",

@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   imc_book:
+#     page: false
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A sweep at a glance
+#
+# **What does each parameter of this sweep change?**
+#
+# `make sweep` runs this notebook on the table that it collected. It knows nothing of what was swept; a
+# question of your own deserves a page of its own.
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+sweep: str = "channels"  # name of the sweep: a file in sweeps/
+swept: list[str] = ["model", "aggregation"]  # columns that are parameters of its points
+measure: str = ""  # column to draw; when empty, ap50 or else the first number
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: installs the package where it is missing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("imc_helpers") is None:
+    # Without dependencies: the numpy and torch that are there stay as they are.
+    packages = [
+        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
+        "centrosome",
+        "imagecodecs",
+        "pooch",
+        "readimc",
+    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, *packages], check=True)
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from imc_helpers.figures import against_parameters, show, show_table
+from imc_helpers.manifest import load_edition, source_note
+from imc_helpers.rows import read_sweep
+
+table = read_sweep(edition, sweep)
+numbers = [name for name in table.select_dtypes("number") if name not in swept]
+chosen = measure or ("ap50" if "ap50" in numbers else numbers[0])
+varied = [name for name in swept if table[name].nunique() > 1] or swept[:1]
+points = table[swept].drop_duplicates()
+means = table.groupby(swept, sort=False, dropna=False)[numbers].mean().reset_index()
+best, worst = means.loc[means[chosen].idxmax()], means.loc[means[chosen].idxmin()]
+data = source_note(load_edition(edition).cohorts)
+
+
+def in_words(point):
+    """Write a point's parameters in a row."""
+    return ", ".join(f"{name} {point[name]}" for name in varied)
+
+
+display(
+    Markdown(
+        f"**In short.** The sweep `{sweep}` has {len(points)} points and {len(table)} rows. Mean {chosen} goes "
+        f"from {worst[chosen]:.3f} ({in_words(worst)}) to {best[chosen]:.3f} ({in_words(best)})."
+    )
+)
+
+# %% tags=["hide-input"]
+show(
+    against_parameters(table, varied, chosen),
+    label="fig-overview",
+    caption=f"{chosen} against each parameter, whatever the others are. Dots: rows of the table; diamonds: their "
+    f"means. {data}",
+    alt=f"A panel a parameter: {chosen} of every row, and its mean, by value of the parameter.",
+)
+
+# %% tags=["hide-input"]
+show_table(
+    means,
+    label="tab-overview",
+    caption=f"Means over the rows of each point. {data}",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - How sure a difference is: rows of one image, or of one seed, are not independent.
+# - What parameters do together: a mean over the others can hide it.
+
+# %% tags=["remove-cell"]
+assert len(means) == len(points) and numbers
+assert worst[chosen] <= best[chosen]
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Look at the dots before the diamonds.

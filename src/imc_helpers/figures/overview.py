@@ -1,0 +1,45 @@
+"""Any sweep at a glance: one number against each parameter."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from imc_helpers.figures.page import BLUE, VERMILION
+
+
+def against_parameters(table: pd.DataFrame, parameters: Sequence[str], measure: str) -> Figure:
+    """Draw a number against the values of each parameter, a panel a parameter.
+
+    Parameters
+    ----------
+    table
+        One row a result; columns for the parameters and the number.
+    parameters
+        Columns to draw against; each keeps the order in which its values first occur.
+    measure
+        Column of the number.
+    """
+    counts = [table[name].nunique() for name in parameters]
+    figure, axes = plt.subplots(
+        len(parameters),
+        1,
+        figsize=(7, 0.9 * len(parameters) + 0.26 * sum(counts)),
+        height_ratios=[count + 1 for count in counts],
+        sharex=True,
+        squeeze=False,
+    )
+    for axis, name in zip(axes[:, 0], parameters, strict=True):
+        groups = list(table.groupby(name, sort=False)[measure])
+        for row, (_, values) in enumerate(groups):
+            # Spread by rank, so that equal numbers do not hide one another.
+            spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [0.0]
+            axis.plot(values, row + np.asarray(spread), ".", color=BLUE, alpha=0.35, ms=5)
+            axis.plot([values.mean()], [row], "D", color=VERMILION, ms=5)
+        axis.set_yticks(range(len(groups)), [str(value) for value, _ in groups])
+        axis.set_ylim(len(groups) - 0.5, -0.5)
+        axis.set_ylabel(name)
+    axes[-1, 0].set_xlabel(measure)
+    return figure
