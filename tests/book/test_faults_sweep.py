@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -84,7 +86,7 @@ def test_whatever_is_killed_nothing_is_lost_and_a_rerun_completes(book, part):
     assert len(table(book)) == 24
     assert all(file.stat().st_mtime_ns == before for file, before in there.items())
     sockets = socket_prefix(Project(book.root))
-    assert not [n for n in os.listdir("/tmp") if n.startswith(sockets)]
+    assert not list(Path(tempfile.gettempdir()).glob(f"{sockets}*"))
 
 
 def test_a_second_sweep_is_refused_while_one_is_at_work(book):
@@ -141,7 +143,9 @@ def test_forty_kernels_at_once(tiny_book):
     book = add_sweep(tiny_book)
     write_sweep(book, **tiny({"grid": {"a": list(range(40))}}), chunk=1, minutes=8)
     book.hold.touch()
-    made = subprocess.run([sys.executable, "-c", PLAN], cwd=book.root, env=_environment(book))
+    made = subprocess.run(
+        [sys.executable, "-c", PLAN], check=False, cwd=book.root, env=_environment(book)
+    )
     assert made.returncode == 0
     jobs = [
         psutil.Popen(
