@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from execute import socket_prefix
+from kernels import socket_prefix
 from project import Project
 
 PLUGIN = "snakemake_executor_plugin_slurm"
