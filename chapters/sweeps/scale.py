@@ -199,6 +199,8 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
+# - Why a window hurts. A network may fill up images that are smaller than its own tile (224 px in Cellpose)
+#   with zeros, and what it then misses it misses inside as well.
 # - Super-resolution. Interpolation adds pixels, not detail.
 # - Stitching: windows are scored one by one, and cells that two windows share stay cut.
 # - Luck. The best of many scales looks better than it is; the intervals are not corrected for the choosing.

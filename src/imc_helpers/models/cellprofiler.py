@@ -29,8 +29,9 @@ from skimage.segmentation import expand_labels, watershed
 from imc_helpers.errors import InputError
 from imc_helpers.manifest import ModelRecord
 
-_THRESHOLD_SIGMA_PX = 1.3488
-"""CellProfiler's smoothing before its threshold, pixels."""
+_THRESHOLD_SIGMA_PX = 1.0
+"""CellProfiler smooths before it applies a threshold: its default scale of 1.3488, as a standard
+deviation in pixels."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def find_nuclei(image: np.ndarray, diameter_px: float) -> np.ndarray:
     """Find nuclei as CellProfiler's *IdentifyPrimaryObjects* does by default.
 
     Threshold by minimum cross-entropy (Li and Tam 1998, doi:10.1016/S0167-8655(98)00057-9), then
-    clumps are cut at the valleys of the smoothed image. Nuclei at the border are kept.
+    clumps are cut at the valleys of the smoothed image, and what is smaller than the smallest
+    nucleus is dropped. Unlike there, nuclei at the border are kept.
 
     Parameters
     ----------
@@ -106,15 +108,16 @@ def find_nuclei(image: np.ndarray, diameter_px: float) -> np.ndarray:
     peaks = peak_local_max(smooth, min_distance=apart, labels=label(mask), exclude_border=False)
     seeds[tuple(peaks.T)] = True
     nuclei = watershed(-smooth, markers=label(seeds), mask=mask)
-    large = np.bincount(nuclei.ravel()) > area / 4
+    large = np.bincount(nuclei.ravel()) >= area
     return np.where(large[nuclei], nuclei, 0).astype(np.int32)
 
 
 def _foreground(image: np.ndarray) -> np.ndarray:
-    smooth = gaussian(image, _THRESHOLD_SIGMA_PX)
-    if smooth.min() == smooth.max():
+    """Threshold as CellProfiler does: the level comes from the image, applied to it smoothed."""
+    if image.min() == image.max():
         return np.zeros(image.shape, bool)
-    return smooth > threshold_li(smooth)
+    above: np.ndarray = gaussian(image, _THRESHOLD_SIGMA_PX) >= threshold_li(image)
+    return above
 
 
 def _to_unit(image: np.ndarray) -> np.ndarray:

@@ -58,10 +58,25 @@ def test_touching_nuclei_are_cut_at_the_waist():
     assert set(np.unique(nuclei[:, 21:])) == {0, right}
 
 
-def test_specks_are_no_nuclei():
-    image = discs((40, 40), [(20, 20)], 5)
-    image[5, 5] = 10
-    assert find_nuclei(image, 8.0).max() == 1
+def test_what_is_smaller_than_the_smallest_nucleus_is_dropped():
+    rows, columns = np.indices((40, 40))
+    image = np.zeros((40, 40))
+    for r, c, width in ((25, 25, 3), (6, 6, 1)):
+        image += np.exp(-((rows - r) ** 2 + (columns - c) ** 2) / (2 * width**2))
+    small, large = (find_nuclei(image, diameter) for diameter in (3.0, 6.0))
+    assert (np.unique(small[[6, 25], [6, 25]]) > 0).all() and len(np.unique(small)) == 3
+    assert len(np.unique(large)) == 2
+    assert large[25, 25] > 0
+    # The areas that the two diameters stand for lie on either side of the small one's.
+    assert np.pi / 4 * 3**2 < (small == small[6, 6]).sum() < np.pi / 4 * 6**2
+
+
+def test_a_hot_pixel_is_no_nucleus():
+    image = np.full((40, 40), 2.0)
+    image += discs((40, 40), [(20, 20), (20, 8), (32, 20), (8, 30)], 5)
+    image[36, 36] = 12
+    assert find_nuclei(image, 4.0)[20, 20] > 0
+    assert find_nuclei(image, 4.0)[34:39, 34:39].sum() == 0
 
 
 @pytest.mark.parametrize("um_per_px", [1.0, 0.5])

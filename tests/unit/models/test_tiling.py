@@ -70,11 +70,28 @@ def test_a_cell_on_a_corner_of_four_tiles(centre, side):
     np.testing.assert_array_equal(tiled(truth), truth)
 
 
-def test_a_diagonal_cell_that_avoids_the_core_where_it_is_whole():
+def whole_cells_only(windows):
+    """The oracle without what touches an edge of a tile: a model that leaves out what is cut."""
+    found = oracle(windows)
+    for labels in found:
+        edge = np.unique(np.r_[labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        labels[np.isin(labels, edge)] = 0
+    return found
+
+
+def test_a_bent_cell_that_avoids_the_core_of_the_one_tile_where_it_is_whole():
+    """Only the upper left tile, rows and columns 0–39, holds all of it; its core ends at 31."""
     truth = np.zeros((64, 64), int)
-    for k in range(-6, 6):  # from the lower left core to the upper right one
-        truth[31 - k, 32 + k] = truth[31 - k, 31 + k] = 1
-    np.testing.assert_array_equal(tiled(truth), truth)
+    truth[22:33, 32] = truth[32, 22:33] = 1
+    np.testing.assert_array_equal(tiled(truth, whole_cells_only), truth)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cells_narrower_than_the_overlap_need_no_joining(seed):
+    truth = voronoi((120, 150), 250, np.random.default_rng(seed), within=6)  # 13 px, tiles share 16
+    rows, columns = truth[[0, -1]], truth[:, [0, -1]]
+    truth[np.isin(truth, np.r_[rows.ravel(), columns.ravel()])] = 0
+    assert_same_cells(tiled(truth, whole_cells_only), truth)
 
 
 def test_a_cell_larger_than_a_tile_is_one_cell():
