@@ -9,7 +9,7 @@ Piaggio et al. 2012, doi:10.1001/jama.2012.87802).
 """
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ MARGIN = 0.05
 """Difference of scores that is taken not to matter, unless a page says otherwise."""
 
 
-class Decision(StrEnum):
+class Decision(str, Enum):  # noqa: UP042  (DeepCell's kernel is Python 3.10)
     """Where a model stands among annotators."""
 
     BELOW = "below"
@@ -36,6 +36,8 @@ class Decision(StrEnum):
     """The whole interval lies above the margin."""
     UNDECIDED = "undecided"
     """The interval holds one of the two limits, or there is none (fewer than two images)."""
+
+    __str__ = str.__str__
 
 
 def decide(low: float, high: float, margin: float = MARGIN) -> Decision:

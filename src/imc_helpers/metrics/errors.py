@@ -5,7 +5,7 @@ parts by how many cells of each side they hold.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ LINKING_IOU = 0.1
 """IoU at which both rules link a pair."""
 
 
-class Kind(StrEnum):
+class Kind(str, Enum):  # noqa: UP042  (DeepCell's kernel is Python 3.10)
     """What became of a cell."""
 
     MATCHED = "matched"
@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """A true cell without a prediction."""
     SPURIOUS = "spurious"
     """A prediction without a true cell."""
+
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True, eq=False)

@@ -335,7 +335,10 @@ def _region(sample: Sample, crop: _Crop) -> tuple[Sample, tuple[slice, slice]]:
     cells = new_id[inverse].reshape(sample.masks[TRUTH][window].shape).astype(np.uint32)
     nuclei = np.where(sample.nuclei[TRUTH][window] > 0, cells, 0).astype(np.uint32)
     region = replace(
-        sample, image=sample.image[:, *window], masks={TRUTH: cells}, nuclei={TRUTH: nuclei}
+        sample,
+        image=sample.image[(slice(None), *window)],
+        masks={TRUTH: cells},
+        nuclei={TRUTH: nuclei},
     )
     return region, (within[0], within[1])
 
