@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import pooch
 import requests
@@ -15,6 +16,8 @@ from imc_helpers.fetch import mirror_path
 from imc_helpers.manifest import ModelRecord, WeightsFile, model_record
 from imc_helpers.models.registry import weights_dir
 
+_DEEPCELL = "users.deepcell.org"
+"""Gives its files to holders of a token, by a request of its own."""
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
 
@@ -62,13 +65,6 @@ def _one(file: WeightsFile, record: ModelRecord, folder: Path) -> Path:
 
 
 def _receive(file: WeightsFile, record: ModelRecord, part: Path) -> None:
-    headers = {"Accept-Encoding": "identity"}
-    if record.token:
-        if not (token := os.environ.get(record.token)):
-            raise InputError(
-                f"{file.url}: asks for a token; set the environment variable {record.token}"
-            )
-        headers["Authorization"] = f"Bearer {token}"
     mirrored = mirror_path(file.url)
     if mirrored is not None:
         if not mirrored.is_file():
@@ -78,8 +74,17 @@ def _receive(file: WeightsFile, record: ModelRecord, part: Path) -> None:
             )
         part.write_bytes(mirrored.read_bytes())
         return
+    headers = {"Accept-Encoding": "identity"}
     try:
-        with requests.get(file.url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
+        url = file.url
+        if record.token:
+            token = _token(file, record)
+            if urlsplit(url).hostname == _DEEPCELL:
+                url = _signed_address(url, token)
+                headers["User-Agent"] = "Wget/1.20 (linux-gnu)"  # what DeepCell's own clients say
+            else:
+                headers["Authorization"] = f"Bearer {token}"
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
             reply.raise_for_status()
             total = int(reply.headers.get("Content-Length", 0)) or file.size
             with (
@@ -96,6 +101,31 @@ def _receive(file: WeightsFile, record: ModelRecord, part: Path) -> None:
         ) from None
     if total is not None and part.stat().st_size != total:
         raise DownloadError(f"{file.url}: broke off after {part.stat().st_size} of {total} bytes")
+
+
+def _token(file: WeightsFile, record: ModelRecord) -> str:
+    if not (token := os.environ.get(record.token)):
+        raise InputError(
+            f"{file.url}: asks for a token; set the environment variable {record.token}"
+        )
+    return token
+
+
+def _signed_address(url: str, token: str) -> str:
+    """Ask DeepCell where a file lies; the answer holds for a while, and takes no token.
+
+    The manifest's address is ``https://users.deepcell.org/api/getData/?s3_key=KEY``. Their service
+    wants the key in the body of a POST.
+    """
+    parts = urlsplit(url)
+    reply = requests.post(
+        urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
+        data=dict(parse_qsl(parts.query)),
+        headers={"X-Api-Key": token},
+        timeout=_TIMEOUT_S,
+    )
+    reply.raise_for_status()
+    return str(reply.json()["url"])
 
 
 def _check(path: Path, file: WeightsFile) -> None:
