@@ -18,6 +18,7 @@ from imc_helpers.errors import InputError
 from imc_helpers.fetch import unpack
 from imc_helpers.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state
+from imc_helpers.models.vision import need_torchvision
 
 WEIGHTS = "cellsam_v1.2/cellsam_general.pt"
 """File in DeepCell's archive."""
@@ -71,6 +72,7 @@ def load(record: ModelRecord, device: str, weights: Path) -> CellSam:
     archive = weights / record.weights[0].name
     if not archive.is_file():
         raise InputError(f"{archive}: no weights here. `make weights-cellsam` gets them")
+    need_torchvision()
     import yaml  # noqa: PLC0415
     from cellSAM import sam_inference  # noqa: PLC0415
 

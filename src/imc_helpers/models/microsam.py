@@ -18,6 +18,7 @@ import numpy as np
 from imc_helpers.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state, read_weights, wrong_weights
 from imc_helpers.models.scaling import to_unit
+from imc_helpers.models.vision import need_torchvision
 
 ENCODER = "vit_b.pt"
 DECODER = "vit_b_decoder.pt"
@@ -51,6 +52,7 @@ def load(record: ModelRecord, device: str, weights: Path) -> MicroSam:
     InputError
         If a file holds other weights.
     """
+    need_torchvision()
     from micro_sam.instance_segmentation import (  # noqa: PLC0415
         InstanceSegmentationWithDecoder,
         get_decoder,

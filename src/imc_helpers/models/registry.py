@@ -78,9 +78,15 @@ def why_not(key: str) -> str:
 
 def _missing_packages(record: ModelRecord) -> str:
     missing = [name for name in record.packages if find_spec(name) is None]
-    return (
-        f"Python lacks {', '.join(missing)}: `pip install {' '.join(missing)}`" if missing else ""
-    )
+    if not missing:
+        return ""
+    if record.kernel != CORE_KERNEL:
+        help_ = (
+            f"it runs on the kernel `{record.kernel}`, which `make kernel-{record.kernel}` makes"
+        )
+    else:
+        help_ = f"`pip install {' '.join(missing)}`"
+    return f"Python lacks {', '.join(missing)}: {help_}"
 
 
 def _missing_weights(key: str, record: ModelRecord) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from imc_helpers.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state
 from imc_helpers.models.scaling import to_unit
+from imc_helpers.models.vision import need_torchvision
 
 WEIGHTS = "vista2d_model.pt"
 
@@ -54,8 +55,7 @@ class Vista2d:
 
 def load(record: ModelRecord, device: str, weights: Path) -> Vista2d:
     """Load the network; the parameters are those of the sliding window and of the dynamics."""
-    # MONAI reports whatever keeps torchvision from its import as "SAM is not installed".
-    import torchvision  # noqa: F401, PLC0415
+    need_torchvision()  # MONAI would say that SAM is not installed
     from monai.inferers import SlidingWindowInferer  # noqa: PLC0415
     from monai.networks.nets.cell_sam_wrapper import CellSamWrapper  # noqa: PLC0415
 
