@@ -47,62 +47,6 @@ def ask(folder, code):
     return "".join(said).split()
 
 
-class Reply:
-    """What the network answers, in memory."""
-
-    def __init__(self, content=b"", url=""):
-        self.content, self.url, self.headers = content, url, {"Content-Length": str(len(content))}
-
-    def raise_for_status(self):
-        pass
-
-    def json(self):
-        return {"url": self.url, "size": "7 B"}
-
-    def iter_content(self, size):
-        yield self.content
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        pass
-
-
-@pytest.mark.parametrize("model", ["mesmer", "cellsam"])
-def test_deepcell_says_where_a_file_lies(tmp_path, monkeypatch, model):
-    """The token goes to DeepCell alone, and not to the address that it names."""
-    (file,) = weights.model_record(model).weights
-    key = file.url.partition("s3_key=")[2]
-    assert key.endswith(file.name)
-    asked = {}
-
-    def post(url, data, headers, timeout):
-        asked.update(post=url, data=data, token=headers["X-Api-Key"])
-        return Reply(url="https://store.example.org/signed?x=1")
-
-    def get(url, headers, stream, timeout):
-        asked.update(get=url, headers=headers)
-        return Reply(b"another file")
-
-    monkeypatch.delenv("IMC_BOOK_MIRROR", raising=False)
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    monkeypatch.setattr(weights.requests, "post", post)
-    monkeypatch.setattr(weights.requests, "get", get)
-    monkeypatch.delenv("DEEPCELL_ACCESS_TOKEN", raising=False)
-    with pytest.raises(InputError, match="DEEPCELL_ACCESS_TOKEN"):
-        weights.download(model)
-    assert not asked
-    monkeypatch.setenv("DEEPCELL_ACCESS_TOKEN", "secret")
-    with pytest.raises(DownloadError, match="not the file of the manifest"):
-        weights.download(model)
-    assert asked["post"] == "https://users.deepcell.org/api/getData/"
-    assert asked["data"] == {"s3_key": key}
-    assert asked["token"] == "secret"
-    assert asked["get"] == "https://store.example.org/signed?x=1"
-    assert "secret" not in str(asked["headers"])
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     (tmp_path / "threaded.py").write_text(

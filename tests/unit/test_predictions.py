@@ -132,6 +132,8 @@ def test_doubts_name_their_model():
 def test_what_did_not_run_says_why():
     table = runs.describe_runs(["spleen_imc"], ["watershed", "cyto3", "cse_voronoi"])
     reasons = table.set_index("model")["not run"]
-    assert reasons["Watershed (CellProfiler's method)"] == "no finished run here: `make book` runs it"
+    assert (
+        reasons["Watershed (CellProfiler's method)"] == "no finished run here: `make book` runs it"
+    )
     assert "make weights-cyto3" in reasons["Cellpose 3 (cyto3)"]
     assert reasons["Voronoi, published mask"] == "it has no masks for these cohorts"

@@ -19,5 +19,6 @@ def need_torchvision() -> None:
     except (ImportError, RuntimeError) as error:
         raise InputError(
             f"torchvision does not load beside this torch ({error}). Install the two of them "
-            "together, from one place and in versions that belong together, as `make kernel-NAME` does"
+            "together, from one place and in versions that belong together, as `make kernel-NAME` "
+            "does"
         ) from None
