@@ -58,7 +58,7 @@ from imc_helpers.figures import border_panels, model_crops, show, show_table
 from imc_helpers.manifest import cohort_record, load_edition, model_record, source_note
 from imc_helpers.predictions import MODES
 from imc_helpers.readers import open_cohort
-from imc_helpers.runs import describe_models, describe_runs
+from imc_helpers.runs import describe_doubts, describe_models, describe_runs
 
 record = load_edition(edition)
 models = list(record.models)
@@ -150,6 +150,17 @@ else:
 # %% [markdown]
 # Each run is a notebook of its own, one model on one cohort in one mode: `06_segment`. Yours can be one
 # too: lay masks in a folder and name it in `data_manifest/models.yml` ([](../../how_to_run)).
+
+# %% [markdown]
+# ## What could not be checked
+
+# %% tags=["hide-input"]
+show_table(
+    describe_doubts(models),
+    label="tab-doubts",
+    caption="Statements of the manifest that rest on less than their source, and what a reader should know of a "
+    "model before comparing it.",
+)
 
 # %% [markdown]
 # ## What this does not show

@@ -62,7 +62,8 @@ varied = [name for name in swept if table[name].nunique() > 1] or swept[:1]
 points = table[swept].drop_duplicates()
 means = table.groupby(swept, sort=False, dropna=False)[numbers].mean().reset_index()
 best, worst = means.loc[means[chosen].idxmax()], means.loc[means[chosen].idxmin()]
-data = source_note(load_edition(edition).cohorts)
+cohorts = table["cohort"].unique() if "cohort" in table else load_edition(edition).cohorts
+data = f"Rows are from among these cohorts. {source_note(cohorts)}"
 
 
 def in_words(point):

@@ -40,6 +40,27 @@ def describe_models(keys: Iterable[str]) -> pd.DataFrame:
     )
 
 
+def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
+    """List what the manifest says of models and nobody could check.
+
+    Parameters
+    ----------
+    keys
+        Models in ``data_manifest/models.yml``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a statement: ``model``, ``what``, ``why``.
+    """
+    rows = [
+        {"model": record.title, "what": doubt.what, "why": doubt.why}
+        for record in map(model_record, keys)
+        for doubt in record.unverified
+    ]
+    return pd.DataFrame(rows, columns=["model", "what", "why"])
+
+
 def describe_runs(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
     """Say for every model what ran here, on what, and what it found; or why nothing did.
 

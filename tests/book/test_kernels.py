@@ -1,140 +1,103 @@
-"""Kernels of their own, and published weights: what the two commands do, without the network."""
+"""Kernels that begin with their imports done."""
 
-import hashlib
-import json
-from pathlib import Path
+import os
+import sys
 
+import psutil
 import pytest
+from jupyter_client.manager import KernelManager
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-import kernel
-import weights
-from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.manifest import WeightsFile
-from imc_helpers.models import registry
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+import kernels
+from project import Project
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "envs").glob("*.yml")), ids=lambda p: p.stem)
-def test_every_environment_can_be_read(path):
-    version, groups, _ = kernel.read(REPOSITORY, path.stem)
-    assert version.startswith("3.")
-    assert any(entry.startswith("ipykernel") for entry in groups[0])
-
-
-def test_an_unknown_kernel():
-    with pytest.raises(kernel.KernelError, match="'nope'.*there are .*stardist"):
-        kernel.read(REPOSITORY, "nope")
-
-
-def test_no_fitting_python(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
-    with pytest.raises(kernel.KernelError, match=r"needs Python 3\.2"):
-        kernel._creation("3.2", tmp_path)
-
-
-def test_a_registered_kernel_is_found(tmp_path, monkeypatch):
-    kernel.register(tmp_path, "other", Path("/opt/other/bin/python"))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    assert registry._kernel_installed("other")
-    spec = json.loads((tmp_path / "share/jupyter/kernels/other/kernel.json").read_text())
-    assert spec["argv"][0] == "/opt/other/bin/python"
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [("nope", "not in the manifest"), ("watershed", "no weights"), ("cellpose3_phantom", "build")],
-)
-def test_models_without_weights(model, message):
-    with pytest.raises(InputError, match=message):
-        weights.download(model)
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_weights_come_whole_and_checked(tmp_path, monkeypatch, capsys, make_model, known):
-    content = b"weights"
-    digest = hashlib.sha256(content).hexdigest()
-    mirrored = tmp_path / "mirror" / "example.org" / "net"
-    mirrored.parent.mkdir(parents=True)
-    mirrored.write_bytes(content)
-    monkeypatch.setenv("IMC_BOOK_MIRROR", str(tmp_path / "mirror"))
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    file = WeightsFile(
-        url="https://example.org/net", name="net", hash=f"sha256:{digest}" if known else None
+def test_imports_are_found_wherever_they_are():
+    module = (
+        "import a.b\n\ndef f():\n    from c.d import e, f\n    import g as h\n\nfrom . import i\n"
     )
-    make_model(file)
-    (path,) = weights.download("cyto3")
-    assert path == tmp_path / "weights" / "cyto3" / "net"
-    assert path.read_bytes() == content
-    assert (digest in capsys.readouterr().out) is not known
-    path.unlink()
-    mirrored.write_bytes(b"other")
-    if known:
-        with pytest.raises(DownloadError, match="not the file of the manifest"):
-            weights.download("cyto3")
-        assert not list(path.parent.iterdir())
+    cells = [
+        new_markdown_cell("import no"),
+        new_code_cell("import j, a.b"),
+        new_code_cell("%time 1"),
+    ]
+    assert kernels.imports_of(module, new_notebook(cells=cells)) == ("a.b", "c.d", "g", "j")
 
 
-class Reply:
-    """What the network answers, in memory."""
-
-    def __init__(self, content=b"", url=""):
-        self.content, self.url, self.headers = content, url, {"Content-Length": str(len(content))}
-
-    def raise_for_status(self):
-        pass
-
-    def json(self):
-        return {"url": self.url, "size": "7 B"}
-
-    def iter_content(self, size):
-        yield self.content
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        pass
+def start(folder, name):
+    manager = KernelManager(transport="ipc", connection_file=str(folder / name))
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    return manager, client
 
 
-@pytest.mark.parametrize("model", ["mesmer", "cellsam"])
-def test_deepcell_says_where_a_file_lies(tmp_path, monkeypatch, model):
-    """The token goes to DeepCell alone, and not to the address that it names."""
-    (file,) = weights.model_record(model).weights
-    key = file.url.partition("s3_key=")[2]
-    assert key.endswith(file.name)
-    asked = {}
-
-    def post(url, data, headers, timeout):
-        asked.update(post=url, data=data, token=headers["X-Api-Key"])
-        return Reply(url="https://store.example.org/signed?x=1")
-
-    def get(url, headers, stream, timeout):
-        asked.update(get=url, headers=headers)
-        return Reply(b"another file")
-
-    monkeypatch.delenv("IMC_BOOK_MIRROR", raising=False)
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    monkeypatch.setattr(weights.requests, "post", post)
-    monkeypatch.setattr(weights.requests, "get", get)
-    monkeypatch.delenv("DEEPCELL_ACCESS_TOKEN", raising=False)
-    with pytest.raises(InputError, match="DEEPCELL_ACCESS_TOKEN"):
-        weights.download(model)
-    assert not asked
-    monkeypatch.setenv("DEEPCELL_ACCESS_TOKEN", "secret")
-    with pytest.raises(DownloadError, match="not the file of the manifest"):
-        weights.download(model)
-    assert asked["post"] == "https://users.deepcell.org/api/getData/"
-    assert asked["data"] == {"s3_key": key}
-    assert asked["token"] == "secret"
-    assert asked["get"] == "https://store.example.org/signed?x=1"
-    assert "secret" not in str(asked["headers"])
+def ask(folder, code):
+    """Start a kernel, and return what it says when it is asked."""
+    manager, client = start(folder, "k.json")
+    said = []
+    try:
+        client.execute_interactive(
+            code, output_hook=lambda m: said.append(m["content"].get("text", "")), timeout=60
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+    return "".join(said).split()
 
 
 @pytest.fixture
-def make_model(monkeypatch):
-    def make(file):
-        record = weights.model_record("cyto3").model_copy(update={"weights": (file,)})
-        monkeypatch.setattr(weights, "model_record", lambda _: record)
+def project(tmp_path, monkeypatch):
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return Project(tmp_path)
 
-    return make
+
+CODE = (
+    "import os, sys; print('wave' in sys.modules, os.getppid(), sys.path[0] == '', len(sys.argv))"
+)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks kernels")
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modules", "imported"),
+    [(["wave", "no_such_module"], "True"), (["threaded", "wave"], "False")],
+    ids=["imported", "an import starts a thread"],
+)
+def test_kernels_are_forked_and_gone_with_their_server(project, modules, imported):
+    """A module that starts threads cannot be forked with: then nothing is imported beforehand."""
+    with kernels.kernels(project, "python3", "cpu") as folder:
+        _, _, *ordinary = ask(folder, CODE)
+    before = set(psutil.Process().children(recursive=True))
+    with kernels.kernels(project, "python3", "cpu", modules) as folder:
+        (server,) = set(psutil.Process().children()) - before
+        assert ask(folder, CODE) == [imported, str(server.pid), *ordinary]
+        manager, client = start(folder, "l.json")
+        (kernel,) = server.children()
+        client.stop_channels()
+    _, alive = psutil.wait_procs([server, kernel], timeout=20)
+    assert not alive
+    manager.cleanup_resources()
+
+
+def test_without_modules_a_kernel_is_started_as_ever(project):
+    before = dict(os.environ)
+    with kernels.kernels(project, "python3", "cpu") as folder:
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+        assert ask(folder, CODE)[1] != "1"
+        assert not (folder / "warm").exists()
+    assert dict(os.environ) == before
+
+
+def test_a_kernel_that_is_not_there_is_named_with_what_helps(project):
+    with (
+        pytest.raises(kernels.KernelError, match="no kernel `none` here: `make kernel-none`"),
+        kernels.kernels(project, "none", "cpu"),
+    ):
+        pass

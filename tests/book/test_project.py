@@ -76,8 +76,10 @@ def _edition(**parameters):
         "envs/constraints.txt",
         "benchmarks/results/metrics.csv",
         "workflow/scripts/execute.py",
+        "workflow/scripts/kernels.py",
         "workflow/scripts/parameters.py",
         "workflow/scripts/stamp.py",
+        "workflow/scripts/warm.py",
     ],
 )
 def test_what_notebooks_depend_on(book, path):

@@ -126,7 +126,7 @@ class Cluster:
         munge = {"socket": "socket", "key-file": "key", "pid-file": "pid"}
         munge |= {"log-file": "log", "seed-file": "seed"}
         options = [f"--{name}={self.folder}/munge.{end}" for name, end in munge.items()]
-        # --force: a folder that others may write to, as /tmp, is above this one.
+        # --force: others may write to the folder above, that of temporary files.
         self._start("munged", "munged", "--foreground", "--force", *options)
         wait_until((self.folder / "munge.socket").exists, "munge")
         self._start("slurmctld", "slurmctld", "-D")

@@ -5,12 +5,15 @@ By hand, on a machine that has Slurm and munge: ``pytest -m slurm tests/slurm``.
 
 import importlib.util
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import cluster
 import nbformat
+import psutil
 import pytest
 import yaml
 
@@ -42,8 +45,8 @@ class ClusterBook(tiny.TinyBook):
 
     trial: cluster.Cluster | None = None
 
-    def command(self, edition="tiny"):
-        return [*super().command(edition), "--profile", "slurm"]
+    def command(self, edition="tiny", *options):
+        return [*super().command(edition, *options), "--profile", "slurm"]
 
     def environment(self):
         return {**self.trial.environment, "PYTHONPATH": str(self.root / "src")}
@@ -69,10 +72,17 @@ def start_and_hold(book):
     book.hold.touch()
     process = book.start()
     cluster.wait_until(lambda: all(book.runs(n) > before[n] for n in NAMES), "chapters to start")
-    here = {"run.py": process.children(recursive=True)}
-    found = {part: [p for p in here["run.py"] if part in p.cmdline()[1]] for part in ("run.py",)}
-    found["snakemake"] = [p for p in here["run.py"] if "snakemake" in p.cmdline()]
-    return process, {part: processes[0] for part, processes in found.items()}
+    here = process.children(recursive=True)
+    return process, {part: find(here, part) for part in ("run.py", "snakemake")}
+
+
+def find(processes, word):
+    """Return the first process that has an argument that ends so."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if any(part.endswith(word) for part in process.cmdline()[1:]):
+                return process
+    raise AssertionError(f"no process {word}")
 
 
 def at_work(book):
@@ -147,7 +157,7 @@ def test_jobs_of_a_run_that_was_killed_do_no_harm_when_they_finish(book):
 
 def test_a_job_that_is_killed_on_its_node_fails_alone(book):
     process, _ = start_and_hold(book)
-    victim = next(p for p in at_work(book) if any("execute.py" in part for part in p.cmdline()))
+    victim = next(p for p in at_work(book) if "execute.py" in " ".join(p.cmdline()[1:2]))
     name = victim.cmdline()[3]
     victim.kill()
     book.hold.unlink()
@@ -212,3 +222,92 @@ def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
         assert (device, partition) == ("cpu", "cpu")
         assert mode in ("whole", "patch")
         assert node in cluster.NODES
+
+
+POINT = """\
+# %% [markdown]
+# # A point
+
+# %% tags=["parameters"]
+edition: str = "tiny"  # edition
+a: int = 0  # a number
+
+# %%
+import os
+import time
+from pathlib import Path
+
+from IPython.display import display
+
+with (Path("results") / "points.log").open("a") as log:
+    log.write(f"{a} {os.environ.get('SLURMD_NODENAME')}\\n")
+time.sleep(1)
+
+# %% tags=["remove-cell"]
+rows = {"columns": ["square", "half"], "data": [[a * a, a / 2], [-a * a, 0.5]]}
+display({"application/vnd.imc-book.rows+json": rows, "text/plain": "2 rows"}, raw=True)
+"""
+POINTS = 40
+
+
+def add_sweep(book, chunk):
+    """Write a sweep of as many points, some to a job."""
+    sweep = {
+        "title": "Squares",
+        "notebook": "point",
+        "chunk": chunk,
+        "minutes": 1,
+        "editions": {"tiny": [{"grid": {"a": list(range(POINTS))}}]},
+    }
+    (book.root / "chapters" / "point.py").write_text(POINT)
+    (book.root / "sweeps").mkdir()
+    (book.root / "sweeps" / "squares.yml").write_text(yaml.safe_dump(sweep))
+
+
+def points_run(book):
+    """Return which points were started on which node, in order."""
+    log = book.root / "results" / "points.log"
+    lines = log.read_text().splitlines() if log.is_file() else []
+    return [(int(line.split()[0]), line.split()[1]) for line in lines]
+
+
+def test_a_sweep_outlives_a_node(book, tmp_path):
+    """One of two nodes is lost in the middle; the table is the one made on one machine."""
+    add_sweep(book, chunk=1)
+    start = time.monotonic()
+    process = book.start("--sweep", "squares")
+    cluster.wait_until(lambda: len(points_run(book)) >= 8, "some points", seconds=200)
+    started = len(points_run(book))
+    cluster.wait_until(
+        lambda: "node2" in [node for _, node in points_run(book)[started:]],
+        "a point in the middle on node2",
+        seconds=200,
+    )
+    book.trial.crash("node2")
+    lost = time.monotonic()
+    before = len(points_run(book))
+    cluster.wait_until(lambda: "down" in book.trial.state("node2"), "the loss to be noticed")
+    noticed = time.monotonic()
+    status = process.wait(timeout=800)
+    end = time.monotonic()
+    log = (book.root / "start.log").read_text()
+    assert status == 0, log
+    assert f"{POINTS} of {POINTS} points" in log
+    assert {node for _, node in points_run(book)[:before]} == set(cluster.NODES)
+    assert {node for _, node in points_run(book)[before:]} == {"node1"}
+    assert sorted({a for a, _ in points_run(book)}) == list(range(POINTS))
+    again = len(points_run(book)) - POINTS
+    assert again >= 1, "the point that was lost"
+    print(
+        f"{POINTS} jobs in {end - start:.0f} s; node2 lost after {lost - start:.0f} s with "
+        f"{before} points started, noticed {noticed - lost:.0f} s later; {again} points run again"
+    )
+    table = "results/tiny/sweeps/squares.csv"
+    assert not (book.root / table).with_suffix(".failed.csv").exists()
+    local = tiny.write_tiny_book(tmp_path / "local")
+    add_sweep(local, chunk=10)
+    assert local.sweep("squares").returncode == 0
+    assert (book.root / table).read_bytes() == (local.root / table).read_bytes()
+    assert len((book.root / table).read_text().splitlines()) == 1 + 2 * POINTS
+    book.trial.start_node("node2")
+    cluster.wait_until(lambda: book.trial.state("node2") == "idle", "the node to be back")

@@ -121,3 +121,19 @@ def test_speed_sums_over_samples():
 def test_masks_that_came_as_files_have_no_speed():
     write(run_record(device=""), [("a", labels(5, 7))])
     assert runs.speed(["toy"], ["watershed"]).empty
+
+
+def test_doubts_name_their_model():
+    doubts = runs.describe_doubts(["cyto3", "watershed"])
+    assert set(doubts["model"]) == {"Cellpose 3 (cyto3)"}
+    assert list(doubts.columns) == ["model", "what", "why"]
+
+
+def test_what_did_not_run_says_why():
+    table = runs.describe_runs(["spleen_imc"], ["watershed", "cyto3", "cse_voronoi"])
+    reasons = table.set_index("model")["not run"]
+    assert (
+        reasons["Watershed (CellProfiler's method)"] == "no finished run here: `make book` runs it"
+    )
+    assert "make weights-cyto3" in reasons["Cellpose 3 (cyto3)"]
+    assert reasons["Voronoi, published mask"] == "it has no masks for these cohorts"

@@ -15,7 +15,8 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
-from project import Project
+from imc_helpers.manifest import model_record
+from project import Project, read_chapter
 
 CORE_KERNEL = "python3"
 WARM = Path(__file__).with_name("warm.py")
@@ -96,6 +97,15 @@ def imports_of(*sources: str | NotebookNode) -> tuple[str, ...]:
                 elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                     found[node.module] = None
     return tuple(found)
+
+
+def modules_of(project: Project, source: Path, models: Iterable[str]) -> tuple[str, ...]:
+    """Return what a notebook that runs some models will import: its own, and their adapters'."""
+    adapters = sorted({model_record(model).adapter for model in models})
+    folder = project.root / "src" / "imc_helpers" / "models"
+    texts = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in adapters]
+    own = (f"imc_helpers.models.{name}" for name in adapters)
+    return (*imports_of(read_chapter(source), *texts), *own)
 
 
 def socket_prefix(project: Project) -> str:

@@ -20,10 +20,9 @@ import psutil
 import execute
 import gpu
 import sweeps
-from imc_helpers.manifest import model_record
-from kernels import imports_of, kernels
+from kernels import kernels, modules_of
 from parameters import ParameterError
-from project import Project, read_chapter
+from project import Project
 from sweeps import Point, Sweep
 from tether import kill, tether
 
@@ -108,7 +107,8 @@ def run_points(
     if not todo:
         return failed
     asked = todo[0].job.expected
-    modules = _modules(project, todo)
+    models = {p.settings[sweeps.MODEL] for p in todo if sweeps.MODEL in p.settings}
+    modules = modules_of(project, todo[0].job.source, models)
     with gpu.mine(asked.device), kernels(project, asked.kernel, asked.device, modules) as sockets:
         spared = set(psutil.Process().children())
         for number, point in enumerate(todo, start=1):
@@ -164,16 +164,6 @@ def _resident_mb(processes: Sequence[psutil.Process]) -> float:
         with suppress(psutil.NoSuchProcess):
             total = max(total, process.memory_info().rss)
     return total / 1e6
-
-
-def _modules(project: Project, chosen: Sequence[Point]) -> tuple[str, ...]:
-    """Return what the points will import: their notebook, and the adapters of their models."""
-    models = {p.settings[sweeps.MODEL] for p in chosen if sweeps.MODEL in p.settings}
-    adapters = sorted({model_record(model).adapter for model in models})
-    folder = project.root / "src" / "imc_helpers" / "models"
-    texts = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in adapters]
-    own = (f"imc_helpers.models.{name}" for name in adapters)
-    return (*imports_of(read_chapter(chosen[0].job.source), *texts), *own)
 
 
 def main() -> None:

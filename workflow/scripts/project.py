@@ -155,7 +155,8 @@ class Project:
 
         A chapter that did not change must still run again when the functions it calls did.
         """
-        scripts = [f"workflow/scripts/{name}.py" for name in ("execute", "parameters", "stamp")]
+        names = ("execute", "kernels", "parameters", "stamp", "warm")
+        scripts = [f"workflow/scripts/{name}.py" for name in names]
         files = [self.root / name for name in ("envs/constraints.txt", *scripts)]
         for name in ("src/imc_helpers", "data_manifest", "benchmarks/results"):
             found = (self.root / name).rglob("*")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from execute import socket_prefix
+from kernels import socket_prefix
 from project import Project
 
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -58,8 +58,9 @@ def jobs(project: Project) -> list[str]:
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     if asked.returncode:
         raise SlurmError(f"Slurm does not say which jobs there are: {asked.stderr.strip()}")
-    lines = [line.split() for line in asked.stdout.splitlines()]
-    return [number for number, name in lines if name.startswith(job_prefix(project))]
+    # The name of a job may hold anything, spaces and nothing included.
+    lines = [line.partition(" ") for line in asked.stdout.splitlines()]
+    return [number for number, _, name in lines if name.startswith(job_prefix(project))]
 
 
 def cancel(project: Project) -> None:

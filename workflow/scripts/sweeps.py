@@ -94,7 +94,7 @@ class Sweep(BaseModel):
     """Combinations by edition; one that occurs twice runs once."""
     max_points: int = Field(default=500, gt=0)
     """A sweep of more points is refused."""
-    chunk: int = Field(default=10, gt=0)
+    chunk: int = Field(default=25, gt=0)
     """Most points that a job runs, one after the other, with imports done once."""
     minutes: float = Field(default=10, gt=0)
     """Longest time that a point may take."""

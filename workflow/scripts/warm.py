@@ -98,7 +98,10 @@ def become_kernel(connection_file: str) -> None:
         numpy.random.seed()  # else all would draw the same numbers; `random` sees to it itself
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415
 
-    IPKernelApp.launch_instance(argv=["-f", connection_file])
+    sys.argv = ["ipykernel_launcher", "-f", connection_file]  # what a notebook would see
+    # Told its parent, it does not print how one would connect to it by hand.
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    IPKernelApp.launch_instance(argv=[*sys.argv[1:], parent])
 
 
 def _end(kernel: int) -> None:

@@ -36,7 +36,7 @@ def against_parameters(table: pd.DataFrame, parameters: Sequence[str], measure: 
         for row, (_, values) in enumerate(groups):
             # Spread by rank, so that equal numbers do not hide one another.
             spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [0.0]
-            axis.plot(values, row + np.asarray(spread), ".", color=BLUE, alpha=0.35, ms=5)
+            axis.plot(values, row + np.asarray(spread), ".", color=BLUE, alpha=0.5, ms=6)
             axis.plot([values.mean()], [row], "D", color=VERMILION, ms=5)
         axis.set_yticks(range(len(groups)), [str(value) for value, _ in groups])
         axis.set_ylim(len(groups) - 0.5, -0.5)

@@ -18,6 +18,7 @@ def need_torchvision() -> None:
         import torchvision  # noqa: F401, PLC0415
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            f"torchvision does not load beside this torch ({error}). Install both from one "
-            "place, in versions that belong together; `make kernel-NAME` does"
+            f"torchvision does not load beside this torch ({error}). Install the two of them "
+            "together, from one place and in versions that belong together, as `make kernel-NAME` "
+            "does"
         ) from None
