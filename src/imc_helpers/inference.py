@@ -3,6 +3,8 @@
 import os
 import platform
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,7 +100,7 @@ def segment_cohort(
             stride_px=grid[1],
             load_seconds=load_seconds,
             peak_memory_mb=_peak_memory_mb(),
-            peak_gpu_memory_mb=_peak_gpu_memory_mb(segmenter),
+            peak_gpu_memory_mb=_peak_gpu_memory_mb(),
             samples=tuple(taken),
             finished=_now(),
         )
@@ -148,9 +150,10 @@ def _count(labels: np.ndarray) -> int:
 def device_name(device: str) -> str:
     """Return the processor's or the GPU's name, in its maker's words."""
     if device == "cuda":
-        import torch  # noqa: PLC0415  # heavy, and only some kernels have it
-
-        return str(torch.cuda.get_device_name())
+        # Not torch: TensorFlow's kernels have none.
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        return found.stdout.splitlines()[0].strip()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -164,11 +167,11 @@ def _peak_memory_mb() -> float:
     return peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6
 
 
-def _peak_gpu_memory_mb(segmenter: Segmenter | None) -> float:
-    if segmenter is None or segmenter.device != "cuda":
+def _peak_gpu_memory_mb() -> float:
+    """Return the most that PyTorch held on the GPU; 0 where it is not loaded, or there is none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
         return 0.0
-    import torch  # noqa: PLC0415
-
     return float(torch.cuda.max_memory_allocated() / 1e6)
 
 
