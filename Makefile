@@ -51,7 +51,7 @@ weights-%: .venv/.installed FORCE
 	@exec .venv/bin/python workflow/scripts/weights.py "$*"
 
 kernel-%: .venv/.installed FORCE
-	@exec .venv/bin/python workflow/scripts/kernel.py "$*"
+	@exec .venv/bin/python workflow/scripts/make_kernel.py "$*"
 
 FORCE:
 

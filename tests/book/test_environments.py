@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import kernel
+import make_kernel
 import weights
 from imc_helpers.errors import DownloadError, InputError
 from imc_helpers.manifest import WeightsFile
@@ -17,24 +17,24 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "envs").glob("*.yml")), ids=lambda p: p.stem)
 def test_every_environment_can_be_read(path):
-    version, groups, _ = kernel.read(REPOSITORY, path.stem)
+    version, groups, _ = make_kernel.read(REPOSITORY, path.stem)
     assert version.startswith("3.")
     assert any(entry.startswith("ipykernel") for entry in groups[0])
 
 
 def test_an_unknown_kernel():
-    with pytest.raises(kernel.KernelError, match="'nope'.*there are .*stardist"):
-        kernel.read(REPOSITORY, "nope")
+    with pytest.raises(make_kernel.KernelError, match="'nope'.*there are .*stardist"):
+        make_kernel.read(REPOSITORY, "nope")
 
 
 def test_no_fitting_python(monkeypatch, tmp_path):
     monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
-    with pytest.raises(kernel.KernelError, match=r"needs Python 3\.2"):
-        kernel._creation("3.2", tmp_path)
+    with pytest.raises(make_kernel.KernelError, match=r"needs Python 3\.2"):
+        make_kernel._creation("3.2", tmp_path)
 
 
 def test_a_registered_kernel_is_found(tmp_path, monkeypatch):
-    kernel.register(tmp_path, "other", Path("/opt/other/bin/python"))
+    make_kernel.register(tmp_path, "other", Path("/opt/other/bin/python"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
     assert registry._kernel_installed("other")
     spec = json.loads((tmp_path / "share/jupyter/kernels/other/kernel.json").read_text())
