@@ -28,7 +28,7 @@ def test_an_unknown_kernel():
 
 
 def test_no_fitting_python(monkeypatch, tmp_path):
-    monkeypatch.setattr(kernel.shutil, "which", lambda _: None)
+    monkeypatch.setattr(make_kernel.shutil, "which", lambda _: None)
     with pytest.raises(make_kernel.KernelError, match=r"needs Python 3\.2"):
         make_kernel._creation("3.2", tmp_path)
 
