@@ -6,6 +6,7 @@ takes any number of channels (its ChannelNet makes three of them) and outlines n
 
 import contextlib
 import io
+import math
 import time
 import warnings
 import zipfile
@@ -28,6 +29,11 @@ WEIGHTS = "instanseg.pt"
 """Name of the TorchScript, inside the published archive and of a network that is trained here."""
 _SIGMAS = 2  # the library's own number of channels that say how wide a cell's embedding is
 _TILE_PX = 512  # of the library's own tiling, in the network's pixels
+_SIDES = 4  # hidden units of the pixel classifier for the differences: left, right, up, down
+_UNITS_PER_PX = 64 / 256  # of the library's embedding
+_SEED_SPREAD = 5.0  # initial standard deviation of the seeds, of the order of their target's
+_STEEPNESS = 2.0  # logits per unit of the embedding, at the start
+_FAINT = 0.1  # of the random part that is left in the pixel classifier
 _CLIP = 20.0  # the library's own limit of the gradient's norm
 
 
@@ -102,9 +108,8 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
     """Train a small network from scratch with the library's own network and loss, and save it.
 
     The loop is ours: the library's own needs MONAI, and pages and images of its own. It is the same
-    otherwise: Adam, gradients clipped, an easy loss for the first epochs. That one is a Dice loss,
-    which the library takes from MONAI; without it the Lovász hinge loss that follows does not leave
-    the state in which nothing is a cell.
+    otherwise: Adam, gradients clipped, the Lovász hinge loss. Instead of hours of an easier loss
+    first, the network starts where that would lead it; see `_start`.
 
     Parameters
     ----------
@@ -112,8 +117,8 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
         Tissue with the labels that the record names, all of one pixel size.
     record
         Its ``training.parameters``: ``layers`` (channels of each level), ``batch_size``,
-        ``batches`` (of an epoch), ``crop_px``, ``window_px`` (around a seed), ``learning_rate`` and
-        ``easy_epochs``.
+        ``batches`` (of an epoch), ``crop_px``, ``window_px`` (around a seed), ``cell_px`` (usual
+        diameter of a cell) and ``learning_rate``.
     device
         ``"cpu"`` or ``"cuda"``.
     weights
@@ -156,14 +161,13 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
             window_size=options["window_px"],
         )
         net = build_model_from_dict(network, random_seed=training.seed).to(device)
-        net = method.initialize_pixel_classifier(net, MLP_width=5)
+        net = method.initialize_pixel_classifier(net, MLP_width=_SIDES + 1)
+        _start(net, options["cell_px"])
         optimizer = torch.optim.Adam(net.parameters(), lr=options["learning_rate"])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-        final_loss = method.binary_loss_fn
         net.train()
         losses = []
-        for epoch in range(epochs):
-            method.binary_loss_fn = _dice if epoch < options["easy_epochs"] else final_loss
+        for _ in range(epochs):
             total = 0.0
             for _ in range(options["batches"]):
                 x, y = _batch(images, labels, options["batch_size"], options["crop_px"], rng)
@@ -188,14 +192,41 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
     write_note(weights / WEIGHTS, record, samples, losses, start=start, device=device)
 
 
-def _dice(prediction: "torch.Tensor", truth: "torch.Tensor", **_: Any) -> "torch.Tensor":
-    """Dice loss of each cell's window, weighted as the library weights it."""
+def _start(net: Any, cell_px: float) -> None:
+    """Let a new network start from round cells, and from seeds of the right contrast; in place.
+
+    Two parts of the network are too far from any answer for a short training to bring them there.
+    Its last layer is a batch normalisation, so its output starts with a spread of 1, while the
+    seeds' target runs from -7.5 to 7.5; a step of Adam moves a scale by no more than the learning
+    rate. And its pixel classifier, which tells whether a pixel's embedding belongs to a seed's, is
+    a random function of the two's difference: nearly nothing is a cell to it, and the hinge loss
+    has little to say about which change would help. Here it starts as the rule ``|dy| + |dx| < r``,
+    where the diamond is as large as a usual cell.
+
+    Parameters
+    ----------
+    net
+        A new network with its pixel classifier.
+    cell_px
+        Usual diameter of a cell, pixels.
+    """
     import torch  # noqa: PLC0415
 
-    found = torch.sigmoid(prediction.squeeze(1))
-    both = (found * truth).sum((1, 2))
-    either = found.sum((1, 2)) + truth.sum((1, 2))
-    return 1.5 * (1 - (2 * both + 1e-5) / (either + 1e-5)).mean()
+    radius = cell_px * math.sqrt(math.pi / 8) * _UNITS_PER_PX  # of a diamond of the disc's area
+    rule = net.pixel_classifier
+    sides = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    with torch.no_grad():
+        for decoder in net.decoders:  # the seeds are the last channel of the last block
+            decoder.final_block[-1][1].weight[-1] *= _SEED_SPREAD
+        # Rectified, the four sides make the two absolute differences; the fifth unit and what lies
+        # behind the differences, the widths, stay random and nearly without weight.
+        rule.fc1.weight[:_SIDES] = torch.nn.functional.pad(sides, (0, _SIGMAS))
+        rule.fc1.bias[:_SIDES] = 0
+        rule.fc2.weight.mul_(_FAINT).diagonal().add_(1)
+        rule.fc2.bias.zero_()
+        rule.fc3.weight[:, :_SIDES] = -_STEEPNESS
+        rule.fc3.weight[:, _SIDES:] *= _FAINT
+        rule.fc3.bias.fill_(_STEEPNESS * radius)
 
 
 def _batch(
