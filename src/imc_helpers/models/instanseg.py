@@ -222,7 +222,7 @@ def _start(net: Any, cell_px: float) -> None:
         # behind the differences, the widths, stay random and nearly without weight.
         rule.fc1.weight[:_SIDES] = torch.nn.functional.pad(sides, (0, _SIGMAS))
         rule.fc1.bias[:_SIDES] = 0
-        rule.fc2.weight.mul_(_FAINT).add_(torch.eye(_SIDES + 1))
+        rule.fc2.weight.mul_(_FAINT).diagonal().add_(1)
         rule.fc2.bias.zero_()
         rule.fc3.weight[:, :_SIDES] = -_STEEPNESS
         rule.fc3.weight[:, _SIDES:] *= _FAINT
