@@ -289,6 +289,8 @@ else:
 #
 # - Which model is right. A score against an annotator falls by the annotator's errors too.
 # - What a model can do after training on such images, or with its settings tuned to them.
+# - A fair race, where a model was trained by this build: it learned from labels that were made as the
+#   simulated annotators make theirs, which flatters it beside them ([](06_models)).
 # - Other annotators: these are the ones there are, and the intervals speak of other images only.
 
 # %% tags=["remove-cell"]

@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
-from conftest import REPOSITORY, write_tiny_book
+from conftest import COHORT, REPOSITORY, write_tiny_book
 
 import stamp
 import sweeps
@@ -85,8 +85,6 @@ def project(tmp_path, monkeypatch):
 
 
 def _edition():
-    from conftest import COHORT
-
     from imc_helpers.manifest import Edition
 
     return Edition(title="Tiny", description="", cohorts=(COHORT,))
