@@ -116,3 +116,8 @@ def test_a_shown_table_is_myst_html_and_text(shown):
 def test_scores_of_one_keep_their_digits(shown):
     figures.show_table(pd.DataFrame({"ap50": [1.0, 0.0]}), label="tab-x", caption="")
     assert "| 1.000 |" in shown[0][0]["text/markdown"]
+
+
+def test_no_overlay_is_a_figure_that_says_so():
+    (axis,) = figures.border_panels({}).axes
+    assert "no image has a window" in axis.texts[0].get_text()

@@ -370,10 +370,16 @@ def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figu
     Parameters
     ----------
     panels
-        (H, W, 3) overlay by title, all of one shape.
+        (H, W, 3) overlay by title, all of one shape. Where there is none, because every image is
+        smaller than a window, the figure says so.
     enlarge
         Screen pixels a pixel of the image.
     """
+    if not panels:
+        figure, axis = plt.subplots(figsize=(4, 1))
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "nothing to show: no image has a window", ha="center", va="center")
+        return figure
     height, width = next(iter(panels.values())).shape[:2]
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = -(-len(panels) // columns)
