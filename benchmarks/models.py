@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import load_edition, model_record
-from imc_helpers.models import load_segmenter, why_not
-from imc_helpers.models.registry import CORE_KERNEL
-from imc_helpers.phantom.cohorts import find_recipe, make_sample
+from imc_helpers.models.registry import CORE_KERNEL, load_segmenter, why_not
+from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 RESULTS = Path(__file__).parent / "results" / "models.csv"
 

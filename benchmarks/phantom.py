@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from imc_helpers.ceiling import mean_scores
-from imc_helpers.phantom.cohorts import DEFAULT_SEED, find_recipe, make_sample, phantom_cohort
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.experiments.ceiling import mean_scores
+from imc_helpers.experiments.likeness import channel_statistics, likeness
 from imc_helpers.phantom.imaging import image_tissue
-from imc_helpers.phantom.likeness import channel_statistics, likeness
+from imc_helpers.phantom.recipes import DEFAULT_SEED, find_recipe, make_sample, phantom_cohort
 from imc_helpers.phantom.tissue import make_tissue
-from imc_helpers.readers import open_cohort
 
 RESULTS = Path(__file__).parent / "results"
 REAL = "spleen_imc"

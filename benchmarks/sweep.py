@@ -33,7 +33,7 @@ import time
 
 import pandas as pd
 
-from imc_helpers.rows import hand_over
+from imc_helpers.experiments.sweep_results import hand_over
 
 time.sleep(1)
 {imports}

@@ -63,15 +63,16 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.candidates import known_candidates, trial
-from imc_helpers.equivalence import MEAN, Decision, human_equivalence
-from imc_helpers.figures import equivalence_rows, show, show_table, trial_rows
-from imc_helpers.manifest import cohort_record, load_edition, source_note
-from imc_helpers.paths import results_dir
-from imc_helpers.predictions import find_models, read_prediction
-from imc_helpers.readers import open_cohort
-from imc_helpers.scoring import score_models
-from imc_helpers.statistics import coverage
+from imc_helpers.experiments.known_quality import known_candidates, trial
+from imc_helpers.agreement.equivalence import MEAN, Decision, human_equivalence
+from imc_helpers.figures.model_plots import equivalence_rows, trial_rows
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.data.paths import results_dir
+from imc_helpers.data.predictions import find_models, read_prediction
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.agreement.scoring import score_models
+from imc_helpers.agreement.statistics import coverage
 
 record = load_edition(edition)
 cohorts = {key: open_cohort(key) for key in record.cohorts}

@@ -55,15 +55,22 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.cells import FOUND_IOU, NEIGHBOURHOOD_UM, cell_outcomes, kind_shares, recall_by
-from imc_helpers.figures import error_map, kind_bars, recall_curves, show
-from imc_helpers.manifest import load_edition, source_note
+from imc_helpers.agreement.outcomes import (
+    FOUND_IOU,
+    NEIGHBOURHOOD_UM,
+    cell_outcomes,
+    kind_shares,
+    recall_by,
+)
+from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
+from imc_helpers.figures.page import show
+from imc_helpers.data.manifest import load_edition, source_note
 from imc_helpers.metrics import contingency_table
-from imc_helpers.metrics.errors import Kind, mesmer_errors
+from imc_helpers.metrics.error_types import Kind, mesmer_errors
 from imc_helpers.patching import Window
-from imc_helpers.paths import results_dir
-from imc_helpers.predictions import find_models, read_prediction
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.paths import results_dir
+from imc_helpers.data.predictions import find_models, read_prediction
+from imc_helpers.data.readers.published import open_cohort
 
 record = load_edition(edition)
 several = [key for key in record.cohorts if len(open_cohort(key).annotators) > 1]

@@ -51,12 +51,13 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import show, show_table, speed_against_score
-from imc_helpers.manifest import load_edition, model_record, source_note
-from imc_helpers.paths import results_dir, shipped
-from imc_helpers.readers import open_cohort
-from imc_helpers.runs import speed
-from imc_helpers.scoring import score_models
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.speed_plots import speed_against_score
+from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.models.run_tables import speed
+from imc_helpers.agreement.scoring import score_models
 
 record = load_edition(edition)
 taken = speed(record.cohorts, record.models)

@@ -51,14 +51,16 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.describe import describe
-from imc_helpers.figures import aggregates, label_panels, likeness_ranges, show, show_table
-from imc_helpers.manifest import cohort_record, load_edition, source_note
-from imc_helpers.paths import results_dir, shipped
-from imc_helpers.phantom.cohorts import COHORTS, phantom_cohort
+from imc_helpers.data.cohort_tables import describe
+from imc_helpers.figures.agreement_plots import likeness_ranges
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import aggregates, label_panels
+from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.phantom.recipes import COHORTS, phantom_cohort
 from imc_helpers.phantom.drawing import TRUTH
-from imc_helpers.phantom.likeness import STATISTICS, channel_statistics, likeness
-from imc_helpers.readers import open_cohort
+from imc_helpers.experiments.likeness import STATISTICS, channel_statistics, likeness
+from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
 real_is_here = real_cohort in keys

@@ -55,13 +55,14 @@ from dataclasses import asdict, fields
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement import METRICS
-from imc_helpers.figures import border_panels, borders, show, show_table, stretch
-from imc_helpers.manifest import cohort_record, published_table
+from imc_helpers.agreement.pairwise import METRICS
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import border_panels, borders, stretch
+from imc_helpers.data.manifest import cohort_record, published_table
 from imc_helpers.metrics import evaluate
-from imc_helpers.paths import results_dir, shipped
-from imc_helpers.phantom.annotators import annotate, train_experts
-from imc_helpers.phantom.cohorts import find_recipe, make_sample
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.phantom.experts import annotate, train_experts
+from imc_helpers.phantom.recipes import find_recipe, make_sample
 from imc_helpers.phantom.drawing import TRUTH, ExpertGroup
 
 recipe = find_recipe("phantom_lymphoid")

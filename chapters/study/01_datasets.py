@@ -50,11 +50,12 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.describe import describe
-from imc_helpers.figures import gallery, show, show_table
-from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
-from imc_helpers.paths import results_dir
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.cohort_tables import describe
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import gallery
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.paths import results_dir
+from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}

@@ -48,11 +48,12 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.describe import channel_shares, marker_availability
-from imc_helpers.figures import aggregate_and_parts, aggregates, show, show_table
-from imc_helpers.manifest import load_edition, source_note
-from imc_helpers.paths import results_dir, shipped
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.cohort_tables import channel_shares, marker_availability
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
+from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}

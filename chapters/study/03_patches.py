@@ -54,11 +54,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.aggregation import aggregate
-from imc_helpers.figures import draw_windows, show, show_table, stretch
-from imc_helpers.manifest import load_edition, published_table, source_note
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import draw_windows, stretch
+from imc_helpers.data.manifest import load_edition, published_table, source_note
 from imc_helpers.patching import count_windows, covered_share, windows
-from imc_helpers.paths import results_dir
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.paths import results_dir
+from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}

@@ -58,13 +58,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement import pairwise
-from imc_helpers.describe import compare_tools
-from imc_helpers.figures import ap_areas, assignment_curves, show, show_table, toy_cases
-from imc_helpers.manifest import load_edition, source_note
+from imc_helpers.agreement.pairwise import pairwise
+from imc_helpers.data.cohort_tables import compare_tools
+from imc_helpers.figures.agreement_plots import ap_areas, assignment_curves
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import toy_cases
+from imc_helpers.data.manifest import load_edition, source_note
 from imc_helpers.metrics import contingency_table, evaluate, global_assignment
-from imc_helpers.paths import results_dir, shipped
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.readers.published import open_cohort
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
 cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}

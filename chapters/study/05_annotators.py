@@ -56,21 +56,22 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement import METRICS, against, agreement_matrix, mean_agreement, pairwise
-from imc_helpers.ceiling import correlation_sweep
-from imc_helpers.figures import (
-    agreement_matrices,
-    border_crops,
-    border_panels,
-    ceiling_curves,
-    show,
-    show_table,
+from imc_helpers.agreement.pairwise import (
+    METRICS,
+    against,
+    agreement_matrix,
+    mean_agreement,
+    pairwise,
 )
-from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
-from imc_helpers.paths import results_dir
-from imc_helpers.phantom.cohorts import find_recipe
+from imc_helpers.experiments.ceiling import correlation_sweep
+from imc_helpers.figures.agreement_plots import agreement_matrices, ceiling_curves
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import border_crops, border_panels
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.paths import results_dir
+from imc_helpers.phantom.recipes import find_recipe
 from imc_helpers.phantom.drawing import TRUTH
-from imc_helpers.readers import open_cohort
+from imc_helpers.data.readers.published import open_cohort
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
 cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}

@@ -54,11 +54,12 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import border_panels, model_crops, show, show_table
-from imc_helpers.manifest import cohort_record, load_edition, model_record, source_note
-from imc_helpers.predictions import MODES
-from imc_helpers.readers import open_cohort
-from imc_helpers.runs import describe_doubts, describe_models, describe_runs
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.tissue_images import border_panels, model_crops
+from imc_helpers.data.manifest import cohort_record, load_edition, model_record, source_note
+from imc_helpers.data.predictions import MODES
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.models.run_tables import describe_doubts, describe_models, describe_runs
 
 record = load_edition(edition)
 models = list(record.models)

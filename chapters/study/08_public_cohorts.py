@@ -55,15 +55,16 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement import METRICS, MODES, mean_agreement, pairwise
-from imc_helpers.comparison import mean_scores
-from imc_helpers.figures import score_distributions, show, show_table
-from imc_helpers.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.agreement.pairwise import METRICS, MODES, mean_agreement, pairwise
+from imc_helpers.agreement.comparison import mean_scores
+from imc_helpers.figures.model_plots import score_distributions
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.models.controls import CONTROLS
-from imc_helpers.paths import results_dir
-from imc_helpers.readers import open_cohort
-from imc_helpers.runs import describe_runs
-from imc_helpers.scoring import score_models
+from imc_helpers.data.paths import results_dir
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.models.run_tables import describe_runs
+from imc_helpers.agreement.scoring import score_models
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}

@@ -47,11 +47,12 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import choice_dots, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.preprocess import NONE
-from imc_helpers.rows import read_sweep
-from imc_helpers.sweeps import (
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import choice_dots
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.images.clean import NONE
+from imc_helpers.experiments.sweep_results import read_sweep
+from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     WHOLE,
     annotated_cohort,

@@ -48,17 +48,18 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import choice_dots, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.rows import read_sweep
-from imc_helpers.sweeps import (
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import choice_dots
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.experiments.sweep_results import read_sweep
+from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
     in_words,
     way_names,
 )
-from imc_helpers.variants import ALL, ONLY, WITHOUT
+from imc_helpers.experiments.changed_samples import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
 table = read_sweep(edition, "channels")

@@ -55,12 +55,13 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import seen_and_found, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.models import load_segmenter
-from imc_helpers.rows import hand_over
-from imc_helpers.sweeps import annotated_cohort, open_samples, score
-from imc_helpers.variants import with_channels
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import seen_and_found
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.models.registry import load_segmenter
+from imc_helpers.experiments.sweep_results import hand_over
+from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score
+from imc_helpers.experiments.changed_samples import with_channels
 
 key = annotated_cohort(edition, cohort)
 segmenter = load_segmenter(model)

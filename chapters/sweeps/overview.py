@@ -51,9 +51,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import against_parameters, show, show_table
-from imc_helpers.manifest import load_edition, source_note
-from imc_helpers.rows import read_sweep
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_overview import against_parameters
+from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.experiments.sweep_results import read_sweep
 
 table = read_sweep(edition, sweep)
 numbers = [name for name in table.select_dtypes("number") if name not in swept]

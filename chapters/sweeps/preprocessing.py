@@ -49,13 +49,14 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.compensation import compensation_errors
-from imc_helpers.figures import choice_dots, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.preprocess import remove_hot_pixels
-from imc_helpers.readers import open_cohort
-from imc_helpers.rows import read_sweep
-from imc_helpers.sweeps import (
+from imc_helpers.experiments.compensation import compensation_errors
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import choice_dots
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.images.clean import remove_hot_pixels
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.experiments.sweep_results import read_sweep
+from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
     differ,

@@ -25,7 +25,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
 model: str = "propagation"  # model of the manifest
-before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.preprocess
+before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.images.clean
 after: str = "none"  # steps on the two planes, joined by +, or none
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
@@ -53,12 +53,13 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import seen_and_found, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.models import load_segmenter
-from imc_helpers.rows import hand_over
-from imc_helpers.sweeps import annotated_cohort, open_samples, score, spillover_table
-from imc_helpers.variants import preprocessed
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import seen_and_found
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.models.registry import load_segmenter
+from imc_helpers.experiments.sweep_results import hand_over
+from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score, spillover_table
+from imc_helpers.experiments.changed_samples import preprocessed
 
 key = annotated_cohort(edition, cohort)
 segmenter = load_segmenter(model)

@@ -48,10 +48,11 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures import choice_dots, choice_lines, show, show_table
-from imc_helpers.manifest import model_record, source_note
-from imc_helpers.rows import read_sweep
-from imc_helpers.sweeps import (
+from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
+from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.experiments.sweep_results import read_sweep
+from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     NEAR_PX,
     PLACES,

@@ -71,7 +71,7 @@ def nucleus_and_membrane(
     image
         (C, H, W) array.
     nucleus, membrane
-        Positions of the channels of each, as `imc_helpers.samples.Panel.compartment` returns them.
+        Positions of the channels of each, as `samples.Panel.compartment` returns them.
 
     Returns
     -------

@@ -66,7 +66,7 @@ READERS = '''\
 import shutil
 from pathlib import Path
 
-from imc_helpers.paths import data_dir
+from imc_helpers.data.paths import data_dir
 
 
 def prepare(key: str) -> Path:

@@ -8,8 +8,8 @@ import pytest
 
 import make_kernel
 import weights
+from imc_helpers.data.manifest import WeightsFile
 from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.manifest import WeightsFile
 from imc_helpers.models import registry
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -85,7 +85,7 @@ def project(tmp_path, monkeypatch):
 
 
 def _edition():
-    from imc_helpers.manifest import Edition
+    from imc_helpers.data.manifest import Edition
 
     return Edition(title="Tiny", description="", cohorts=(COHORT,))
 

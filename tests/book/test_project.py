@@ -63,7 +63,7 @@ def test_parameters_that_would_be_lost_are_refused(book, monkeypatch, parameters
 
 
 def _edition(**parameters):
-    from imc_helpers.manifest import Edition
+    from imc_helpers.data.manifest import Edition
 
     return Edition(title="Tiny", description="", cohorts=(COHORT,), parameters=parameters)
 

@@ -59,7 +59,7 @@ device: str = "cpu"  # cpu or cuda
 # %%
 import sys, time
 from pathlib import Path
-from imc_helpers.predictions import RunRecord, prediction_dir, write_predictions
+from imc_helpers.data.predictions import RunRecord, prediction_dir, write_predictions
 
 with Path("segmented.log").open("a") as log:
     log.write(f"{cohort} {model} {mode} {device}\\n")
@@ -188,7 +188,7 @@ def test_masks_without_their_note_or_with_an_older_one_are_forgotten(book, monke
     import segment
 
     monkeypatch.setenv("IMC_BOOK_ROOT", str(book.root))
-    from imc_helpers.manifest import ModelRecord
+    from imc_helpers.data.manifest import ModelRecord
 
     def record(key):
         return ModelRecord.model_validate(MODELS[key])

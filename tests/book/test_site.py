@@ -15,7 +15,7 @@ import pytest
 from nbformat import read
 
 import stamp
-from imc_helpers.manifest import load_edition
+from imc_helpers.data.manifest import load_edition
 from project import Project
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.metrics import evaluate
-from imc_helpers.models.files import published_labels
-from imc_helpers.readers import open_cohort
+from imc_helpers.models.adapters.own_masks import published_labels
 
 pytestmark = pytest.mark.mirror
 

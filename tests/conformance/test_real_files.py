@@ -5,11 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from imc_helpers.data.manifest import cohort_record, load_edition
+from imc_helpers.data.readers.image_files import read_mcd, read_txt
+from imc_helpers.data.readers.mask_files import read_pickled_mask
+from imc_helpers.data.readers.published import open_cohort, prepare
+from imc_helpers.data.samples import Cohort, write_cohort
 from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.manifest import cohort_record, load_edition
 from imc_helpers.metrics import evaluate
-from imc_helpers.readers import open_cohort, prepare, read_mcd, read_pickled_mask, read_txt
-from imc_helpers.samples import Cohort, write_cohort
 
 pytestmark = pytest.mark.mirror
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imc_helpers.manifest import published_table
+from imc_helpers.data.manifest import published_table
 from imc_helpers.patching import Window, count_windows, cover, covered_share, windows
 
 SIDES = st.integers(0, 70)

@@ -13,7 +13,7 @@ import pandas as pd
 import parameters
 import sweeps
 from imc_helpers.errors import InputError
-from imc_helpers.rows import rows_of
+from imc_helpers.experiments.sweep_results import rows_of
 from project import Project
 from tether import tether
 

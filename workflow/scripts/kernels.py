@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
-from imc_helpers.manifest import model_record
+from imc_helpers.data.manifest import model_record
 from project import Project, read_chapter
 
 CORE_KERNEL = "python3"
@@ -104,7 +104,7 @@ def modules_of(project: Project, source: Path, models: Iterable[str]) -> tuple[s
     adapters = sorted({model_record(model).adapter for model in models})
     folder = project.root / "src" / "imc_helpers" / "models"
     texts = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in adapters]
-    own = (f"imc_helpers.models.{name}" for name in adapters)
+    own = (f"imc_helpers.models.adapters.{name}" for name in adapters)
     return (*imports_of(read_chapter(source), *texts), *own)
 
 

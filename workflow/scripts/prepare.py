@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from imc_helpers.data.readers.published import prepare
 from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.readers.cohorts import prepare
 from project import Project
 from tether import tether
 

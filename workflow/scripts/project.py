@@ -12,11 +12,10 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from imc_helpers.data.manifest import Edition, load_edition, model_record
+from imc_helpers.data.predictions import MODES, RUN
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import Edition, load_edition, model_record
-from imc_helpers.models import why_not
-from imc_helpers.models.registry import TRAINING
-from imc_helpers.predictions import MODES, RUN
+from imc_helpers.models.registry import TRAINING, why_not
 
 CHAPTERS = "chapters"
 SEGMENT = "study/06_segment"

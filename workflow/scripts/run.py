@@ -29,8 +29,8 @@ import slurm
 import sweep_page
 import sweeps
 import train
+from imc_helpers.data.manifest import Edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import Edition, model_record
 from project import Project, expected
 from tether import kill, tether
 

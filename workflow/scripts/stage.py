@@ -12,7 +12,7 @@ import gate
 import parameters
 import stamp as stamps
 import status
-from imc_helpers.manifest import load_edition
+from imc_helpers.data.manifest import load_edition
 from project import CHAPTERS, STATUS, Project, expected
 from sync import GUARD_MARK
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import gate
 import parameters
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
-from imc_helpers.models import why_not
+from imc_helpers.models.registry import why_not
 from project import Expected, Job, Project, digest, read_chapter
 
 MODEL = "model"

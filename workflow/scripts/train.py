@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import gpu
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
-from imc_helpers.models.training import train_model
+from imc_helpers.models.training.fit import train_model
 from project import Project
 from segment import NOTE
 from tether import tether

@@ -11,9 +11,9 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from imc_helpers.data.download import mirror_path
+from imc_helpers.data.manifest import ModelRecord, WeightsFile, model_record
 from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.fetch import mirror_path
-from imc_helpers.manifest import ModelRecord, WeightsFile, model_record
 from imc_helpers.models.registry import weights_dir
 
 _DEEPCELL = "users.deepcell.org"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pooch
 
+from imc_helpers.data.manifest import ModelRecord, model_record
+from imc_helpers.data.paths import project_root
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import ModelRecord, model_record
-from imc_helpers.models.segmenter import Segmenter
-from imc_helpers.paths import project_root
+from imc_helpers.models.protocol import Segmenter
 
 CORE_KERNEL = "python3"
 TRAINING = "training.json"
@@ -58,7 +58,7 @@ def load_segmenter(key: str, device: str = "cpu") -> Segmenter:
     if missing:
         raise InputError(f"model {key!r}: {missing}")
     device = device if record.gpu else "cpu"
-    module = import_module(f"imc_helpers.models.{record.adapter}")
+    module = import_module(f"imc_helpers.models.adapters.{record.adapter}")
     return Segmenter(key, record, module.load(record, device, weights_dir(key)), device)
 
 

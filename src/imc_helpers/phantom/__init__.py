@@ -7,7 +7,7 @@ and to which, stands beside each constant. Results on the phantom are to be call
 - :mod:`~imc_helpers.phantom.markers` says what each channel shows, where and how strongly;
 - :mod:`~imc_helpers.phantom.imaging` turns a tissue into ion counts;
 - :mod:`~imc_helpers.phantom.drawing` is how simulated experts draw: habits, doubts, slips;
-- :mod:`~imc_helpers.phantom.annotators` lets them label crops, train a classifier and segment;
-- :mod:`~imc_helpers.phantom.cohorts` puts them together in the manner of the study's five cohorts;
-- :mod:`~imc_helpers.phantom.likeness` compares phantom and real images channel by channel.
+- :mod:`~imc_helpers.phantom.experts` lets them label crops, train a classifier and segment;
+- :mod:`~imc_helpers.phantom.recipes` puts them together in the manner of the study's five cohorts;
+- :mod:`~imc_helpers.experiments.likeness` compares phantom and real images channel by channel.
 """

@@ -17,9 +17,9 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy.special import ndtri
 
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator, on_grid, smooth_field
-from imc_helpers.samples import Sample
 
 TRUTH = "truth"
 """Key of the true masks among a phantom sample's masks and nuclei."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from imc_helpers.manifest import ModelRecord
-from imc_helpers.phantom.cohorts import find_recipe, make_sample
+from imc_helpers.data.manifest import ModelRecord
+from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 
 @pytest.fixture(scope="session")

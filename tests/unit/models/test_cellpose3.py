@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
+from imc_helpers.data.manifest import Training, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import Training, model_record
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import cellpose3
-from imc_helpers.models.segmenter import Segmenter, model_input
-from imc_helpers.models.training import training_labels, training_samples
+from imc_helpers.models.adapters import cellpose3
+from imc_helpers.models.protocol import Segmenter, model_input
+from imc_helpers.models.training.fit import training_labels, training_samples
 
 pytest.importorskip("cellpose", reason="cellpose 3 is not installed (extra `models`)")
 

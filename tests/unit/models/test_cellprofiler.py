@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import load_segmenter
-from imc_helpers.models.cellprofiler import CellProfiler, find_nuclei, load
+from imc_helpers.models.adapters.cellprofiler import CellProfiler, find_nuclei, load
 from imc_helpers.models.controls import random_voronoi
-from imc_helpers.phantom.cohorts import find_recipe, make_sample
+from imc_helpers.models.registry import load_segmenter
+from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 METHODS = ("distance", "watershed", "propagation")
 

@@ -6,9 +6,9 @@ import tarfile
 import numpy as np
 import pytest
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
-from imc_helpers.models import cellsam
+from imc_helpers.models.adapters import cellsam
 
 RECORD = model_record("cellsam")
 ARCHIVE = RECORD.weights[0].name

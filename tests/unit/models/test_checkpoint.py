@@ -7,7 +7,7 @@ import pytest
 
 from imc_helpers.errors import InputError
 from imc_helpers.models.checkpoint import load_state, read_weights
-from imc_helpers.models.vision import need_torchvision
+from imc_helpers.models.torchvision_ops import need_torchvision
 
 torch = pytest.importorskip("torch", reason="torch is not installed here")
 

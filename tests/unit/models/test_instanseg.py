@@ -7,12 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import instanseg
-from imc_helpers.models.segmenter import model_input
-from imc_helpers.models.training import training_samples
+from imc_helpers.models.adapters import instanseg
+from imc_helpers.models.protocol import model_input
+from imc_helpers.models.training.fit import training_samples
 from imc_helpers.phantom.drawing import TRUTH
 
 pytest.importorskip("instanseg", reason="instanseg-torch is not installed (extra `models`)")

@@ -7,10 +7,10 @@ import pytest
 from skimage.draw import disk
 from skimage.filters import gaussian
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import mesmer
+from imc_helpers.models.adapters import mesmer
 
 RECORD = model_record("mesmer")
 ARCHIVE = RECORD.weights[0].name

@@ -7,9 +7,10 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 
+from imc_helpers.data.manifest import cohort_record, load_edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import cohort_record, load_edition, model_record
-from imc_helpers.models import load_segmenter, registry, why_not
+from imc_helpers.models import registry
+from imc_helpers.models.registry import load_segmenter, why_not
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = sorted(yaml.safe_load((ROOT / "data_manifest/models.yml").read_text(encoding="utf-8")))
@@ -24,7 +25,7 @@ def key(request):
 def test_what_a_record_names_is_there(key):
     record = model_record(key)
     assert record.citation in CITATIONS
-    assert find_spec(f"imc_helpers.models.{record.adapter}")
+    assert find_spec(f"imc_helpers.models.adapters.{record.adapter}")
     if record.kernel != registry.CORE_KERNEL:
         assert (ROOT / "envs" / f"{record.kernel}.yml").is_file()
     assert all(cohort_record(mask.cohort) for mask in record.masks)

@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage as ndi
 from skimage.draw import disk
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import samcell
+from imc_helpers.models.adapters import samcell
 
 RECORD = model_record("samcell")
 

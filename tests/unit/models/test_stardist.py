@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from imc_helpers.errors import InputError
-from imc_helpers.models import stardist
-from imc_helpers.models.segmenter import model_input
+from imc_helpers.models.adapters import stardist
+from imc_helpers.models.protocol import model_input
 
 NAME = "model.zip"
 

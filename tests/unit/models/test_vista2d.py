@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
+from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.manifest import model_record
+from imc_helpers.images.rescale import to_unit
 from imc_helpers.metrics import evaluate
-from imc_helpers.models import vista2d
-from imc_helpers.models.scaling import to_unit
+from imc_helpers.models.adapters import vista2d
 
 RECORD = model_record("vista2d")
 DYNAMICS = RECORD.parameters["dynamics"]

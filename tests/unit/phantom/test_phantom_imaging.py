@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from imc_helpers.data.samples import Channel, Panel
 from imc_helpers.errors import InputError
+from imc_helpers.experiments.likeness import neighbour_correlation
 from imc_helpers.phantom.imaging import (
     ImagingParameters,
     image_tissue,
     mass_number,
     spillover_matrix,
 )
-from imc_helpers.phantom.likeness import neighbour_correlation
 from imc_helpers.phantom.markers import MARKERS, Localisation, Marker
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
-from imc_helpers.samples import Channel, Panel
 
 QUIET = ImagingParameters(
     flicker=0, drift=0, hot_rate=0, spill_plus_one=0, spill_minus_one=0, spill_oxide=0, wash_out=0

@@ -1,0 +1,1 @@
+"""How well raters agree: scores, intervals, tests, equivalence."""

@@ -1,0 +1,345 @@
+"""The manifest: cohorts, models, editions and published figures as typed records.
+
+The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
+``data_manifest/published.yml`` and ``editions/NAME.yml``.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imc_helpers.data.paths import shipped
+from imc_helpers.errors import InputError
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceFile(_Record):
+    """One file to download."""
+
+    path: str
+    """Path below the cohort's ``base_url``."""
+    size: int = Field(gt=0)
+    """Bytes."""
+    hash: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest; MD5 only where the archive publishes nothing better."""
+
+
+class Annotator(_Record):
+    """Who, or what, made one set of masks."""
+
+    kind: Literal["expert", "semi-automatic", "automatic", "simulated"]
+    """``expert``: drawn by a person; ``semi-automatic``: a tool that a person trained;
+    ``automatic``: a tool alone; ``simulated``: made by the phantom."""
+    description: str
+    """How the masks were made, in a sentence."""
+
+
+class Phantom(_Record):
+    """How a synthetic cohort is made."""
+
+    recipe: str
+    """Key in ``imc_helpers.phantom.recipes.COHORTS``."""
+    scale: float = Field(default=0.0, ge=0, le=1)
+    """0 for a few small images, 1 for the study's own number and size."""
+    seed: int = Field(ge=0)
+    """The same seed makes the same cohort."""
+
+
+class Unverified(_Record):
+    """A statement of the manifest that could not be checked at its source."""
+
+    what: str
+    """The field."""
+    why: str
+    """What it rests on instead."""
+
+
+class CohortRecord(_Record):
+    """One cohort of the manifest."""
+
+    title: str
+    modality: str
+    tissue: str
+    citation: str
+    """Key in ``references.bib``."""
+    doi: str
+    license: str
+    um_per_px: float = Field(gt=0)
+    """Edge of a pixel, micrometres."""
+    annotators: dict[str, Annotator]
+    """In the order in which pages list them."""
+    reader: str
+    """Name of the function in ``readers.published`` that knows the source's layout."""
+    panel: str = ""
+    """Panel file below ``data_manifest``; none for a synthetic cohort, whose recipe has it."""
+    dna_channel: str
+    """Channel that pages show in grey: the one that marks nuclei best."""
+    base_url: str = ""
+    files: tuple[SourceFile, ...] = ()
+    """What is downloaded; nothing for a synthetic cohort."""
+    unverified: tuple[Unverified, ...] = ()
+    """What could not be checked; empty where everything was."""
+    phantom: Phantom | None = None
+    """How the cohort is simulated; None for real data."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CohortRecord":
+        paths = [file.path for file in self.files]
+        if repeated := {path for path in paths if paths.count(path) > 1}:
+            raise ValueError(f"files listed twice: {sorted(repeated)}")
+        if self.synthetic != (self.reader == "phantom"):
+            raise ValueError("a phantom's recipe goes with the reader 'phantom', and only with it")
+        if self.synthetic and (self.files or self.panel):
+            raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
+        return self
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the cohort is simulated. Captions say so."""
+        return self.phantom is not None
+
+    @property
+    def verified(self) -> bool:
+        """Whether every statement of the record was checked at its source."""
+        return not self.unverified
+
+
+class WeightsFile(_Record):
+    """One file of a model's weights, as it is downloaded."""
+
+    url: str
+    """Whole address."""
+    name: str
+    """Name under ``weights/MODEL/``."""
+    size: int | None = Field(default=None, gt=0)
+    """Bytes; None where nobody could look."""
+    hash: str | None = Field(default=None, pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest; None where none is published and nobody could compute it."""
+
+
+class Training(_Record):
+    """How a model is trained during the build: on phantom tissue that no evaluation uses."""
+
+    recipe: str
+    """Key in ``imc_helpers.phantom.recipes.COHORTS``."""
+    images: int = Field(gt=0)
+    side_px: int = Field(gt=0)
+    """Edge of the square images, pixels."""
+    seed: int = Field(ge=0)
+    """Seed of the tissue, the annotators and the training; differs from every cohort's."""
+    epochs: int = Field(gt=0)
+    gpu_epochs: int | None = Field(default=None, gt=0)
+    """Epochs where there is a GPU; as many as on the CPU when not given."""
+    labels: Literal["truth", "annotator"] = "truth"
+    """What the model learns: the phantom's truth, or what a simulated expert drew."""
+    parameters: dict[str, Any] = {}
+    """What is passed to the library's own training."""
+
+
+class MaskFile(SourceFile):
+    """One published mask of one sample."""
+
+    cohort: str
+    sample: str
+
+
+class ModelRecord(_Record):
+    """One model of the manifest: what it takes, where it comes from, what it runs on."""
+
+    title: str
+    source: Literal["library", "trained", "classical", "files"]
+    """``library``: published weights; ``trained``: trained by this book's build; ``classical``:
+    no weights; ``files``: masks that exist already, a cohort's or a user's."""
+    version: str
+    """Of the library, or of what made the masks."""
+    citation: str
+    """Key in ``references.bib``."""
+    license: str
+    """Of the code."""
+    weights_license: str = ""
+    """Of the weights; empty where there are none."""
+    adapter: str
+    """Name of the module in ``imc_helpers.models`` that loads it."""
+    kernel: str = "python3"
+    """Jupyter kernel: ``python3`` is the core environment, others are ``envs/KERNEL.yml``."""
+    packages: tuple[str, ...] = ()
+    """Modules that must be importable in its kernel."""
+    dtype: str = ""
+    """Type of the network's numbers, ``"float32"`` for instance; empty without a network."""
+    gpu: bool = False
+    """Whether it uses a GPU where there is one."""
+    inputs: tuple[Literal["nucleus", "membrane", "zeros", "all"], ...] = ()
+    """The planes it takes, in its own order; ``all`` stands for every channel of the panel."""
+    um_per_px: float | None = Field(default=None, gt=0)
+    """Pixel size that it was made for, micrometres; None where it has none."""
+    normalisation: str = ""
+    """How intensities are scaled before the network sees them, and by whom, in words."""
+    window_px: int | None = Field(default=None, gt=0)
+    """Edge of the largest image it takes at once, pixels; None: any (it tiles by itself)."""
+    parameters: dict[str, Any] = {}
+    """What is passed to its own call; page 06 shows them."""
+    trained_on: str = ""
+    """Training data, in words."""
+    size: str = ""
+    """Number of trained parameters, in words (``"6.6 M"``); empty where there are none."""
+    weights: tuple[WeightsFile, ...] = ()
+    """What ``make weights-MODEL`` downloads to ``weights/MODEL/``."""
+    token: str = ""
+    """Environment variable with the user's token, where the weights ask for one."""
+    training: Training | None = None
+    """How the build trains it; for ``source: trained`` only."""
+    base_url: str = ""
+    masks: tuple[MaskFile, ...] = ()
+    """Published masks, for ``source: files``."""
+    folder: str = ""
+    """A user's own masks, ``FOLDER/COHORT/SAMPLE.tiff`` under the root; ``source: files``."""
+    unverified: tuple[Unverified, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelRecord":
+        if (self.source == "trained") != (self.training is not None):
+            raise ValueError("`training` goes with source 'trained', and only with it")
+        if (self.source == "files") != bool(self.masks or self.folder):
+            raise ValueError("`masks` or `folder` go with source 'files', and only with it")
+        if self.source != "files" and not self.inputs:
+            raise ValueError("`inputs`: say which planes the model takes, in its own order")
+        return self
+
+    def covers(self, cohort: str) -> bool:
+        """Say whether the model can say anything about a cohort: masks cover only their own."""
+        return not self.masks or any(mask.cohort == cohort for mask in self.masks)
+
+
+class Edition(_Record):
+    """What one edition of the book shows."""
+
+    title: str
+    description: str
+    """One or two sentences for the head of each page."""
+    cohorts: tuple[str, ...] = Field(min_length=1)
+    """Keys of cohorts, in the order of the pages."""
+    models: tuple[str, ...] = ()
+    """Keys of models, in the order of the pages; those that cannot run here are listed so."""
+    sweeps: tuple[str, ...] = ()
+    """Names of the sweeps whose tables its pages read: files in ``sweeps/``."""
+    parameters: dict[str, dict[str, Any]] = {}
+    """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
+
+
+_R = TypeVar("_R", bound=BaseModel)
+
+
+def load_edition(name: str) -> Edition:
+    """Read ``editions/NAME.yml``.
+
+    Raises
+    ------
+    InputError
+        If there is no such edition, it is malformed, or names a cohort that the manifest lacks.
+    """
+    path = shipped("editions") / f"{name}.yml"
+    if not path.is_file():
+        have = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml")))
+        raise InputError(f"edition {name!r}: no file {path}; there are {have}")
+    edition = _parse(Edition, _load_yaml(path), path)
+    for cohort in edition.cohorts:
+        cohort_record(cohort)
+    for model in edition.models:
+        model_record(model)
+    return edition
+
+
+def cohort_record(key: str) -> CohortRecord:
+    """Return the manifest's record of a cohort.
+
+    Raises
+    ------
+    InputError
+        If the manifest has no such cohort.
+    """
+    records = _cohorts()
+    if key not in records:
+        raise InputError(f"cohort {key!r}: not in the manifest; it has {', '.join(records)}")
+    return records[key]
+
+
+@cache
+def _cohorts() -> dict[str, CohortRecord]:
+    path = shipped("data_manifest") / "cohorts.yml"
+    return {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+
+
+def model_record(key: str) -> ModelRecord:
+    """Return the manifest's record of a model.
+
+    Raises
+    ------
+    InputError
+        If the manifest has no such model.
+    """
+    records = _models()
+    if key not in records:
+        raise InputError(f"model {key!r}: not in the manifest; it has {', '.join(records)}")
+    return records[key]
+
+
+@cache
+def _models() -> dict[str, ModelRecord]:
+    path = shipped("data_manifest") / "models.yml"
+    return {key: _parse(ModelRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+
+
+def source_note(keys: Iterable[str]) -> str:
+    """Say in a caption what the data are: ``"Real data: spleen_imc."``.
+
+    Parameters
+    ----------
+    keys
+        Cohorts that the figure or table shows.
+    """
+    kinds: dict[str, list[str]] = {}
+    for key in keys:
+        kind = "Synthetic data" if cohort_record(key).synthetic else "Real data"
+        kinds.setdefault(kind, []).append(f"`{key}`")
+    return " ".join(f"{kind}: {', '.join(names)}." for kind, names in kinds.items())
+
+
+@cache
+def published_table(name: str) -> pd.DataFrame:
+    """Return a table that a study reports, as a frame; every row says where it stands.
+
+    Parameters
+    ----------
+    name
+        Key in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+    """
+    tables = _load_yaml(shipped("data_manifest") / "published.yml")
+    if name not in tables:
+        raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
+    return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a mapping at the top, found {type(content).__name__}")
+    return content
+
+
+def _parse(model: type[_R], raw: Any, path: Path, key: str = "") -> _R:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        where = f"{path}, {key}" if key else str(path)
+        raise InputError(f"{where}: {error}") from None

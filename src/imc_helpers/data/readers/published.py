@@ -1,0 +1,141 @@
+"""The public cohorts: from the files their authors published to steinbock folders."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from imc_helpers.data.download import fetch
+from imc_helpers.data.manifest import CohortRecord, cohort_record
+from imc_helpers.data.paths import data_dir, shipped
+from imc_helpers.data.readers.image_files import read_channel_folder
+from imc_helpers.data.readers.mask_files import (
+    read_cellprofiler_mask,
+    read_ilastik_objects,
+    read_mask,
+    read_pickled_mask,
+)
+from imc_helpers.data.samples import Cohort, Panel, Sample, read_tiff, write_cohort
+from imc_helpers.errors import InputError
+from imc_helpers.phantom.recipes import find_recipe, phantom_cohort
+
+
+def prepare(key: str) -> Path:
+    """Make ``data/KEY`` from the published files, downloaded when not there, or from a recipe.
+
+    Parameters
+    ----------
+    key
+        Cohort in the manifest.
+
+    Returns
+    -------
+    pathlib.Path
+        The steinbock folder, whole.
+
+    Raises
+    ------
+    DownloadError, InputError
+        If a file is not as described; nothing half-written is left.
+    """
+    record = cohort_record(key)
+    if record.reader not in _READERS:
+        raise InputError(
+            f"cohort {key!r}: no reader {record.reader!r}; there are {', '.join(_READERS)}"
+        )
+    raw = data_dir() / ".downloads" / key
+    if record.files:
+        fetch(record.base_url, record.files, raw, title=key)
+    folder = data_dir() / key
+    write_cohort(folder, _READERS[record.reader](raw, record), overwrite=True)
+    return folder
+
+
+def open_cohort(key: str) -> Cohort:
+    """Return a cohort of the manifest, prepared first when it is not there.
+
+    The annotators stand in the manifest's order.
+    """
+    record = cohort_record(key)
+    folder = data_dir() / key
+    if not (folder / "images.csv").is_file():
+        prepare(key)
+    return Cohort(folder, name=key, annotators=tuple(record.annotators))
+
+
+def cohort_panel(record: CohortRecord) -> Panel:
+    """Return the panel of a cohort, without its images."""
+    if record.phantom is not None:
+        return find_recipe(record.phantom.recipe).panel
+    return Panel.read(shipped("data_manifest") / record.panel)
+
+
+def _spectre(raw: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Spectre's example ROIs: a folder of channels, ilastik objects, CellProfiler masks."""
+    panel = cohort_panel(record)
+    files = [f"{channel.name}_{channel.channel}.tiff" for channel in panel.channels]
+    objects, cells = raw / "Spatial - advanced" / "masks", raw / "Spatial - simple" / "masks"
+    for folder in sorted((raw / "Spatial - advanced" / "ROIs").iterdir()):
+        roi = folder.name
+        image, _ = read_channel_folder(folder, files)
+        yield Sample(
+            id=roi,
+            image=image,
+            panel=panel,
+            um_per_px=record.um_per_px,
+            masks={
+                "ilastik": read_ilastik_objects(
+                    objects / f"{roi}_ilastik_s2_Object Identities.tif",
+                    objects / f"{roi}_ilastik_s2_Object Predictions.tif",
+                ),
+                "cellprofiler": read_cellprofiler_mask(cells / f"{roi}_Cell_mask.tiff"),
+            },
+            nuclei={"cellprofiler": read_cellprofiler_mask(cells / f"{roi}_Nuclei_mask.tiff")},
+        )
+
+
+def _codex_tile(raw: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Tiles of CellSegmentationEvaluator: three named planes, numbered ones, pickled masks."""
+    panel = cohort_panel(record)
+    for tile in sorted(path for path in raw.iterdir() if path.is_dir() and path.name[0] != "."):
+        files = [f"{name}.tif" for name in panel.names]
+        named, _ = read_channel_folder(tile, [f for f in files if not f.startswith("CH_")])
+        numbered, _ = read_channel_folder(
+            tile / "channels", [f for f in files if f.startswith("CH_")]
+        )
+        yield Sample(
+            id=tile.name,
+            image=np.concatenate([named, numbered]),
+            panel=panel,
+            um_per_px=record.um_per_px,
+            masks={a: read_pickled_mask(tile / f"mask_{a}.pickle") for a in record.annotators},
+        )
+
+
+def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Crops of cytomapper: one stack and one mask each."""
+    panel = cohort_panel(record)
+    for path in sorted(raw.glob("*_imc.tiff")):
+        name = path.stem.removesuffix("_imc")
+        yield Sample(
+            id=name,
+            image=read_tiff(path),
+            panel=panel,
+            um_per_px=record.um_per_px,
+            masks={"published": read_mask(raw / f"{name}_mask.tiff")},
+        )
+
+
+def _phantom(_: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Make tissue, images and annotators; the truth is a mask like the others."""
+    assert record.phantom is not None
+    recipe = record.phantom
+    return phantom_cohort(recipe.recipe, scale=recipe.scale, seed=recipe.seed)
+
+
+_READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {
+    "spectre": _spectre,
+    "codex_tile": _codex_tile,
+    "cytomapper": _cytomapper,
+    "phantom": _phantom,
+}

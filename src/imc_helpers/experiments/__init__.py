@@ -1,0 +1,1 @@
+"""What is tried out: sweeps, candidates of known quality, likeness, ceiling."""

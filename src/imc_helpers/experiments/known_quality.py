@@ -1,0 +1,243 @@
+"""Candidates of known quality, to see whether the comparison with annotators decides rightly.
+
+On a phantom the truth is known. So one can make masks whose quality is known too (the truth, the
+truth with known errors, what the annotators have in common), let the annotators judge them as if
+they were models, and see whether the verdict is the one that the truth gives.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from skimage.segmentation import find_boundaries, relabel_sequential
+
+from imc_helpers.agreement.equivalence import MARGIN, MEAN, compare_before, human_equivalence
+from imc_helpers.agreement.scoring import Candidate, score_candidates
+from imc_helpers.agreement.statistics import DRAWS
+from imc_helpers.data.samples import Cohort
+from imc_helpers.errors import InputError
+from imc_helpers.metrics import contingency_table
+from imc_helpers.phantom.drawing import TRUTH
+
+
+def drop_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Return a copy without a share of its cells, drawn at random.
+
+    Parameters
+    ----------
+    labels
+        (H, W) uint32.
+    share
+        0 … 1; the number of cells is rounded.
+    seed
+        The same seed drops the same cells; a larger share drops them too.
+    """
+    ids = np.unique(labels[labels > 0])
+    dropped = np.random.default_rng(seed).permutation(ids)[: round(share * len(ids))]
+    return np.where(np.isin(labels, dropped), 0, labels).astype(np.uint32)
+
+
+def merge_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Return a copy in which a share of the cells is merged, two and two, with a neighbour.
+
+    Parameters
+    ----------
+    labels
+        (H, W) uint32.
+    share
+        Cells that enter a pair, 0 … 1 of all; fewer where no neighbour is left.
+    seed
+        The same seed merges the same pairs.
+    """
+    ids = np.unique(labels[labels > 0])
+    pairs = np.concatenate(
+        [
+            np.stack([one.ravel(), two.ravel()], axis=1)
+            for one, two in (
+                (labels[:, :-1], labels[:, 1:]),
+                (labels[:-1], labels[1:]),
+            )
+        ]
+    )
+    touching = np.unique(pairs[(pairs > 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])], axis=0)
+    new = np.arange(int(labels.max()) + 1, dtype=np.uint32)
+    taken: set[int] = set()
+    for one, two in np.random.default_rng(seed).permutation(touching).tolist():
+        if len(taken) + 2 > round(share * len(ids)):
+            break
+        if one not in taken and two not in taken:
+            taken |= {one, two}
+            new[two] = one
+    return new[labels]
+
+
+def shrink_cells(labels: np.ndarray, px: int) -> np.ndarray:
+    """Return a copy whose cells have lost that many layers of border pixels.
+
+    Parameters
+    ----------
+    labels
+        (H, W) uint32.
+    px
+        Layers, 0 or more. A cell that is thinner vanishes.
+    """
+    shrunk = labels.copy()
+    for _ in range(px):
+        shrunk[find_boundaries(shrunk, mode="inner", connectivity=1)] = 0
+    return shrunk
+
+
+def consensus(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the cells that most annotators drew, each as most of them drew it.
+
+    Cells of two annotators are the same cell when their IoU is over one half. Of each such group,
+    the pixels that more than half of all annotators gave to it are kept.
+
+    Parameters
+    ----------
+    masks
+        (H, W) label images of one sample, two or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W) uint32.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two.
+    """
+    if len(masks) < 2:
+        raise InputError(f"consensus: expected two masks or more, found {len(masks)}")
+    sequential = [relabel_sequential(mask)[0] for mask in masks]
+    starts = np.cumsum([0, *(int(mask.max()) for mask in sequential)])
+    links = []
+    for i in range(len(masks)):
+        for j in range(i):
+            table = contingency_table(sequential[i], sequential[j])
+            same = 2 * table.intersection > table.union
+            links.append(np.stack([table.i[same] + starts[i], table.j[same] + starts[j]]))
+    first, second = np.concatenate(links, axis=1)
+    n_cells = int(starts[-1])
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(n_cells, n_cells))
+    _, groups = connected_components(graph, directed=False)
+    votes = np.stack(
+        [
+            np.where(mask > 0, np.r_[0, groups[a:b] + 1][mask], 0)
+            for mask, a, b in zip(sequential, starts[:-1], starts[1:], strict=True)
+        ]
+    )
+    # What more than half of the annotators say is the median of what all say.
+    middle = np.sort(votes, axis=0)[len(masks) // 2]
+    most = 2 * (votes == middle).sum(axis=0) > len(masks)
+    return relabel_sequential(np.where(most, middle, 0))[0].astype(np.uint32)
+
+
+def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
+    """Make candidates of known quality for a phantom cohort with several annotators.
+
+    Parameters
+    ----------
+    cohort
+        It holds the truth beside its annotators.
+
+    Returns
+    -------
+    dict
+        From a name, in plain words, to a function from a sample's id to labels: the truth; the
+        truth with cells missing, merged or shrunk; a copy of each annotator; the consensus.
+    """
+
+    def truth(sample: str) -> np.ndarray:
+        return cohort.read_mask(sample, TRUTH)
+
+    def agreed(sample: str) -> np.ndarray:
+        return consensus([cohort.read_mask(sample, a) for a in cohort.annotators_of(sample)])
+
+    def copy(annotator: str, sample: str) -> np.ndarray:
+        return cohort.read_mask(sample, annotator)
+
+    def flawed(change: Callable[..., np.ndarray], amount: float, sample: str) -> np.ndarray:
+        return change(truth(sample), amount)
+
+    made: dict[str, Candidate] = {"the truth": truth}
+    for share in (0.1, 0.25, 0.5):
+        made[f"truth, {share:.0%} missing"] = partial(flawed, drop_cells, share)
+    for share in (0.1, 0.25, 0.5):
+        made[f"truth, {share:.0%} merged"] = partial(flawed, merge_cells, share)
+    made["truth, 1 px shrunk"] = partial(flawed, shrink_cells, 1)
+    made["consensus"] = agreed
+    made |= {f"copy of {a}": partial(copy, a) for a in cohort.annotators}
+    return made
+
+
+def trial(
+    cohort: Cohort,
+    candidates: Mapping[str, Candidate],
+    *,
+    margin: float = MARGIN,
+    strict: bool = False,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Let annotators judge candidates, and the truth judge both.
+
+    Each annotator is tried as well, before the others: a person held out.
+
+    Parameters
+    ----------
+    cohort
+        A phantom cohort, with the truth and three annotators or more.
+    candidates
+        What to try, by name.
+    margin
+        Difference of scores that does not matter, for both verdicts.
+    strict
+        A pair of cells matches when IoU > t; when False, when IoU >= t.
+    draws, seed
+        As in `imc_helpers.agreement.statistics`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a metric and candidate, on whole images: columns of `human_equivalence` (the mean
+        over annotators left out), the same ending in ``_truth`` for the score with the truth less
+        the annotators' score with the truth, and ``right``: both decisions are the same. ``worst``
+        is the annotator without whom the difference is least, ``worst_difference`` and
+        ``worst_decision`` what comes of it then.
+    """
+    people = list(cohort.annotators)
+    everybody = {a: partial(cohort.read_mask, annotator=a) for a in people}
+    scores = score_candidates(
+        cohort,
+        {**candidates, **everybody},
+        references=[*people, TRUTH],
+        modes=("whole",),
+        strict=strict,
+    )
+    panels = [(list(candidates), people)]
+    panels += [([a], [b for b in people if b != a]) for a in people]
+    parts = []
+    for models, judges in panels:
+        each = human_equivalence(scores, models, judges, margin=margin, draws=draws, seed=seed)
+        keys = ["mode", "metric", "model"]
+        mean = each[each["left_out"] == MEAN].drop(columns="left_out")
+        alone = each[each["left_out"] != MEAN]
+        worst = alone.loc[alone.groupby(keys, sort=False)["difference"].idxmin()]
+        worst = worst[[*keys, "left_out", "difference", "decision"]].rename(
+            columns={"left_out": "worst", "difference": "worst_difference"}
+        )
+        worst = worst.rename(columns={"decision": "worst_decision"})
+        by_truth = compare_before(
+            scores, TRUTH, models, judges, margin=margin, draws=draws, seed=seed
+        )
+        by_truth = by_truth.drop(columns=["left_out", "images", "cohort"])
+        parts.append(mean.merge(worst, on=keys).merge(by_truth, on=keys, suffixes=("", "_truth")))
+    table = pd.concat(parts, ignore_index=True)
+    table["model"] = [f"{m}, held out" if m in people else m for m in table["model"]]
+    table["right"] = table["decision"] == table["decision_truth"]
+    return table

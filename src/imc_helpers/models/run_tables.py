@@ -1,0 +1,148 @@
+"""Tables for pages on models: what each is, what ran here or why not, and what it took."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from imc_helpers.data.manifest import model_record
+from imc_helpers.data.predictions import MODES, find_models, read_run
+from imc_helpers.models.registry import why_not
+
+
+def describe_models(keys: Iterable[str]) -> pd.DataFrame:
+    """Set models of the manifest side by side.
+
+    Parameters
+    ----------
+    keys
+        Models in ``data_manifest/models.yml``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a model: ``model``, ``version``, ``takes`` (planes, in its order), ``made for``
+        (pixel size), ``scaling``, ``trained on``, ``parameters``, ``licence``, ``weights``.
+    """
+    records = [model_record(key) for key in keys]
+    return pd.DataFrame(
+        {
+            "model": record.title,
+            "version": record.version,
+            "takes": ", ".join(record.inputs) or None,
+            "made for": None if record.um_per_px is None else f"{record.um_per_px:g} µm/px",
+            "scaling": record.normalisation or None,
+            "trained on": record.trained_on or None,
+            "parameters": record.size or None,
+            "licence": record.license,
+            "weights": record.weights_license or None,
+        }
+        for record in records
+    )
+
+
+def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
+    """List what the manifest says of models and nobody could check.
+
+    Parameters
+    ----------
+    keys
+        Models in ``data_manifest/models.yml``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a statement: ``model``, ``what``, ``why``.
+    """
+    rows = [
+        {"model": record.title, "what": doubt.what, "why": doubt.why}
+        for record in map(model_record, keys)
+        for doubt in record.unverified
+    ]
+    return pd.DataFrame(rows, columns=["model", "what", "why"])
+
+
+def describe_runs(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
+    """Say for every model what ran here, on what, and what it found; or why nothing did.
+
+    Parameters
+    ----------
+    cohorts, keys
+        Cohorts and models of the manifest.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a model: ``model``, ``ran on`` (device), ``whole`` and ``patch`` (cohorts with
+        finished masks), ``cells`` (in all whole images), ``not run`` (the reason and the command
+        that would help, empty where it ran on all it covers).
+    """
+    cohorts = list(cohorts)
+    rows = []
+    for key in keys:
+        record = model_record(key)
+        runs = {
+            mode: [run for c in cohorts if (run := read_run(c, key, mode)) is not None]
+            for mode in MODES
+        }
+        found = [run for mode in MODES for run in runs[mode]]
+        covered = [c for c in cohorts if record.covers(c)]
+        devices = dict.fromkeys(run.device or "files" for run in found)
+        rows.append(
+            {
+                "model": record.title,
+                "ran on": ", ".join(devices) or None,
+                **{mode: len(runs[mode]) for mode in MODES},
+                "cells": sum(s.cells for run in runs["whole"] for s in run.samples),
+                "not run": _why_not_all(key, covered, len(found)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _why_not_all(key: str, covered: list[str], found: int) -> str | None:
+    if found == len(MODES) * len(covered):
+        return None if covered else "it has no masks for these cohorts"
+    return why_not(key) or "no finished run here: `make book` runs it"
+
+
+def speed(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
+    """Return what each model took on whole images, from the records of its runs.
+
+    Parameters
+    ----------
+    cohorts, keys
+        Cohorts and models of the manifest; masks that came as files were not timed and are left
+        out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a model and cohort: ``cohort``, ``model``, ``device``, ``device_name``, ``threads``,
+        ``megapixels``, ``seconds``, ``s_per_megapixel``, ``library_share`` (of the seconds),
+        ``load_s``, ``peak_mb`` (resident, of the whole process), ``peak_gpu_mb``.
+    """
+    rows = []
+    for cohort in cohorts:
+        for key, run in find_models(cohort, keys, "whole").items():
+            if not run.device:
+                continue
+            megapixels = sum(sample.megapixels for sample in run.samples)
+            seconds = sum(sample.seconds for sample in run.samples)
+            library = sum(sample.library_seconds for sample in run.samples)
+            rows.append(
+                {
+                    "cohort": cohort,
+                    "model": key,
+                    "device": run.device,
+                    "device_name": run.device_name,
+                    "threads": run.threads,
+                    "megapixels": megapixels,
+                    "seconds": seconds,
+                    "s_per_megapixel": seconds / megapixels,
+                    "library_share": library / seconds,
+                    "load_s": run.load_seconds,
+                    "peak_mb": run.peak_memory_mb,
+                    "peak_gpu_mb": run.peak_gpu_memory_mb,
+                }
+            )
+    return pd.DataFrame(rows)

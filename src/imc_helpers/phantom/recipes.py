@@ -1,0 +1,430 @@
+"""Phantom cohorts in the manner of the study's five, and a spleen to hold against the open one.
+
+A cohort imitates what the study reports of its model: density of cells, size of images, kind of
+tissue, which of the study's markers the panel has, and whether four experts or one annotated it
+(Schuiki et al. 2025, Tables 1 and 2). It imitates nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from scipy.special import ndtri
+
+from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.errors import InputError
+from imc_helpers.phantom._random import generator
+from imc_helpers.phantom.drawing import ONE_EXPERT, TRUTH, ExpertGroup
+from imc_helpers.phantom.experts import N_CROPS, Expert, annotate, train_experts
+from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
+from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
+
+
+@dataclass(frozen=True)
+class CohortRecipe:
+    """How the samples of a phantom cohort are made."""
+
+    imitates: str
+    """The real cohort that it is modelled on."""
+    tissue: TissueParameters
+    """What the sections are made of."""
+    panel: Panel
+    """The channels."""
+    imaging: ImagingParameters
+    """How the instrument saw them."""
+    experts: ExpertGroup | None
+    """Who annotated; None for nobody."""
+    demo_samples: int
+    """Number of samples at scale 0."""
+    demo_px: tuple[int, int]
+    """Typical height and width at scale 0, pixels."""
+    full_samples: int
+    """Number of samples at scale 1: the study's."""
+    full_px: tuple[int, int]
+    """Mean height and width at scale 1: the study's, pixels."""
+    size_sd: float = 0.0
+    """Spread of the sides from sample to sample: standard deviation of their logarithm."""
+    cells_per_patch: float | None = None
+    """Masks per patch of 256 x 256 pixels that the study reports, if it does."""
+
+
+_STUDY_MEMBRANE = {
+    "CD19": "Nd142",
+    "TOMM20": "Nd144",
+    "CD5": "Nd145",
+    "CD4": "Gd156",
+    "CD68": "Tb159",
+    "CD20": "Dy161",
+    "CD8a": "Dy162",
+    "CD14": "Dy163",
+    "CD45RA": "Er166",
+    "B2M": "Yb171",
+    "CD45RO": "Yb173",
+}
+"""The study's membrane markers and their metals (Table 2)."""
+
+
+def _panel(membrane: Mapping[str, str], others: Mapping[str, str]) -> Panel:
+    nucleus = {"DNA1": "Ir191", "DNA2": "Ir193"}
+    return Panel(
+        tuple(
+            Channel(metal, name, compartment)
+            for metals, compartment in ((nucleus, "nucleus"), (membrane, "membrane"), (others, ""))
+            for name, metal in metals.items()
+        )
+    )
+
+
+def _lymphoid_niches(cells_per_mm2: float, b_share: float = 0.45) -> tuple[Niche, ...]:
+    return (
+        Niche(
+            "medulla",
+            0.15,
+            0.8 * cells_per_mm2,
+            {
+                "CD4 T": 0.28,
+                "CD8 T": 0.14,
+                "B": 0.14,
+                "macrophage": 0.20,
+                "stromal": 0.14,
+                "endothelial": 0.10,
+            },
+        ),
+        Niche(
+            "T zone",
+            0.85 - b_share,
+            cells_per_mm2,
+            {
+                "CD4 T": 0.52,
+                "CD8 T": 0.20,
+                "B": 0.16,
+                "macrophage": 0.05,
+                "stromal": 0.04,
+                "endothelial": 0.03,
+            },
+        ),
+        Niche(
+            "follicle",
+            b_share,
+            1.03 * cells_per_mm2,
+            {"B": 0.85, "CD4 T": 0.09, "macrophage": 0.03, "stromal": 0.03},
+        ),
+    )
+
+
+def _tumour_niches(
+    tumour: str, share: float, cells_per_mm2: float, lymphocytes_per_mm2: float
+) -> tuple[Niche, ...]:
+    return (
+        Niche(
+            "stroma",
+            0.9 - share,
+            0.6 * cells_per_mm2,
+            {"stromal": 0.6, "endothelial": 0.15, "macrophage": 0.15, "CD4 T": 0.10},
+        ),
+        Niche(
+            "infiltrate",
+            0.1,
+            lymphocytes_per_mm2,
+            {"CD4 T": 0.35, "CD8 T": 0.25, "B": 0.2, "macrophage": 0.1, "stromal": 0.1},
+        ),
+        Niche(
+            "tumour",
+            share,
+            cells_per_mm2,
+            {tumour: 0.92, "macrophage": 0.04, "CD8 T": 0.04},
+        ),
+    )
+
+
+_BACKGROUND = {"ArAr80": "ArAr80"}
+# Only CD68 and CD20 of the study's membrane markers are in the two breast panels.
+_BREAST_PANEL = _panel(
+    {"CD68": "Nd146", "CD20": "Dy164"},
+    {
+        "HistoneH3": "In113",
+        "aSMA": "Nd148",
+        "Vimentin": "Sm149",
+        "CD3": "Sm152",
+        "CD45": "Dy162",
+        "ECadherin": "Er167",
+        "panCK": "Lu175",
+    }
+    | _BACKGROUND,
+)
+
+COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
+    {
+        "phantom_lymphoid": CohortRecipe(
+            imitates="the study's own lymphoid tissue",
+            tissue=TissueParameters(_lymphoid_niches(13_500.0)),
+            panel=_panel(_STUDY_MEMBRANE, _BACKGROUND | {"Ce140": "Ce140"}),
+            imaging=ImagingParameters(),
+            experts=ExpertGroup(n_experts=4),
+            demo_samples=4,
+            demo_px=(512, 512),
+            full_samples=10,
+            full_px=(1000, 1000),
+            cells_per_patch=823.7,
+        ),
+        "phantom_ali20": CohortRecipe(
+            imitates="Ali20, breast cancer",
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.5, 5_600.0, 7_200.0)),
+            panel=_BREAST_PANEL,
+            imaging=ImagingParameters(sensitivity=0.7),
+            experts=ONE_EXPERT,
+            demo_samples=5,
+            demo_px=(400, 400),
+            full_samples=548,
+            full_px=(463, 478),
+            size_sd=0.40,
+            cells_per_patch=314.0,
+        ),
+        "phantom_rendeiro21": CohortRecipe(
+            imitates="Rendeiro21, lung",
+            tissue=TissueParameters(
+                (
+                    Niche("airspace", 0.45, 250.0, {"macrophage": 0.8, "CD4 T": 0.2}),
+                    Niche(
+                        "septum",
+                        0.40,
+                        4_700.0,
+                        {
+                            "endothelial": 0.30,
+                            "epithelial": 0.25,
+                            "stromal": 0.20,
+                            "macrophage": 0.15,
+                            "CD8 T": 0.10,
+                        },
+                    ),
+                    Niche(
+                        "interstitium",
+                        0.15,
+                        5_700.0,
+                        {"stromal": 0.45, "CD4 T": 0.25, "macrophage": 0.20, "B": 0.10},
+                    ),
+                ),
+                niche_scale_um=45.0,
+            ),
+            panel=_panel(
+                {
+                    "CD14": "Nd148",
+                    "CD68": "Nd150",
+                    "CD4": "Gd156",
+                    "CD20": "Dy161",
+                    "CD8a": "Dy162",
+                },
+                {
+                    "aSMA": "Pr141",
+                    "CD31": "Eu151",
+                    "CD45": "Sm152",
+                    "Vimentin": "Sm154",
+                    "Collagen1": "Tm169",
+                    "CD3": "Er170",
+                    "panCK": "Yb174",
+                }
+                | _BACKGROUND,
+            ),
+            imaging=ImagingParameters(sensitivity=0.5, hot_rate=3e-4),
+            experts=ONE_EXPERT,
+            demo_samples=4,
+            demo_px=(400, 400),
+            full_samples=229,
+            full_px=(1108, 1188),
+            size_sd=0.08,
+            cells_per_patch=185.3,
+        ),
+        "phantom_jackson20": CohortRecipe(
+            imitates="Jackson20, breast cancer",
+            tissue=TissueParameters(_tumour_niches("epithelial", 0.55, 5_200.0, 6_800.0)),
+            panel=_BREAST_PANEL,
+            imaging=ImagingParameters(sensitivity=0.85),
+            experts=ONE_EXPERT,
+            demo_samples=4,
+            demo_px=(400, 400),
+            full_samples=746,
+            full_px=(597, 627),
+            size_sd=0.37,
+            cells_per_patch=320.5,
+        ),
+        "phantom_hoch22": CohortRecipe(
+            imitates="Hoch22, melanoma",
+            tissue=TissueParameters(_tumour_niches("melanoma", 0.65, 7_300.0, 9_400.0)),
+            panel=_panel(
+                {
+                    "CD19": "Nd145",
+                    "CD45RA": "Nd146",
+                    "CD20": "Sm149",
+                    "CD68": "Nd150",
+                    "CD45RO": "Dy162",
+                    "CD8a": "Er166",
+                    "CD4": "Yb171",
+                },
+                {
+                    "Vimentin": "Cd111",
+                    "HistoneH3": "In113",
+                    "aSMA": "In115",
+                    "CD3": "Sm152",
+                    "Collagen1": "Er167",
+                    "SOX10": "Yb173",
+                    "CD45": "Y89",
+                }
+                | _BACKGROUND,
+            ),
+            imaging=ImagingParameters(sensitivity=1.2),
+            experts=ONE_EXPERT,
+            demo_samples=4,
+            demo_px=(400, 400),
+            full_samples=167,
+            full_px=(993, 963),
+            size_sd=0.06,
+            cells_per_patch=467.4,
+        ),
+        "phantom_spleen": CohortRecipe(
+            imitates="the open spleen cohort (Spectre)",
+            tissue=TissueParameters(_lymphoid_niches(18_500.0, b_share=0.5), area_factor=0.68),
+            panel=_panel(
+                {
+                    "CD4": "Gd156",
+                    "CD68": "Tb159",
+                    "CD20": "Dy161",
+                    "CD8a": "Dy162",
+                },
+                {
+                    "HistoneH3": "Yb176",
+                    "CD45": "Sm152",
+                    "CD3": "Er170",
+                    "aSMA": "Pr141",
+                    "Vimentin": "Nd143",
+                    "Collagen1": "Tm169",
+                    "Ce140": "Ce140",
+                }
+                | _BACKGROUND,
+            ),
+            imaging=ImagingParameters(),
+            experts=None,
+            demo_samples=2,
+            demo_px=(500, 500),
+            full_samples=4,
+            full_px=(500, 500),
+        ),
+    }
+)
+"""The phantom cohorts by key.
+
+Panels follow what the real ones have of the study's markers, on the real ones' metals as published
+with each cohort; densities were set so that the masks hold the study's number of cells per patch.
+"""
+
+_MIN_SIDE_PX = 100
+_GOLDEN = 0.6180339887498949
+
+DEFAULT_SEED = 1
+"""Seed of the cohorts that the demo shows.
+
+Groups of four experts differ: over the seeds 0 to 4 the mean agreement of a group ran from .72 to
+.84 in ap50, and averaged .75. This seed's group lies close to the study's Table 3, which is why it
+is the default; the others are as good.
+"""
+
+
+def phantom_cohort(
+    name: str, *, scale: float = 0.0, seed: int = DEFAULT_SEED, n_jobs: int = 1
+) -> Iterator[Sample]:
+    """Make a phantom cohort, one sample at a time.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`COHORTS`.
+    scale
+        0 for the demo's numbers and sizes of images, 1 for the study's own, in between for what
+        lies in between.
+    seed
+        The same seed gives the same cohort. Cohorts of another scale share no images.
+    n_jobs
+        Threads for the simulated experts. The masks do not depend on it.
+
+    Returns
+    -------
+    Iterator[Sample]
+        Samples with the truth under ``"truth"`` and the experts' masks under ``"annotator1"``
+        and so on; both have cells and nuclei. Images are (C, H, W) float32 counts at 1 um/px.
+
+    Raises
+    ------
+    InputError
+        If there is no such cohort, or the scale lies outside 0 to 1.
+    """
+    recipe = find_recipe(name)
+    if not 0 <= scale <= 1:
+        raise InputError(f"scale: expected 0 (demo) to 1 (the study's numbers), found {scale}")
+    return _samples(name, recipe, scale, seed, n_jobs)
+
+
+def find_recipe(name: str) -> CohortRecipe:
+    """Return the recipe of a cohort.
+
+    Raises
+    ------
+    InputError
+        If there is no such cohort.
+    """
+    if name not in COHORTS:
+        raise InputError(f"unknown phantom cohort {name!r}; known: {', '.join(COHORTS)}")
+    return COHORTS[name]
+
+
+def make_sample(
+    recipe: CohortRecipe, shape_px: tuple[int, int], seed: int, sample_id: str
+) -> Sample:
+    """Make one sample of a recipe, with its truth and nobody's annotations."""
+    tissue = make_tissue(shape_px, recipe.tissue, seed)
+    image = image_tissue(tissue, recipe.panel, recipe.imaging, seed)
+    return Sample(
+        id=sample_id,
+        image=image,
+        panel=recipe.panel,
+        um_per_px=tissue.um_per_px,
+        masks={TRUTH: tissue.cells},
+        nuclei={TRUTH: tissue.nuclei},
+    )
+
+
+def sample_shapes(recipe: CohortRecipe, scale: float) -> list[tuple[int, int]]:
+    """Return height and width of each sample of a cohort, pixels."""
+
+    def between(demo: float, full: float) -> float:
+        return demo + scale * (full - demo)
+
+    n = round(between(recipe.demo_samples, recipe.full_samples))
+    # Evenly spread quantiles, so that a handful of samples shows small and large ones.
+    spread = recipe.size_sd * ndtri((np.arange(1, n + 1) * _GOLDEN) % 1)
+    factor = np.exp(spread - recipe.size_sd**2 / 2)  # keeps the mean where the study's is
+    height, width = (
+        between(demo, full) for demo, full in zip(recipe.demo_px, recipe.full_px, strict=True)
+    )
+    return [
+        (max(_MIN_SIDE_PX, round(height * f)), max(_MIN_SIDE_PX, round(width * f)))
+        for f in np.round(factor, 6)
+    ]
+
+
+def _samples(
+    name: str, recipe: CohortRecipe, scale: float, seed: int, n_jobs: int
+) -> Iterator[Sample]:
+    shapes = sample_shapes(recipe, scale)
+    seeds = generator(seed, name, f"{scale:.6f}").integers(2**31, size=len(shapes) + 1)
+
+    def bare(k: int) -> Sample:
+        return make_sample(recipe, shapes[k], int(seeds[k]), f"{name}_{k + 1:03d}")
+
+    experts: tuple[Expert, ...] = ()
+    if recipe.experts is not None:
+        labelled = [bare(k) for k in range(min(N_CROPS, len(shapes)))]
+        experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)
+        # The images are made again below: at the study's sizes ten at once would fill a laptop.
+        del labelled
+    for k in range(len(shapes)):
+        yield annotate(bare(k), experts, n_jobs)

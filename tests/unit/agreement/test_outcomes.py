@@ -1,0 +1,116 @@
+"""What became of cells, on cells counted by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imc_helpers.agreement.outcomes import cell_outcomes, cell_properties, kind_shares, recall_by
+from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.errors import InputError
+
+PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"),))
+
+
+def dots(*centres, shape=(100, 100), half=1):
+    labels = np.zeros(shape, np.uint32)
+    for k, (y, x) in enumerate(centres, 1):
+        labels[y - half : y + half + 1, x - half : x + half + 1] = k
+    return labels
+
+
+def test_areas_and_neighbours_are_in_micrometres():
+    labels = dots((50, 50), (50, 60), (50, 75), (5, 5))
+    found = cell_properties(labels, 1.0).set_index("id")
+    assert found["area_um2"].tolist() == [9] * 4
+    per = 1000 / (np.pi * 20**2)
+    assert found.loc[[1, 2, 3], "neighbours"].tolist() == pytest.approx([per, 2 * per, per])
+    assert np.isnan(found.loc[4, "neighbours"]), "its circle leaves the image"
+    half = cell_properties(labels, 0.5).set_index("id")
+    assert half["area_um2"].tolist() == [9 / 4] * 4
+    assert half.loc[1, "neighbours"] == pytest.approx(2 * per), "25 px are 12.5 µm now"
+
+
+def test_a_circle_that_just_fits_counts():
+    assert cell_properties(dots((50, 20), half=0), 1.0, radius_um=20.5)["neighbours"].notna().all()
+    assert cell_properties(dots((50, 20), half=0), 1.0, radius_um=20.6)["neighbours"].isna().all()
+    assert cell_properties(dots((50, 79), half=0), 1.0, radius_um=20.5)["neighbours"].notna().all()
+    assert cell_properties(dots((50, 79), half=0), 1.0, radius_um=20.6)["neighbours"].isna().all()
+
+
+def test_an_image_without_cells_has_no_rows():
+    assert cell_properties(np.zeros((9, 9), np.uint32), 1.0).empty
+
+
+@pytest.fixture
+def cohort(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    image = np.zeros((1, 100, 100), np.float32)
+    first, second = dots((30, 30), (60, 60)), dots((30, 30))
+    samples = [
+        Sample("s1", image, PANEL, 1.0, {"a": first, "b": second}),
+        Sample("s2", image, PANEL, 1.0, {"a": first, "b": first}),
+    ]
+    write_cohort(tmp_path / "toy", samples)
+    return Cohort(tmp_path / "toy")
+
+
+def test_each_annotators_cells_are_looked_up_in_the_others(cohort):
+    found = cell_outcomes(cohort, ["not run"])
+    by = found.set_index(["sample", "annotator", "model", "id"])
+    assert by["found"].to_dict() == {
+        ("s1", "a", "b", 1): True,
+        ("s1", "a", "b", 2): False,
+        ("s1", "b", "a", 1): True,
+        ("s2", "a", "b", 1): True,
+        ("s2", "a", "b", 2): True,
+        ("s2", "b", "a", 1): True,
+        ("s2", "b", "a", 2): True,
+    }
+    assert by.loc[("s1", "a", "b", 2), "kind"] == "missed"
+    assert set(found["cohort"]) == {"toy"}
+    shares = kind_shares(found)
+    assert shares.loc["b", "missed"] == pytest.approx(1 / 4)
+    assert shares.loc["a", "matched"] == 1
+
+
+def test_one_mask_and_no_model_leaves_nothing_to_compare(tmp_path):
+    image = np.zeros((1, 100, 100), np.float32)
+    write_cohort(tmp_path / "one", [Sample("s", image, PANEL, 1.0, {"a": dots((30, 30))})])
+    with pytest.raises(InputError, match="nothing to compare"):
+        cell_outcomes(Cohort(tmp_path / "one"), [])
+
+
+def outcomes():
+    """Two images; small cells are found in half the cases, large ones always."""
+    rows = [
+        {"sample": s, "model": "m", "area_um2": area, "found": area > 50 or k % 2 == 0}
+        for s in ("s1", "s2")
+        for k, area in enumerate([10, 11, 12, 13, 60, 61, 62, 63])
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_recall_is_by_bins_with_as_many_cells_each():
+    found = recall_by(outcomes(), "area_um2", bins=2)
+    assert found["recall"].tolist() == [0.5, 1.0]
+    assert found["cells"].tolist() == [8, 8]
+    assert found["median"].tolist() == [11.5, 61.5]
+    assert found["from"].tolist() == [10, 36.5]
+    assert found["to"].tolist() == [36.5, 63]
+    assert (found["low"] == found["recall"]).all(), "the images are alike"
+    assert found["images"].tolist() == [2, 2]
+
+
+def test_intervals_of_a_share_stay_between_none_and_all():
+    uneven = outcomes()
+    uneven.loc[uneven["sample"] == "s1", "found"] = False
+    found = recall_by(uneven, "area_um2", bins=2)
+    assert (found["low"] == 0).all()
+    assert (found["high"] == 1).all()
+
+
+def test_cells_without_the_property_are_left_out():
+    some = outcomes().assign(neighbours=[np.nan, 1.0] * 8)
+    found = recall_by(some, "neighbours", bins=3)
+    assert found["cells"].tolist() == [8], "one value, one bin"
+    assert found["recall"].tolist() == [0.5]

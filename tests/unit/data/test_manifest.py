@@ -1,0 +1,71 @@
+"""The manifest and the editions: complete, consistent, and clear when they are not."""
+
+import pytest
+
+from imc_helpers.data import manifest
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.paths import shipped
+from imc_helpers.data.readers.published import _READERS, cohort_panel
+from imc_helpers.errors import InputError
+
+EDITIONS = sorted(path.stem for path in shipped("editions").glob("*.yml"))
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+def test_every_edition_names_cohorts_that_can_be_made(name):
+    for key in load_edition(name).cohorts:
+        record = cohort_record(key)
+        assert record.reader in _READERS
+        panel = cohort_panel(record)
+        assert panel.compartment("nucleus")
+        assert panel.compartment("membrane")
+        assert panel.index(record.dna_channel) >= 0
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+def test_every_cohort_is_in_the_bibliography(name):
+    bibliography = (shipped("data_manifest").parent / "references.bib").read_text()
+    for key in load_edition(name).cohorts:
+        assert f"{{{cohort_record(key).citation}," in bibliography
+
+
+def test_an_unknown_edition():
+    with pytest.raises(InputError, match="edition 'nope'.*there are .*open"):
+        load_edition("nope")
+
+
+def test_an_unknown_cohort():
+    with pytest.raises(InputError, match="cohort 'nope'.*spleen_imc"):
+        cohort_record("nope")
+
+
+def test_an_unknown_published_table():
+    with pytest.raises(InputError, match="'nope'.*schuiki25_table1"):
+        published_table("nope")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("title: x\ndescription: y\ncohorts: []\n", "cohorts"),
+        ("title: x\ndescription: y\ncohorts: [spleen_imc]\nsize: 3\n", "size"),
+        ("title: x\ndescription: y\ncohorts: [nope]\n", "cohort 'nope'"),
+        ("- a list\n", "expected a mapping"),
+    ],
+)
+def test_a_malformed_edition(tmp_path, monkeypatch, content, message):
+    (tmp_path / "bad.yml").write_text(content)
+    monkeypatch.setattr(manifest, "shipped", lambda _: tmp_path)
+    monkeypatch.setattr(manifest, "_cohorts", lambda: {})
+    with pytest.raises(InputError, match=message):
+        load_edition("bad")
+
+
+def test_captions_say_what_the_data_are():
+    assert source_note(["spleen_imc", "pancreas_imc"]) == "Real data: `spleen_imc`, `pancreas_imc`."
+
+
+def test_published_figures_carry_their_source():
+    table = published_table("schuiki25_table3")
+    assert set(table["source"]) == {"Schuiki et al. 2025, Table 3"}
+    assert table.set_index(["metric", "mode"]).loc[("ap50", "whole"), "value"] == 0.708

@@ -1,0 +1,256 @@
+"""Panel, Sample, Cohort: the steinbock folder read and written, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, as_labels, write_cohort
+from imc_helpers.errors import InputError
+
+PANEL = Panel(
+    (Channel("Ir191", "DNA1", "nucleus"), Channel("Dy161", "CD20", "membrane"), Channel("X", "Y"))
+)
+
+
+def sample(name="a", shape=(4, 5), **masks):
+    image = np.arange(3 * shape[0] * shape[1], dtype=np.float32).reshape(3, *shape)
+    return Sample(name, image, PANEL, 1.0, masks=masks)
+
+
+def labels(shape=(4, 5)):
+    out = np.zeros(shape, np.uint32)
+    out[:2, :2] = 7
+    return out
+
+
+@pytest.fixture
+def folder(tmp_path):
+    first = sample("a", one=labels(), two=labels())
+    second = Sample(
+        "b",
+        np.zeros((3, 6, 7), np.float32),
+        PANEL,
+        0.5,
+        {"one": labels((6, 7))},
+        {"one": labels((6, 7))},
+    )
+    write_cohort(tmp_path / "cohort", [first, second])
+    return tmp_path / "cohort"
+
+
+def test_a_cohort_reads_back_as_it_was_written(folder):
+    cohort = Cohort(folder)
+    assert cohort.ids == ("a", "b")
+    assert cohort.panel == PANEL
+    assert cohort.annotators == ("one", "two")
+    back = cohort[0]
+    np.testing.assert_array_equal(back.image, sample().image)
+    np.testing.assert_array_equal(back.masks["two"], labels())
+    assert back.masks["two"].dtype == np.uint32
+    assert cohort[1].um_per_px == 0.5
+    assert list(cohort[1].masks) == ["one"], "an annotator need not have labelled every sample"
+    assert list(cohort[1].nuclei) == ["one"]
+    assert cohort.shape("b") == (6, 7)
+    assert [s.id for s in cohort[:2]] == ["a", "b"]
+
+
+def test_annotators_keep_the_order_asked_for(folder):
+    assert Cohort(folder, annotators=("two", "one")).annotators_of("a") == ("two", "one")
+
+
+def test_a_plain_steinbock_folder_is_a_cohort(tmp_path):
+    # As steinbock writes it: no compartment, dropped channels, one unnamed set of masks.
+    (tmp_path / "img").mkdir()
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(
+        tmp_path / "img" / "s.tiff", np.ones((2, 3, 4), np.float32), photometric="minisblack"
+    )
+    tifffile.imwrite(tmp_path / "masks" / "s.tiff", np.ones((3, 4), np.uint16))
+    (tmp_path / "panel.csv").write_text(
+        "channel,name,keep,ilastik,deepcell,cellpose\n"
+        "Ir191,DNA1,1,1,1,\nXe131,,0,,,\nDy161,CD20,1,2,2,\n"
+    )
+    cohort = Cohort(tmp_path)
+    assert cohort.panel.names == ("DNA1", "CD20")
+    assert cohort.panel.compartment("nucleus") == (0,)
+    assert cohort.panel.compartment("membrane") == (1,)
+    assert cohort[0].um_per_px == 1.0
+    assert list(cohort[0].masks) == ["masks"]
+
+
+def test_a_failed_write_leaves_what_was_there(folder):
+    def samples():
+        yield sample("new")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        write_cohort(folder, samples(), overwrite=True)
+    assert Cohort(folder).ids == ("a", "b")
+    assert [path.name for path in folder.parent.iterdir()] == ["cohort"], "nothing half-written"
+
+
+def test_a_write_replaces_the_folder(folder):
+    with pytest.raises(InputError, match="it is there already"):
+        write_cohort(folder, [sample("c")])
+    write_cohort(folder, [sample("c")], overwrite=True)
+    assert Cohort(folder).ids == ("c",)
+
+
+def test_two_samples_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="two samples have this id"):
+        write_cohort(tmp_path / "cohort", [sample("a"), sample("a")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_channel_is_found_by_target_and_by_metal():
+    assert PANEL.index("CD20") == PANEL.index("Dy161") == 1
+    np.testing.assert_array_equal(sample().channel("Ir191"), sample().image[0])
+
+
+def test_a_missing_channel_is_named():
+    with pytest.raises(InputError, match="no channel 'CD3'.*DNA1, CD20, Y"):
+        sample().channel("CD3")
+
+
+def test_a_missing_compartment_says_where_to_set_it():
+    with pytest.raises(InputError, match="compartment 'nucleus'.*panel.csv"):
+        Panel((Channel("X", "Y"),)).compartment("nucleus")
+
+
+def test_an_unknown_compartment_is_refused():
+    with pytest.raises(InputError, match="'nuclear'; expected one of"):
+        Panel((Channel("X", "Y", "nuclear"),))
+
+
+def test_a_panel_that_names_a_channel_the_image_lacks(folder):
+    table = pd.read_csv(folder / "panel.csv")
+    table.loc[len(table)] = ["Er170", "CD3", 1, ""]
+    table.to_csv(folder / "panel.csv", index=False)
+    with pytest.raises(InputError, match=r"a\.tiff: panel.csv keeps 4 channels.*found \(3, 4, 5\)"):
+        Cohort(folder)[0]
+
+
+def test_a_panel_without_names(folder):
+    (folder / "panel.csv").write_text("metal,target\nIr191,DNA1\n")
+    with pytest.raises(InputError, match="no column 'channel'; found metal, target"):
+        Cohort(folder)
+
+
+def test_mask_and_image_of_different_shape(folder):
+    tifffile.imwrite(folder / "masks_one" / "a.tiff", labels((5, 4)))
+    with pytest.raises(
+        InputError, match=r"a\.tiff: the mask has shape \(5, 4\), its image \(4, 5\)"
+    ):
+        Cohort(folder)[0]
+
+
+def test_a_mask_without_an_image(folder):
+    tifffile.imwrite(folder / "masks_one" / "z.tiff", labels())
+    with pytest.raises(InputError, match="z.tiff: no image of that name"):
+        Cohort(folder)
+
+
+def test_an_annotator_without_masks(folder):
+    with pytest.raises(InputError, match="no masks of annotator 'three'; there are one, two"):
+        Cohort(folder, annotators=("three",))
+
+
+def test_a_folder_without_images(tmp_path):
+    PANEL.write(tmp_path / "panel.csv")
+    with pytest.raises(InputError, match="no .tiff images"):
+        Cohort(tmp_path)
+
+
+def test_a_truncated_image(folder):
+    path = folder / "img" / "a.tiff"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"a\.tiff: not a readable TIFF"):
+        Cohort(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.array([[0.0, 0.5]]), "found 0.5"),
+        (np.array([[0.0, np.nan]]), "found nan"),
+        (np.array([[0, -1]]), "found -1"),
+        (np.array([[True, False]]), "skimage.measure.label"),
+        (np.array([[2**32]]), "below 2\\^32"),
+        (np.zeros((1, 2, 3), np.uint8), "found shape \\(1, 2, 3\\)"),
+        (np.array([["a"]]), "found dtype"),
+    ],
+)
+def test_no_label_image(wrong, message):
+    with pytest.raises(InputError, match=f"here: .*{message}"):
+        as_labels(wrong, "here")
+
+
+def test_whole_floats_are_labels():
+    out = as_labels(np.array([[0.0, 3.0]]), "here")
+    assert out.dtype == np.uint32
+    assert out.tolist() == [[0, 3]]
+
+
+def test_a_mask_alone_is_held_against_its_image(folder):
+    tifffile.imwrite(folder / "masks_one" / "a.tiff", labels((5, 4)))
+    with pytest.raises(InputError, match=r"masks_one/a\.tiff: the mask has shape"):
+        Cohort(folder).read_mask("a", "one")
+
+
+def test_a_sample_refuses_a_mask_of_another_shape():
+    with pytest.raises(InputError, match=r"sample a: mask of 'one' has shape \(5, 4\)"):
+        sample("a", one=labels((5, 4)))
+
+
+def test_files_that_are_no_samples(folder):
+    (folder / "img" / "._a.tiff").write_bytes(b"what macOS leaves behind")
+    (folder / "img" / "notes.txt").write_text("x")
+    assert Cohort(folder).ids == ("a", "b")
+
+
+def test_two_files_for_one_sample(folder):
+    tifffile.imwrite(folder / "img" / "a.tif", labels())
+    with pytest.raises(InputError, match="two files for 'a'"):
+        Cohort(folder)
+
+
+def test_an_image_with_axes_of_length_one(folder):
+    image = np.arange(60, dtype=np.float64).reshape(1, 1, 3, 4, 5, 1)
+    tifffile.imwrite(folder / "img" / "a.tiff", image, photometric="minisblack")
+    cohort = Cohort(folder)
+    assert cohort.shape("a") == (4, 5)
+    np.testing.assert_array_equal(cohort.read_image("a"), image[0, 0, ..., 0])
+
+
+@pytest.mark.parametrize("keep", ["0", "FALSE", "false ", "0.0"])
+def test_channels_that_are_not_kept(folder, keep):
+    (folder / "panel.csv").write_text(f"channel,name,keep\nA,a,1\nB,b,{keep}\nC,c,1\nD,d,TRUE\n")
+    assert Cohort(folder).panel.names == ("a", "c", "d")
+
+
+@pytest.mark.parametrize("content", [b"", b"channel,name\n\xff\xfe,x\n"])
+def test_a_panel_that_is_no_table(folder, content):
+    (folder / "panel.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"panel\.csv: not readable as CSV"):
+        Cohort(folder)
+
+
+def test_an_empty_pixel_size(folder):
+    (folder / "images.csv").write_text("image,um_per_px\na.tiff,1\nb.tiff,\n")
+    with pytest.raises(InputError, match=r"images\.csv: column um_per_px has empty cells"):
+        Cohort(folder)
+
+
+def test_a_replacement_that_fails_at_the_last_step_keeps_the_old(folder, monkeypatch):
+    rename = type(folder).rename
+
+    def refuse(self, target):
+        if self.name == "new":
+            raise OSError("taken by another process")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(folder), "rename", refuse)
+    with pytest.raises(OSError, match="another process"):
+        write_cohort(folder, [sample("c")], overwrite=True)
+    assert Cohort(folder).ids == ("a", "b")

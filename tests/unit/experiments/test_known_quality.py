@@ -1,0 +1,156 @@
+"""Candidates of known quality: what they are, and what a trial of them must find."""
+
+import numpy as np
+import pytest
+
+from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.errors import InputError
+from imc_helpers.experiments.known_quality import (
+    consensus,
+    drop_cells,
+    known_candidates,
+    merge_cells,
+    shrink_cells,
+    trial,
+)
+from imc_helpers.metrics import evaluate
+
+PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"),))
+
+
+def tiles(side=6, n=5):
+    """A grid of touching square cells, (side * n) pixels square."""
+    ids = np.arange(1, n * n + 1, dtype=np.uint32).reshape(n, n)
+    return ids.repeat(side, axis=0).repeat(side, axis=1)
+
+
+def count(labels):
+    return len(np.unique(labels[labels > 0]))
+
+
+@pytest.mark.parametrize(("share", "left"), [(0, 25), (0.2, 20), (0.5, 13), (1, 0)])
+def test_dropped_cells_are_gone_and_the_others_untouched(share, left):
+    cells = tiles()
+    kept = drop_cells(cells, share)
+    assert count(kept) == left
+    assert (kept[kept > 0] == cells[kept > 0]).all()
+    assert evaluate(cells, kept).ap50 == pytest.approx(left / 25)
+
+
+def test_a_larger_share_drops_the_same_cells_and_more():
+    few, many = drop_cells(tiles(), 0.2), drop_cells(tiles(), 0.6)
+    assert not many[few == 0].any()
+
+
+def test_merged_cells_are_pairs_of_neighbours():
+    cells = tiles()
+    merged = merge_cells(cells, 0.4)
+    assert count(merged) == 25 - 5, "ten cells in five pairs"
+    assert ((merged > 0) == (cells > 0)).all()
+    areas = np.bincount(merged.ravel())[1:]
+    assert sorted(set(areas) - {0}) == [36, 72]
+    # A pair counts as one error at IoU > .5, and at 1/2 one of its two cells still matches.
+    assert evaluate(cells, merged, strict=True).ap50 == pytest.approx(15 / (25 + 20 - 15))
+
+
+def test_cells_without_a_neighbour_are_not_merged():
+    apart = np.zeros((5, 5), np.uint32)
+    apart[0, 0], apart[4, 4] = 1, 2
+    assert (merge_cells(apart, 1) == apart).all()
+    assert not merge_cells(np.zeros((4, 4), np.uint32), 0.5).any()
+
+
+def test_shrunk_cells_lose_layers_until_they_vanish():
+    cells = np.zeros((10, 10), np.uint32)
+    cells[2:8, 2:8] = 3
+    assert (shrink_cells(cells, 0) == cells).all()
+    assert np.argwhere(shrink_cells(cells, 1)).min() == 3
+    assert (shrink_cells(cells, 1) > 0).sum() == 16
+    assert not shrink_cells(cells, 3).any()
+
+
+def test_nothing_changes_its_input():
+    cells = tiles()
+    before = cells.copy()
+    drop_cells(cells, 0.5)
+    merge_cells(cells, 0.5)
+    shrink_cells(cells, 1)
+    consensus([cells, cells])
+    assert (cells == before).all()
+
+
+def box(*boxes):
+    labels = np.zeros((12, 12), np.uint32)
+    for k, (rows, columns) in enumerate(boxes, 1):
+        labels[rows, columns] = k
+    return labels
+
+
+WIDE = (slice(2, 6), slice(1, 7))
+MIDDLE = (slice(2, 6), slice(2, 6))
+LOW = (slice(8, 11), slice(8, 11))
+
+
+def test_consensus_keeps_what_most_drew_as_most_drew_it():
+    found = consensus([box(WIDE, LOW), box(MIDDLE), box(MIDDLE)])
+    assert (found == box(MIDDLE)).all(), "LOW has one voice, the margin of WIDE too"
+    four = consensus([box(MIDDLE), box(MIDDLE), box(LOW), box(LOW)])
+    assert not four.any(), "two of four are not most"
+
+
+def test_consensus_does_not_depend_on_ids_or_order():
+    masks = [box(WIDE, LOW), box(LOW, MIDDLE), box(MIDDLE, LOW) * 100]
+    one, two = consensus(masks), consensus(masks[::-1])
+    assert evaluate(one, two).map == 1
+    assert count(one) == 2
+
+
+def test_consensus_of_one_is_refused():
+    with pytest.raises(InputError, match="expected two masks or more, found 1"):
+        consensus([box(LOW)])
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Three annotators who miss the same fifth of the cells, and each a few more."""
+    cells, image = tiles(6, 10), np.zeros((1, 60, 60), np.float32)
+    samples = []
+    for k in range(4):
+        common = drop_cells(cells, 0.2, seed=100 + k)
+        masks = {f"a{i}": drop_cells(common, 0.05, seed=10 * k + i) for i in range(3)}
+        samples.append(Sample(f"s{k}", image, PANEL, 1.0, {"truth": cells, **masks}))
+    write_cohort(tmp_path / "toy", samples)
+    return Cohort(tmp_path / "toy", annotators=["a0", "a1", "a2"])
+
+
+def test_known_candidates_are_what_they_are_called(cohort):
+    made = known_candidates(cohort)
+    truth = cohort.read_mask("s0", "truth")
+    assert (made["the truth"]("s0") == truth).all()
+    assert count(made["truth, 25% missing"]("s0")) == 75
+    assert count(made["truth, 50% merged"]("s0")) == 75
+    assert (made["copy of a1"]("s0") == cohort.read_mask("s0", "a1")).all()
+    assert count(made["consensus"]("s0")) >= count(cohort.read_mask("s0", "a0"))
+
+
+def test_the_trial_finds_what_shared_errors_hide(cohort):
+    made = {name: known_candidates(cohort)[name] for name in ("the truth", "copy of a0")}
+    found = trial(cohort, made).query("metric == 'ap50'").set_index("model")
+    assert list(found.index) == [
+        "the truth",
+        "copy of a0",
+        "a0, held out",
+        "a1, held out",
+        "a2, held out",
+    ]
+    perfect = found.loc["the truth"]
+    assert perfect["model_score_truth"] == 1
+    assert (perfect["decision"], perfect["decision_truth"]) == ("below", "above")
+    assert not perfect["right"]
+    # Every annotator has 76 of 100 cells: .76 with the truth.
+    assert perfect["annotator_score_truth"] == pytest.approx(0.76)
+    assert perfect["model_score"] == pytest.approx(0.76)
+    copy = found.loc["copy of a0"]
+    assert copy["worst"] == "a0"
+    assert copy["worst_difference"] == pytest.approx(0)
+    assert (found.loc["a1, held out", ["decision", "decision_truth"]] == "within").all()

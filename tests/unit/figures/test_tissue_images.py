@@ -1,0 +1,123 @@
+"""What figures draw, checked pixel by pixel where it matters, and what a page is handed."""
+
+import base64
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from imc_helpers.figures import page, tissue_images
+from imc_helpers.figures.page import BLUE, GOLD, SKY
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    bundles = []
+    monkeypatch.setattr(
+        page,
+        "display",
+        lambda bundle, raw, metadata=None: bundles.append((bundle, metadata)),
+    )
+    return bundles
+
+
+def rgb(colour):
+    return pytest.approx(mpl.colors.to_rgb(colour))
+
+
+def test_stretch_runs_from_black_to_white():
+    image = np.arange(101, dtype=float).reshape(1, -1)
+    out = tissue_images.stretch(image, 10, 90)
+    assert out[0, 10] == 0
+    assert out[0, 90] == 1
+    assert out[0, 50] == pytest.approx(0.5)
+    assert out.min() == 0
+    assert out.max() == 1
+
+
+def test_stretch_of_an_empty_and_of_a_nearly_empty_channel():
+    assert not tissue_images.stretch(np.full((3, 3), 7.0)).any()
+    sparse = np.zeros((100, 100))
+    sparse[0, 0] = 3
+    assert tissue_images.stretch(sparse)[0, 0] == 1
+
+
+def test_borders_are_blue_gold_and_white_where_both():
+    first, second = np.zeros((5, 9), int), np.zeros((5, 9), int)
+    first[:, :3] = 1
+    second[:, 6:] = 4
+    first[2, 4] = second[2, 4] = 9
+    out = tissue_images.borders(first, second, np.zeros((5, 9)))
+    assert tuple(out[2, 2]) == rgb(BLUE)
+    assert tuple(out[2, 6]) == rgb(GOLD)
+    assert tuple(out[2, 4]) == (1, 1, 1)
+    assert tuple(out[2, 3]) == (0, 0, 0), "background stays"
+    assert tuple(out[2, 0]) == (0, 0, 0), "the inside of a cell stays"
+
+
+def test_a_composite_is_blue_for_nuclei_and_gold_for_membranes():
+    half = np.zeros((10, 10))
+    half[:, 5:] = 1
+    out = tissue_images.composite(half, half[:, ::-1])
+    assert tuple(out[0, 9]) == rgb(SKY)
+    assert tuple(out[0, 0]) == rgb(GOLD)
+
+
+def test_pixels_are_enlarged_without_interpolation(shown):
+    overlay = np.zeros((4, 4, 3))
+    overlay[1, 2] = (1, 0, 0)
+    figure = tissue_images.border_panels({"one": overlay}, enlarge=6)
+    (drawn,) = figure.axes[0].images
+    assert drawn.get_array().shape == (24, 24, 3)
+    assert drawn.get_interpolation() == "none"
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("fmt", ["svg", "png"])
+def test_a_shown_figure_carries_label_caption_and_alt_text(shown, fmt):
+    figure, axis = plt.subplots()
+    axis.plot([0, 1])
+    page.show(figure, label="fig-x", caption="A line.", alt="A rising line.", fmt=fmt)
+    ((bundle, metadata),) = shown
+    mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
+    assert metadata[mime] == {"alt": "A rising line.", "caption": "A line.", "label": "fig-x"}
+    assert not plt.fignum_exists(figure.number), "it would appear a second time"
+    if fmt == "png":
+        assert Image.open(io.BytesIO(base64.b64decode(bundle[mime]))).width > 100
+    else:
+        assert bundle[mime].rstrip().endswith("</svg>")
+
+
+def test_the_same_figure_gives_the_same_bytes(shown):
+    for _ in range(2):
+        figure, axis = plt.subplots()
+        axis.plot([0, 1])
+        page.show(figure, label="fig-x", caption="", alt="A line.")
+    assert shown[0][0] == shown[1][0]
+
+
+def test_a_shown_table_is_myst_html_and_text(shown):
+    frame = pd.DataFrame(
+        {"name": ["a|b", None], "score": [0.12345, np.nan], "cells": [12345, 2], "mean": [2.0, 3.0]}
+    )
+    page.show_table(frame, label="tab-x", caption="Scores.", decimals=2)
+    ((bundle, _),) = shown
+    lines = bundle["text/markdown"].splitlines()
+    assert lines[:3] == [":::{table} Scores.", ":name: tab-x", ":widths: auto"]
+    assert r"| a\|b | 0.12 | 12,345 | 2 |" in lines
+    assert "| – | – | 2 | 3 |" in lines
+    assert "a|b" in bundle["text/html"]
+
+
+def test_scores_of_one_keep_their_digits(shown):
+    page.show_table(pd.DataFrame({"ap50": [1.0, 0.0]}), label="tab-x", caption="")
+    assert "| 1.000 |" in shown[0][0]["text/markdown"]
+
+
+def test_no_overlay_is_a_figure_that_says_so():
+    (axis,) = tissue_images.border_panels({}).axes
+    assert "no image has a window" in axis.texts[0].get_text()
