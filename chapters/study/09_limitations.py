@@ -1,7 +1,13 @@
 # ---
 # jupyter:
+#   imc_book:
+#     reads:
+#     - sweeps/channels
+#     - sweeps/preprocessing
+#     - sweeps/scale
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent

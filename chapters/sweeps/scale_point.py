@@ -1,7 +1,10 @@
 # ---
 # jupyter:
+#   imc_book:
+#     under: sweeps/scale
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent

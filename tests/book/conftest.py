@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-import stamp
+import gate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -65,6 +65,7 @@ READERS = '''\
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 from imc_helpers.data.paths import data_dir
 
@@ -77,6 +78,31 @@ def prepare(key: str) -> Path:
     with Path("prepared.log").open("a") as log:
         log.write(f"{key}\\n")
     return folder
+
+
+def open_cohort(key: str) -> SimpleNamespace:
+    return SimpleNamespace(ids=tuple("abcde"))
+'''
+
+SCORES = '''\
+"""Stands in for the scorer: a table that lists what was to be scored."""
+
+from pathlib import Path
+
+
+def score_cohort(cohort, models, *, samples):
+    return [*models, *samples]
+
+
+def merge_scores(paths):
+    return [line for path in paths for line in path.read_text().splitlines()]
+
+
+def write_scores(table, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\\n" for line in table))
+    with Path("scored.log").open("a") as log:
+        log.write(f"{path.name}\\n")
 '''
 
 COHORT = "spleen_imc"
@@ -133,10 +159,10 @@ class TinyBook:
         return self.root / "hold"
 
     def source(self, name: str) -> Path:
-        return self.root / "chapters" / f"{name}.py"
+        return self.root / "chapters" / "part" / f"{name}.py"
 
     def executed(self, name: str) -> Path:
-        return self.root / "executed" / "tiny" / f"{name}.ipynb"
+        return self.root / "executed" / "tiny" / "part" / f"{name}.ipynb"
 
     def html(self, page: str) -> str:
         return (self.root / "_build" / "tiny" / "html" / page).read_text(encoding="utf-8")
@@ -167,26 +193,21 @@ def write_tiny_book(root: Path) -> TinyBook:
     shutil.copyfile(REPOSITORY / "_config.yml", root / "_config.yml")
     shutil.copytree(REPOSITORY / "data_manifest", root / "data_manifest")
     shutil.copytree(
-        REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "readers*")
+        REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "readers")
     )
-    toc = {
-        "format": "jb-book",
-        "root": "index",
-        "chapters": [{"file": f"chapters/{name}"} for name in ("one", "two")]
-        + [{"file": "status"}],
-    }
     edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": [COHORT]}
     files = {
-        "src/imc_helpers/readers/__init__.py": "",
-        "src/imc_helpers/readers/cohorts.py": READERS,
+        "src/imc_helpers/data/readers/__init__.py": "",
+        "src/imc_helpers/data/readers/published.py": READERS,
         "editions/tiny.yml": yaml.safe_dump(edition),
         "envs/constraints.txt": "numpy\n",
-        "_toc.yml": yaml.safe_dump(toc, sort_keys=False),
+        "src/imc_helpers/agreement/score_table.py": SCORES,
+        "chapters/parts.yml": "part: The only part\n",
         "references.bib": "",
         "benchmarks/results/metrics.csv": "tool\n",
         "index.md": "# A tiny book\n",
         "results/.keep": "",
-        **{f"chapters/{name}.py": CHAPTER.format(name=name) for name in ("one", "two")},
+        **{f"chapters/part/{name}.py": CHAPTER.format(name=name) for name in ("one", "two")},
     }
     for name, content in files.items():
         path = root / name
@@ -199,8 +220,8 @@ def assert_made(book: TinyBook) -> None:
     """Check that the book is whole, and the very pages of a book made without trouble."""
     for name in ("one", "two"):
         notebook = nbformat.read(book.executed(name), as_version=4)
-        assert stamp.read(notebook) is not None
-        page = book.html(f"chapters/{name}.html")
+        assert gate.read_stamp(notebook).kernel == "python3"
+        page = book.html(f"chapters/part/{name}.html")
         assert '<img alt="A square"' in page
         assert "One of 2 squares" in page
     assert not list((book.root / "_build" / ".scratch").glob("*"))

@@ -52,7 +52,7 @@ def assert_gone(family, part):
 
 
 def test_the_second_of_two_runs_is_refused(made_book):
-    made_book.edit("chapters/one.py", "# Page one", "# Page one, again")
+    made_book.edit("chapters/part/one.py", "# Page one", "# Page one, again")
     process, _ = start_and_hold(made_book)
     second = made_book.make()
     assert second.returncode != 0

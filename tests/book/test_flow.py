@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def test_a_made_book(made_book):
     assert_made(made_book)
-    page = made_book.html("chapters/one.html")
+    page = made_book.html("chapters/part/one.html")
     assert "Tiny edition." in page
     assert "(tiny edition)</title>" in page
     status = made_book.html("status.html")
@@ -26,8 +26,8 @@ def test_a_made_book(made_book):
     assert (found.kernel, found.device) == ("python3", "cpu")
     assert found.seconds > 0
     assert 20 < found.peak_memory_mb < 2000
-    assert notebook.metadata.papermill.input_path == "chapters/one.py"
-    assert notebook.metadata.papermill.output_path == "executed/tiny/one.ipynb"
+    assert notebook.metadata.papermill.input_path == "chapters/part/one.py"
+    assert notebook.metadata.papermill.output_path == "executed/tiny/part/one.ipynb"
     assert str(made_book.root) not in made_book.executed("one").read_text()
 
 
@@ -42,11 +42,11 @@ def test_nothing_changed_runs_nothing(made_book):
 
 
 def test_a_changed_chapter_runs_alone(made_book):
-    made_book.edit("chapters/one.py", "# Page one", "# Another page")
+    made_book.edit("chapters/part/one.py", "# Page one", "# Another page")
     made = made_book.make()
     assert made.returncode == 0, made.stdout
     assert (made_book.runs("one"), made_book.runs("two")) == (2, 1)
-    assert "Another page" in made_book.html("chapters/one.html")
+    assert "Another page" in made_book.html("chapters/part/one.html")
 
 
 def test_changed_front_matter_renders_only(made_book):
@@ -103,27 +103,27 @@ def test_an_edition_passes_parameters_to_a_chapter_that_has_them(made_book):
     file.write_text(text + "parameters: {one: {size: 7}}\n")
     made = made_book.make()
     assert made.returncode == 0, made.stdout
-    assert "One of 7 squares" in made_book.html("chapters/one.html")
-    assert "One of 2 squares" in made_book.html("chapters/two.html")
+    assert "One of 7 squares" in made_book.html("chapters/part/one.html")
+    assert "One of 2 squares" in made_book.html("chapters/part/two.html")
 
 
 def test_a_failing_chapter_fails_the_run_again_and_again(made_book):
-    made_book.edit("chapters/one.py", 'assert edition == "tiny"', 'assert edition == "huge"')
+    made_book.edit("chapters/part/one.py", 'assert edition == "tiny"', 'assert edition == "huge"')
     for runs in (2, 3):
         made = made_book.make()
         assert made.returncode != 0
         assert "AssertionError" in made.stdout
-        assert "chapters/one.py: no executed notebook" in made.stdout
+        assert "chapters/part/one.py: no executed notebook" in made.stdout
         assert "The tiny edition was not made." in made.stdout
         assert made_book.runs("one") == runs
-    made_book.edit("chapters/one.py", 'assert edition == "huge"', 'assert edition == "tiny"')
+    made_book.edit("chapters/part/one.py", 'assert edition == "huge"', 'assert edition == "tiny"')
     assert made_book.make().returncode == 0
     assert_made(made_book)
     assert made_book.runs("two") == 1
 
 
 def test_a_page_that_the_gate_refuses_fails_the_run(made_book):
-    made_book.edit("chapters/one.py", '"alt": "A square",', '"alt": "",')
+    made_book.edit("chapters/part/one.py", '"alt": "A square",', '"alt": "",')
     made = made_book.make()
     assert made.returncode != 0
     assert "a figure without alt" in made.stdout

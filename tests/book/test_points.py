@@ -275,7 +275,7 @@ def test_a_book_runs_the_sweeps_that_its_pages_read(tiny_book):
     made = book.make()
     assert made.returncode
     assert "9 is no good" in made.stdout
-    assert "chapters/two.py: stale: what it reads was made anew" in made.stdout
+    assert "chapters/part/two.py: stale: what it reads was made anew" in made.stdout
     assert "The tiny edition was not made." in made.stdout
 
 

@@ -91,7 +91,7 @@ def book(tiny_book):
     (root / "src/imc_helpers/models/toy.py").write_text(TOY)
     (root / "chapters/study").mkdir()
     (root / "chapters/study/06_segment.py").write_text(SEGMENT)
-    page = root / "chapters/one.py"
+    page = root / "chapters/part/one.py"
     page.write_text(HEADER + page.read_text())
     edition = yaml.safe_load((root / "editions/tiny.yml").read_text())
     edition["models"] = ["toy", "trained", "absent"]

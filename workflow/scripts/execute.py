@@ -1,18 +1,15 @@
-"""Run one chapter for one edition: ``python execute.py EDITION CHAPTER --minutes N``.
+"""Run one notebook: it appears under ``executed/`` whole, stamped and checked, or not at all."""
 
-The executed notebook appears under ``executed/`` whole and stamped, or not at all.
-"""
-
-import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -24,10 +21,8 @@ from traitlets.config import Config
 
 import gate
 import parameters
-import stamp as stamps
-from kernels import CORE_KERNEL, KernelError, kernels, socket_prefix
-from project import Expected, Job, Project, chapter_job, read_chapter
-from tether import tether
+from kernels import CORE_KERNEL, socket_prefix
+from project import Project, read_chapter
 
 PROBE = """\
 import json, platform, resource, sys
@@ -47,7 +42,25 @@ print(json.dumps(
 
 
 class ChapterError(Exception):
-    """A chapter cannot become a page."""
+    """A notebook does not run to its end, or may not become a page."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to run: from what, with what, and where it ends."""
+
+    source: Path
+    target: Path
+    parameters: dict[str, Any]
+    kernel: str
+    """Name of the Jupyter kernel."""
+    device: str
+    """``"cpu"`` or ``"cuda"``; empty where either will do."""
+    made_from: str
+    """SHA-256 of the digest of what it depends on, for the stamp."""
+    edition: str = ""
+    page: bool = True
+    """Whether it becomes a page of the book."""
 
 
 def execute(project: Project, job: Job, sockets: Path) -> None:
@@ -67,57 +80,51 @@ def execute(project: Project, job: Job, sockets: Path) -> None:
     ParameterError
         If the parameters do not fit the notebook.
     """
-    asked = job.expected
     notebook = read_chapter(job.source)
-    parameters.check(notebook, asked.parameters)
+    parameters.check(notebook, job.parameters)
     notebook.cells.append(new_code_cell(PROBE, id="probe"))
 
     project.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
         draft = Path(scratch) / "draft.ipynb"
         start = time.monotonic()
-        notebook = _run(project, notebook, draft, asked, sockets)
+        notebook = _run(project, notebook, draft, job, sockets)
         seconds = time.monotonic() - start
 
         kernel = json.loads(notebook.cells.pop().outputs[0].text)
-        if asked.kernel == CORE_KERNEL and not Path(kernel["prefix"]).samefile(sys.prefix):
+        if job.kernel == CORE_KERNEL and not Path(kernel["prefix"]).samefile(sys.prefix):
             raise ChapterError("the kernel's Python is not the one that runs the book")
-        stamps.write(
-            notebook,
-            stamps.Stamp(
-                source=asked.source,
-                package=asked.package,
-                edition=asked.edition,
-                edition_file=asked.edition_file,
-                parameters=asked.parameters,
-                inputs=asked.inputs,
-                kernel=asked.kernel,
-                python=kernel["python"],
-                device=kernel["device"],
-                seconds=round(seconds, 2),
-                peak_memory_mb=round(kernel["peak"] / 1e6, 1),
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            ),
-        )
+        notebook.metadata[gate.KEY] = gate.Stamp(
+            made_from=job.made_from,
+            edition=job.edition,
+            parameters=job.parameters,
+            kernel=job.kernel,
+            python=kernel["python"],
+            device=kernel["device"],
+            seconds=round(seconds, 2),
+            peak_memory_mb=round(kernel["peak"] / 1e6, 1),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        ).model_dump()
         # papermill writes the whole input and the name of a temporary file here.
-        notebook.metadata.papermill.input_path = str(job.source.relative_to(project.root))
-        notebook.metadata.papermill.output_path = str(job.target.relative_to(project.root))
+        notebook.metadata.papermill.input_path = project.relative(job.source)
+        notebook.metadata.papermill.output_path = project.relative(job.target)
         nbformat.write(notebook, draft)
-        if refused := gate.problems(notebook, asked, draft.stat().st_size):
+        size = draft.stat().st_size
+        if refused := gate.problems(notebook, device=job.device, size=size, page=job.page):
             raise ChapterError("\n".join(["the page is refused:", *refused]))
         job.target.parent.mkdir(parents=True, exist_ok=True)
         draft.replace(job.target)
 
 
 def _run(
-    project: Project, notebook: NotebookNode, draft: Path, asked: Expected, sockets: Path
+    project: Project, notebook: NotebookNode, draft: Path, job: Job, sockets: Path
 ) -> NotebookNode:
     try:
         return papermill.execute_notebook(
             notebook,
             draft,
-            parameters=asked.parameters,
-            kernel_name=asked.kernel,
+            parameters=job.parameters,
+            kernel_name=job.kernel,
             cwd=project.root,
             progress_bar=False,
             # The draft is written once, when all is done: writing after each cell takes longer.
@@ -137,29 +144,14 @@ def _run(
 
 
 def sweep(project: Project) -> None:
-    """Remove what a killed run left; only when no other run of this checkout is under way."""
+    """Remove what a killed run left half-made; only when no other run of this checkout is at work.
+
+    Half-made cohorts and weights stand beside the whole ones, under a name that begins with a dot
+    (`imc_helpers.data.paths.replacing`); downloads are kept.
+    """
     shutil.rmtree(project.scratch, ignore_errors=True)
     for folder in Path(tempfile.gettempdir()).glob(f"{socket_prefix(project)}*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def main() -> None:
-    """Run one chapter in a process group of its own, under a wall clock."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("edition")
-    parser.add_argument("chapter")
-    parser.add_argument("--minutes", type=float, required=True)
-    arguments = parser.parse_args()
-    os.setpgid(0, 0)
-    tether(60 * arguments.minutes)
-    project = Project(Path.cwd())
-    job = chapter_job(project, arguments.edition, arguments.chapter)
-    try:
-        with kernels(project, job.expected.kernel, job.expected.device) as sockets:
-            execute(project, job, sockets)
-    except (ChapterError, KernelError, parameters.ParameterError) as error:
-        sys.exit(f"chapters/{arguments.chapter}.py: {error}")
-
-
-if __name__ == "__main__":
-    main()
+    for place in ("data", "weights"):
+        for folder in (project.root / place).glob(".*.*"):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Start kernels: one for a notebook, or one after another that begin with their imports done."""
+"""Start kernels: a plain one, or one after another that begin with their imports done."""
 
 import ast
 import hashlib
@@ -15,11 +15,12 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
-from imc_helpers.data.manifest import model_record
-from project import Project, read_chapter
+from imc_helpers.models.registry import CORE_KERNEL
+from project import Project
 
-CORE_KERNEL = "python3"
 WARM = Path(__file__).with_name("warm.py")
+HOST = "IMC_BOOK_HOST"
+"""Environment variable: the socket of the process that forks kernels for the pages of a run."""
 PATIENCE_S = 120.0
 """How long the imports may take."""
 
@@ -68,12 +69,34 @@ def kernels(
             changed["CUDA_VISIBLE_DEVICES"] = ""
         with _environment(changed):
             _describe(folder, CORE_KERNEL, [sys.executable, "-m", "ipykernel_launcher", "-f"])
-            modules, spec = tuple(modules), _find(name)
+            modules, spec, host = tuple(modules), _find(name), os.environ.get(HOST, "")
             if modules and sys.platform == "linux" and "ipykernel_launcher" in spec.argv:
-                with _warm(folder, spec, name, modules):
+                with _warm(folder / "warm", spec, modules):
+                    _describe(folder, name, _stand_in(folder / "warm"))
                     yield folder
             else:
+                if (name, device) == (CORE_KERNEL, "cpu") and Path(host).is_socket():
+                    _describe(folder, name, _stand_in(Path(host)))
                 yield folder
+
+
+@contextmanager
+def host(project: Project, modules: Iterable[str]) -> Iterator[None]:
+    """Let the pages of a run share one process that has done their imports.
+
+    Their jobs find it by the environment; `kernels` asks it for every plain kernel of the core
+    environment on the CPU. Other systems than Linux do without.
+    """
+    modules = tuple(modules)
+    if not modules or sys.platform != "linux":
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix=socket_prefix(project)) as temporary:
+        socket = Path(temporary) / "host"
+        quiet = {"CUDA_VISIBLE_DEVICES": "", "IPYTHONDIR": f"{temporary}/ipython"}
+        spec = KernelSpec(argv=[sys.executable], env=quiet)
+        with _warm(socket, spec, modules), _environment({HOST: str(socket)}):
+            yield
 
 
 def imports_of(*sources: str | NotebookNode) -> tuple[str, ...]:
@@ -99,24 +122,14 @@ def imports_of(*sources: str | NotebookNode) -> tuple[str, ...]:
     return tuple(found)
 
 
-def modules_of(project: Project, source: Path, models: Iterable[str]) -> tuple[str, ...]:
-    """Return what a notebook that runs some models will import: its own, and their adapters'."""
-    adapters = sorted({model_record(model).adapter for model in models})
-    folder = project.root / "src" / "imc_helpers" / "models"
-    texts = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in adapters]
-    own = (f"imc_helpers.models.adapters.{name}" for name in adapters)
-    return (*imports_of(read_chapter(source), *texts), *own)
-
-
 def socket_prefix(project: Project) -> str:
     """Return how the names of this checkout's folders of sockets begin."""
     return f"imcb-{hashlib.sha256(str(project.root).encode()).hexdigest()[:8]}-"
 
 
 @contextmanager
-def _warm(folder: Path, spec: KernelSpec, name: str, modules: tuple[str, ...]) -> Iterator[None]:
-    """Run the process that forks the kernels."""
-    socket = folder / "warm"
+def _warm(socket: Path, spec: KernelSpec, modules: tuple[str, ...]) -> Iterator[None]:
+    """Run the process that forks kernels, with the interpreter of a kernel's description."""
     server = subprocess.Popen(
         [spec.argv[0], str(WARM), str(socket), *modules],
         # Closed when this process ends, however it does: then the other one ends, and its kernels.
@@ -127,10 +140,8 @@ def _warm(folder: Path, spec: KernelSpec, name: str, modules: tuple[str, ...]) -
         deadline = time.monotonic() + PATIENCE_S
         while not socket.exists():
             if server.poll() is not None or time.monotonic() > deadline:
-                raise KernelError(f"the kernel `{name}` does not start: {spec.argv[0]}")
+                raise KernelError(f"the process that forks kernels does not start: {spec.argv[0]}")
             time.sleep(0.02)
-        # -I -S: nothing is looked for and nothing is loaded, so that it starts at once.
-        _describe(folder, name, [sys.executable, "-I", "-S", str(WARM), "--kernel", str(socket)])
         yield
     finally:
         assert server.stdin is not None
@@ -140,6 +151,12 @@ def _warm(folder: Path, spec: KernelSpec, name: str, modules: tuple[str, ...]) -
         except subprocess.TimeoutExpired:  # still at its imports
             server.kill()
             server.wait()
+
+
+def _stand_in(socket: Path) -> list[str]:
+    """Return the command of what stands for a kernel that is forked elsewhere."""
+    # -I -S: nothing is looked for and nothing is loaded, so that it starts at once.
+    return [sys.executable, "-I", "-S", str(WARM), "--kernel", str(socket)]
 
 
 def _describe(folder: Path, name: str, command: list[str]) -> None:

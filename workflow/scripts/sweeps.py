@@ -1,11 +1,10 @@
-"""Sweeps: one notebook over many combinations of parameters; which there are, which are missing."""
+"""Sweeps: one notebook over many combinations of parameters, and which combinations there are."""
 
-import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,19 @@ import nbformat
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+import digests
 import gate
 import parameters
 from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
 from imc_helpers.models.registry import why_not
-from project import Expected, Job, Project, digest, read_chapter
+from project import Project, header, read_chapter
 
 MODEL = "model"
 """A parameter of this name says which model of the manifest a point runs."""
 SEED = "seed"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What a sweep may be called: its name is part of paths and of commands."""
 
 
 class Block(BaseModel):
@@ -84,8 +86,6 @@ class Sweep(BaseModel):
     """A sentence or two for the page that shows the table."""
     notebook: str
     """Notebook of a point, ``sweeps/channels_point`` for instance."""
-    pages: tuple[str, ...] = ()
-    """Chapters that read the table."""
     kernel: str = ""
     """Jupyter kernel; the notebook's own when empty."""
     seeds: tuple[int, ...] = ()
@@ -102,16 +102,18 @@ class Sweep(BaseModel):
     """Most resident memory that a point may take, MB (10**6 bytes)."""
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(BaseModel):
     """One combination."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     """Name of its files: the beginning of the SHA-256 of its parameters."""
     settings: dict[str, Any]
     """Every parameter that the sweep sets anywhere; the notebook's default where this point sets
     none."""
-    job: Job
+    made_from: str
+    """SHA-256 of all that it is made from."""
     why_not: str = ""
     """Why it cannot run here; empty where it can."""
 
@@ -121,14 +123,44 @@ class Point:
         return ", ".join(f"{k}={parameters.as_literal(v)}" for k, v in self.settings.items())
 
 
+class PlannedSweep(BaseModel):
+    """A sweep for one edition, ready to run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    edition: str
+    notebook: str
+    """Notebook of a point."""
+    kernel: str
+    device: str
+    minutes: float
+    memory_mb: int
+    points: tuple[Point, ...]
+    """In the sweep's order; those that cannot run here too."""
+    chunks: tuple[tuple[str, ...], ...]
+    """Ids of the points that each job runs."""
+    weights: tuple[str, ...]
+    """Models among the points that the build trains."""
+
+    def chunk_minutes(self, number: int) -> int:
+        """Return the longest time that a chunk may take, its start and imports included."""
+        return STARTING_MIN + math.ceil(self.minutes * len(self.chunks[number]))
+
+
+STARTING_MIN = 5
+
+
 def load(project: Project, name: str) -> Sweep:
     """Read ``sweeps/NAME.yml``.
 
     Raises
     ------
     imc_helpers.errors.InputError
-        If there is no such file or it is malformed.
+        If the name cannot be one, there is no such file or it is malformed.
     """
+    if not NAME.fullmatch(name):
+        raise InputError(f"sweep {name!r}: its name may hold letters, digits, `_`, `-` and `.`")
     path = project.root / "sweeps" / f"{name}.yml"
     if not path.is_file():
         have = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml"))) or "none"
@@ -139,14 +171,26 @@ def load(project: Project, name: str) -> Sweep:
         raise InputError(f"sweeps/{name}.yml: {error}") from None
 
 
-def device_of(project: Project, name: str) -> str:
-    """Return the device that a sweep's notebook asks for, ``"cpu"`` or ``"cuda"``."""
-    notebook = read_chapter(project.source(load(project, name).notebook))
-    return str(notebook.metadata.get("imc_book", {}).get("device", "cpu"))
+def resolve(
+    project: Project,
+    name: str,
+    edition: str,
+    made_from: Mapping[str, str],
+    of_model: Mapping[str, Mapping[str, str]],
+    at_a_time: int,
+) -> PlannedSweep:
+    """Return a sweep as it is to run.
 
-
-def points(project: Project, name: str, edition: str) -> tuple[Point, ...]:
-    """Return the points of a sweep, in its order.
+    Parameters
+    ----------
+    project, name, edition
+        Which sweep.
+    made_from
+        What every point is made from: names and hashes.
+    of_model
+        What the masks of each model are made from on top, by its key; asked for as needed.
+    at_a_time
+        Number of chunks that run at a time.
 
     Raises
     ------
@@ -155,7 +199,6 @@ def points(project: Project, name: str, edition: str) -> tuple[Point, ...]:
     """
     sweep = load(project, name)
     where = f"sweeps/{name}.yml"
-    project.edition(edition)
     if edition not in sweep.editions:
         raise InputError(
             f"{where}: nothing for the edition `{edition}`; it has {', '.join(sweep.editions)}"
@@ -171,8 +214,6 @@ def points(project: Project, name: str, edition: str) -> tuple[Point, ...]:
         )
     if not project.source(sweep.notebook).is_file():
         raise InputError(f"{where}: no notebook chapters/{sweep.notebook}.py")
-    if wrong := [page for page in sweep.pages if page not in project.chapters()]:
-        raise InputError(f"{where}: `pages` names {', '.join(wrong)}, no chapter of the book")
     notebook = read_chapter(project.source(sweep.notebook))
     try:
         declared = parameters.declared(notebook)
@@ -184,74 +225,54 @@ def points(project: Project, name: str, edition: str) -> tuple[Point, ...]:
     if any("edition" in values for values in asked):
         raise InputError(f"{where}: `edition` is set by the run; remove it")
     names = dict.fromkeys(itertools.chain.from_iterable(asked))
-    made_from = Expected(
-        source=digest(project.source(sweep.notebook)),
-        package=project.package_digest(),
-        edition=edition,
-        edition_file=digest(project.edition_file(edition)),
-        parameters={},
-        kernel=sweep.kernel or notebook.metadata.kernelspec.name,
-        device=device_of(project, name),
-    )
+    kernel = sweep.kernel or notebook.metadata.kernelspec.name
     found: dict[str, Point] = {}
     for values in asked:
         full = {key: values.get(key, declared[key].default) for key in names}
-        point = _point(project, name, sweep, made_from, full)
+        point = _point(full, {**made_from, "kernel": kernel}, of_model, kernel)
         found.setdefault(point.id, point)
-    return tuple(found.values())
-
-
-def needed_weights(project: Project, found: Iterable[Point]) -> tuple[str, ...]:
-    """Return the models among some points that the build trains."""
-    models = dict.fromkeys(
-        p.settings[MODEL] for p in found if MODEL in p.settings and not p.why_not
+    able = [point for point in found.values() if not point.why_not]
+    models = dict.fromkeys(p.settings[MODEL] for p in able if MODEL in p.settings)
+    return PlannedSweep(
+        name=name,
+        edition=edition,
+        notebook=sweep.notebook,
+        kernel=kernel,
+        device=header(notebook).device,
+        minutes=sweep.minutes,
+        memory_mb=sweep.memory_mb,
+        points=tuple(found.values()),
+        chunks=_chunks([point.id for point in able], sweep.chunk, at_a_time),
+        weights=tuple(model for model in models if model_record(model).training is not None),
     )
-    return tuple(model for model in models if model_record(model).training is not None)
 
 
-def state(point: Point) -> str:
-    """Say why a point has no result that counts; empty where it has one."""
-    target = point.job.target
-    if not target.is_file():
-        return point.why_not or "not run"
-    try:
-        notebook = nbformat.read(target, as_version=4)
-    except (ValueError, OSError) as error:
-        return f"not readable: {error}"
-    return "; ".join(gate.problems(notebook, point.job.expected, target.stat().st_size))
+def point_file(project: Project, sweep: PlannedSweep, point: Point) -> Path:
+    """Return the notebook of a point as it was run."""
+    folder = project.root / "executed" / sweep.edition / "sweeps" / sweep.name
+    return folder / f"{point.id}.ipynb"
 
 
-def table_file(project: Project, name: str, edition: str) -> Path:
-    """Return the table of a sweep."""
-    return project.root / "results" / edition / "sweeps" / f"{name}.csv"
-
-
-def note_file(project: Project, name: str, edition: str) -> Path:
-    """Return the note beside a table that says which points it holds."""
-    return table_file(project, name, edition).with_name(f".{name}.made_from")
-
-
-def made_from(found: Iterable[Point]) -> str:
-    """Return one SHA-256 for some points and all that they are made from."""
-    total = hashlib.sha256()
-    for point in found:
-        total.update(f"{point.id} {point.why_not} {point.job.expected}\n".encode())
-    return total.hexdigest()
-
-
-def failed_file(project: Project, name: str, edition: str) -> Path:
-    """Return the list of points that are missing in the table, and why; gone when none is."""
-    return table_file(project, name, edition).with_suffix(".failed.csv")
-
-
-def log_file(project: Project, name: str, edition: str, point: Point) -> Path:
+def log_file(project: Project, sweep: PlannedSweep, point: Point) -> Path:
     """Return what a point left when it failed."""
-    return work_folder(project, name, edition) / f"{point.id}.log"
+    return project.sweep_folder(sweep.edition, sweep.name) / f"{point.id}.log"
 
 
-def work_folder(project: Project, name: str, edition: str) -> Path:
-    """Return the folder of a sweep's plan, logs and marks of finished chunks."""
-    return project.root / "_build" / edition / "sweeps" / name
+def is_there(project: Project, sweep: PlannedSweep, point: Point) -> bool:
+    """Say whether a point has a result, made from what it is made from today."""
+    try:
+        notebook = nbformat.read(point_file(project, sweep, point), as_version=4)
+        return gate.read_stamp(notebook).made_from == point.made_from
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _chunks(ids: list[str], size: int, at_a_time: int) -> tuple[tuple[str, ...], ...]:
+    """Divide points among jobs, so that each of those at work at a time gets about as much."""
+    count = min(len(ids), at_a_time * math.ceil(len(ids) / (size * at_a_time)))
+    return tuple(
+        tuple(ids[len(ids) * i // count : len(ids) * (i + 1) // count]) for i in range(count)
+    )
 
 
 def _combinations(sweep: Sweep, blocks: Iterable[Block]) -> Iterator[dict[str, Any]]:
@@ -264,21 +285,23 @@ def _combinations(sweep: Sweep, blocks: Iterable[Block]) -> Iterator[dict[str, A
 
 
 def _point(
-    project: Project, name: str, sweep: Sweep, made_from: Expected, values: Mapping[str, Any]
+    values: Mapping[str, Any],
+    made_from: Mapping[str, str],
+    of_model: Mapping[str, Mapping[str, str]],
+    kernel: str,
 ) -> Point:
     text = json.dumps(values, sort_keys=True, ensure_ascii=False)
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    reason, weights = "", ""
+    reason, parts = "", {**made_from, "parameters": text}
     if MODEL in values:
         model = values[MODEL]
         record = model_record(model)
         reason = why_not(model)
-        if not reason and record.kernel != made_from.kernel:
-            reason = (
-                f"`{model}` runs on the kernel {record.kernel}, the sweep on {made_from.kernel}"
-            )
-        if record.training is not None:
-            weights = project.weights_digest(model)
-    asked = replace(made_from, parameters={"edition": made_from.edition, **values}, inputs=weights)
-    target = project.root / "executed" / made_from.edition / "sweeps" / name / f"{key}.ipynb"
-    return Point(key, dict(values), Job(project.source(sweep.notebook), target, asked), reason)
+        if not reason and record.kernel != kernel:
+            reason = f"`{model}` runs on the kernel {record.kernel}, the sweep on {kernel}"
+        parts |= of_model[model]
+    return Point(
+        id=digests.of_text(text)[:16],
+        settings=dict(values),
+        made_from=digests.of_value(parts),
+        why_not=reason,
+    )

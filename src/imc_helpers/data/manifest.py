@@ -74,6 +74,8 @@ class CohortRecord(_Record):
     license: str
     um_per_px: float = Field(gt=0)
     """Edge of a pixel, micrometres."""
+    samples: int | None = Field(default=None, gt=0)
+    """Number of images, where they are so many that several jobs share the work on them."""
     annotators: dict[str, Annotator]
     """In the order in which pages list them."""
     reader: str
@@ -232,6 +234,12 @@ class Edition(_Record):
     """Names of the sweeps whose tables its pages read: files in ``sweeps/``."""
     parameters: dict[str, dict[str, Any]] = {}
     """Other values for a chapter's parameters: ``{"study/05_annotators": {"border": 28}}``."""
+    parts: tuple[str, ...] = ()
+    """Parts of the book that it shows, folders of ``chapters/``; with `pages` empty too, all."""
+    pages: tuple[str, ...] = ()
+    """Single pages that it shows beside those parts, ``study/05_annotators`` for instance."""
+    because: str = ""
+    """Why it leaves out the others, for its front page."""
 
 
 _R = TypeVar("_R", bound=BaseModel)

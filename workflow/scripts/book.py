@@ -1,0 +1,339 @@
+"""Make pages of executed notebooks: stage them for Jupyter Book, render, show one by itself."""
+
+import base64
+import filecmp
+import html
+import posixpath
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+import digests
+import gate
+import parameters
+from gate import Stamp, read_stamp
+from plan import Page, Plan
+from project import BACK, CHAPTERS, FRONT, STATUS, Project
+from sync import GUARD_MARK
+
+LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
+LABEL = re.compile(r"""label=["']((?:fig|tab)-[\w-]+)""")
+TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
+ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
+
+
+def build(project: Project, plan: Plan) -> None:
+    """Render an edition; its pages appear when all of them were rendered without a warning.
+
+    What Sphinx has read is kept, so that the next time only the pages that changed are read. It
+    says nothing of references in the others, so everything is read again when a page, a label or a
+    setting came, went or changed, and after every warning.
+
+    Raises
+    ------
+    RuntimeError
+        If rendering gave a warning.
+    """
+    project.scratch.mkdir(parents=True, exist_ok=True)
+    folder = project.root / "_build" / plan.edition
+    with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
+        draft = Path(scratch) / "src"
+        draft.mkdir()
+        stage(project, plan, draft)
+        bring_in_step(draft, folder / "src")
+        rendered = render(folder / "src", folder / "render")
+        copy = shutil.copytree(rendered, Path(scratch) / "html")
+        final = project.html(plan.edition)
+        if final.exists():
+            shutil.rmtree(final)
+        copy.replace(final)
+
+
+def render(source: Path, folder: Path) -> Path:
+    """Render a folder of sources below another one and return the folder of the pages.
+
+    Raises
+    ------
+    RuntimeError
+        If rendering gave a warning.
+    """
+    from jupyter_book.cli.main import main as jupyter_book  # noqa: PLC0415  (slow to load)
+
+    made_of, note = _frame(source), folder / ".made_of"
+    if not note.is_file() or note.read_text(encoding="utf-8") != made_of:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)
+    # -n: a reference without a target is a warning; -W: a warning is an error.
+    jupyter_book.main(
+        ["build", "-n", "-W", "--keep-going", "--path-output", str(folder), str(source)],
+        standalone_mode=False,
+    )
+    note.write_text(made_of, encoding="utf-8")
+    return folder / "_build" / "html"
+
+
+def stage(project: Project, plan: Plan, folder: Path) -> None:
+    """Write the sources of an edition's pages into an empty folder."""
+    size = data_mb(project, plan.cohorts)
+    stamps, without = {}, _Without(project, plan)
+    for page in plan.pages:
+        executed = project.executed(plan.edition, page.name)
+        notebook = nbformat.read(executed, as_version=4)
+        stamps[page.name] = read_stamp(notebook)
+        shown = with_run(for_myst(notebook), stamps[page.name], size)
+        place = f"{CHAPTERS}/{page.name}"
+        each_text(shown, partial(without, place=place))
+        target = folder / f"{place}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(shown, target)
+    for name in plan.front:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".md":
+            text = without((project.root / name).read_text(encoding="utf-8"), name)
+            text += without.section if name == "index.md" else ""
+            target.write_text(text, encoding="utf-8")
+        else:
+            shutil.copyfile(project.root / name, target)
+    _write_yaml(configuration(project, plan), folder / "_config.yml")
+    _write_yaml(contents(project, plan), folder / "_toc.yml")
+    (folder / f"{STATUS}.md").write_text(status(plan.edition, stamps), encoding="utf-8")
+
+
+def contents(project: Project, plan: Plan) -> dict[str, Any]:
+    """Return the table of contents: the parts of the book with the pages of the edition."""
+    parts: list[dict[str, Any]] = []
+    if front := [{"file": n} for n in FRONT if f"{n}.md" in plan.front]:
+        parts.append({"chapters": front})
+    for part, title in project.parts.items():
+        pages = [page for page in plan.pages if page.name.startswith(f"{part}/")]
+        if pages:
+            parts.append({"caption": title, "chapters": list(_nested(pages))})
+    back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
+    parts.append({"caption": "Reference", "chapters": back})
+    return {"format": "jb-book", "root": "index", "parts": parts}
+
+
+def _nested(pages: list[Page]) -> Iterable[dict[str, Any]]:
+    shown = {page.name for page in pages}
+    for page in pages:
+        if page.under in shown:
+            continue
+        entry: dict[str, Any] = {"file": f"{CHAPTERS}/{page.name}"}
+        below = [{"file": f"{CHAPTERS}/{p.name}"} for p in pages if p.under == page.name]
+        yield entry | ({"sections": below} if below else {})
+
+
+class _Without:
+    """Takes links to pages that an edition leaves out from its texts, and lists those pages."""
+
+    def __init__(self, project: Project, plan: Plan) -> None:
+        self.titles, self.labels = {}, set[str]()
+        for chapter in plan.left_out:
+            text = project.source(chapter).read_text(encoding="utf-8")
+            self.titles[f"{CHAPTERS}/{chapter}"] = text.partition("\n# # ")[2].partition("\n")[0]
+            self.labels |= set(LABEL.findall(text))
+        rows = [
+            f"- *{self.titles[f'{CHAPTERS}/{chapter}']}* (`{chapter}`): {why}"
+            for chapter, why in plan.left_out.items()
+        ]
+        self.section = "\n".join(["", "## Not in this edition", "", *rows, ""]) if rows else ""
+
+    def __call__(self, text: str, place: str) -> str:
+        """Return a text without such links; ``place`` is the path of its page."""
+        if not self.titles:
+            return text
+
+        def link(match: re.Match[str]) -> str:
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(place), match[2]))
+            title = self.titles.get(path.removesuffix(".ipynb").removesuffix(".md"))
+            return match[0] if title is None else f"*{match[1] or title}* (not in this edition)"
+
+        def reference(match: re.Match[str]) -> str:
+            return "a figure that this edition lacks" if match[2] in self.labels else match[0]
+
+        return REFERENCE.sub(reference, LINK.sub(link, text))
+
+
+def each_text(notebook: NotebookNode, change: Callable[[str], str]) -> None:
+    """Change every text of a notebook that is rendered as Markdown, in place."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = change(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = change(output.data["text/markdown"])
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        if figure:
+            figure["caption"] = change(figure["caption"])
+
+
+def data_mb(project: Project, cohorts: Iterable[str]) -> float:
+    """Return the size of some cohorts on disk, MB (10**6 bytes)."""
+    folders = [project.root / "data" / cohort for cohort in cohorts]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def with_run(notebook: NotebookNode, stamp: Stamp, size_mb: float) -> NotebookNode:
+    """Return a copy that says how it was run: parameters as they were set, and what it took.
+
+    Parameters
+    ----------
+    notebook
+        Executed notebook, with its title in the first line of its first cell.
+    stamp
+        Its stamp.
+    size_mb
+        Size of the edition's data, MB.
+    """
+    page = nbformat.from_dict(notebook)
+    for cell in page.cells:
+        if parameters.TAG in cell.metadata.get("tags", []):
+            cell.source = parameters.with_values(cell.source, stamp.parameters)
+    title, _, rest = page.cells[0].source.partition("\n")
+    line = (
+        f"*Edition `{stamp.edition}`. Ran in {stamp.seconds:.0f} s on the {stamp.device.upper()} "
+        f"with {stamp.peak_memory_mb:.0f} MB of memory; the edition's data take {size_mb:.0f} MB.*"
+    )
+    page.cells[0].source = f"{title}\n\n{line}\n{rest}"
+    return page
+
+
+def for_myst(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy whose figures are declared where myst-nb looks: in the cells' metadata.
+
+    A chapter declares a figure when it runs, in the metadata of the output, so that a caption can
+    name the edition or a number that was measured.
+    """
+    page = nbformat.from_dict(notebook)
+    for cell in page.cells:
+        for image in gate.images(cell):
+            cell.metadata["mystnb"] = {
+                "figure": {"caption": image["caption"], "name": image["label"]},
+                "image": {"alt": image["alt"]},
+            }
+        injected = "injected-parameters" in cell.metadata.get("tags", [])
+        if injected or cell.source.startswith(GUARD_MARK):
+            # The parameters' own cell shows the values in use; the Colab guard matters where the
+            # notebook is run, not where it is read.
+            cell.metadata["tags"] = ["remove-cell"]
+    return page
+
+
+def configuration(project: Project, plan: Plan) -> dict[str, Any]:
+    """Return the book's settings with the edition's name in the title and on every page."""
+    settings = project.config
+    settings["title"] = f"{settings['title']} ({plan.edition} edition)"
+    theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
+    theme["announcement"] = (
+        f'<strong>{plan.title}</strong> <span class="edition-description">{plan.description}</span>'
+    )
+    return settings
+
+
+def status(edition: str, stamps: Mapping[str, Stamp]) -> str:
+    """Return the page that says what each notebook took, on what, and when, as MyST Markdown."""
+    rows = [
+        ROW.format(chapter, s.seconds, s.peak_memory_mb, s.device, s.python, s.finished)
+        for chapter, s in stamps.items()
+    ]
+    total = sum(s.seconds for s in stamps.values())
+    return "\n".join(
+        [
+            "# Status",
+            "",
+            f"Every notebook of the `{edition}` edition ran to its end and passed the gate: no "
+            "error, no warning, made from the text and the code that stand in the repository.",
+            f"Together they ran for {total:.0f} s, not counting downloads.",
+            "",
+            "| Page | Run time (s) | Peak memory (MB) | Device | Python | Finished (UTC) |",
+            "|---|--:|--:|---|---|---|",
+            *rows,
+            "",
+            "Run time is from the start of the kernel to the end of the last cell. Peak memory is "
+            "the kernel's largest resident set.",
+            "",
+        ]
+    )
+
+
+def write_single_page(executed: Path, target: Path, *, title: str) -> None:
+    """Write an executed notebook as one HTML file that needs no other, code left out."""
+    from nbconvert import HTMLExporter  # noqa: PLC0415  (slow to load)
+    from traitlets.config import Config  # noqa: PLC0415
+
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [new for old in cell.outputs for new in _for_html(old)]
+    tags = {"remove_cell_tags": ("remove-cell", "injected-parameters", parameters.TAG)}
+    settings = Config(TagRemovePreprocessor={"enabled": True, **tags})
+    page, _ = HTMLExporter(config=settings, exclude_input=True).from_notebook_node(
+        notebook, {"metadata": {"name": title}}
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}")
+    draft.write_text(page, encoding="utf-8")
+    draft.replace(target)
+
+
+def _for_html(output: NotebookNode) -> Iterable[NotebookNode]:
+    """Put a figure's alt text and caption where any browser shows them, and a table's caption."""
+    data = dict(output.get("data", {}))
+    for mime in [name for name in data if name.startswith("image/")]:
+        declared, content = output.metadata.get(mime, {}), data[mime]
+        encoded = base64.b64encode(content.encode()).decode() if mime.endswith("xml") else content
+        alt = html.escape(declared.get("alt", ""), quote=True)
+        image = f'<img alt="{alt}" src="data:{mime};base64,{encoded}">'
+        yield new_output("display_data", data={"text/html": image})
+        yield new_output("display_data", data={"text/markdown": declared.get("caption", "")})
+        return
+    if "text/markdown" in data:
+        output.data["text/markdown"] = TABLE.sub(r"\1\n\n\2", data["text/markdown"])
+    yield output
+
+
+def bring_in_step(draft: Path, final: Path) -> None:
+    """Make one folder equal another, and leave alone the files that are equal already."""
+    wanted = {path.relative_to(draft) for path in draft.rglob("*") if path.is_file()}
+    for path in sorted(final.rglob("*"), reverse=True) if final.is_dir() else []:
+        if path.is_file() and path.relative_to(final) not in wanted:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    for name in wanted:
+        old, new = final / name, draft / name
+        if not old.is_file() or not filecmp.cmp(new, old, shallow=False):
+            old.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(new, old)
+
+
+def _frame(source: Path) -> str:
+    """Digest what pages may refer to in one another: their names, their labels, the settings."""
+    found = {}
+    for path in sorted(source.rglob("*")):
+        if path.suffix in (".md", ".bib", ".yml") and path.stem != STATUS:
+            found[str(path.relative_to(source))] = digests.of_text(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".ipynb":
+            cells = nbformat.read(path, as_version=4).cells
+            labels = [label for cell in cells for label in gate.figure_labels(cell)]
+            texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+            named = re.findall(r"^(?:#+ .*|\(.*\)=|:name: .*)$", "\n".join(texts), re.MULTILINE)
+            found[str(path.relative_to(source))] = digests.of_value([labels, named])
+    return digests.of_value(found)
+
+
+def _write_yaml(content: Mapping[str, Any], path: Path) -> None:
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,505 @@
+"""An edition, read and resolved once: what is to be made, from what, and where it ends.
+
+The plan is handed on as a file. Snakemake reads its graph from it and each job its task; neither
+looks a name up again. While it is made, the digests are written by which Snakemake decides what is
+stale.
+"""
+
+import ast
+import math
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from nbformat import NotebookNode
+from pydantic import BaseModel, ConfigDict
+
+import digests
+import parameters
+import sweeps
+from imc_helpers.data.manifest import (
+    Edition,
+    ModelRecord,
+    cohort_record,
+    load_edition,
+    model_record,
+)
+from imc_helpers.data.predictions import MODES
+from imc_helpers.errors import InputError
+from imc_helpers.models.registry import CORE_KERNEL, why_not
+from project import OVERVIEW, SEGMENT, Header, Project, header, read_chapter
+from sweeps import PlannedSweep
+
+CHUNK = 20
+"""Samples of a cohort that one job scores."""
+PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
+"""Modules that bring data here and cannot change them: a cohort is not made again for those."""
+SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
+"""Folders of tables; they count for the pages in whose text such a name occurs."""
+
+
+class _Task(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: tuple[str, ...]
+    """Files of `digests` that it depends on, relative to the root."""
+
+
+class Data(_Task):
+    """A cohort to prepare."""
+
+    cohort: str
+
+
+class Training(_Task):
+    """A model to train."""
+
+    model: str
+    device: str
+
+
+class Segmentation(_Task):
+    """A model to run on cohorts, whole and in patches."""
+
+    model: str
+    kernel: str
+    device: str
+    adapter: str
+    made_from: dict[str, str]
+    """By cohort: SHA-256 of what its masks are made from."""
+    trained: bool
+    """Whether the build trains its weights."""
+
+    def records(self) -> list[str]:
+        """Return the records of its runs, relative to the root."""
+        return [f"predictions/{c}/{self.model}/{m}/run.json" for c in self.made_from for m in MODES]
+
+
+class Scoring(_Task):
+    """A cohort to score."""
+
+    cohort: str
+    models: tuple[str, ...]
+    """Models with masks of it."""
+    chunks: int
+    """Number of jobs that share its samples."""
+
+
+class Page(_Task):
+    """A notebook that becomes a page."""
+
+    name: str
+    """``study/05_annotators`` for instance."""
+    under: str
+    """Page whose section it is; empty for most."""
+    kernel: str
+    device: str
+    parameters: dict[str, Any]
+    made_from: str
+    """SHA-256 of what it is made from."""
+    inputs: tuple[str, ...]
+    """Files that it reads and other tasks make, relative to the root."""
+    imports: tuple[str, ...]
+    """Modules that it imports."""
+
+
+class Plan(BaseModel):
+    """All that an edition takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    edition: str
+    title: str
+    description: str
+    cohorts: tuple[str, ...]
+    data: tuple[Data, ...]
+    trainings: tuple[Training, ...]
+    segmentations: tuple[Segmentation, ...]
+    scorings: tuple[Scoring, ...]
+    sweeps: tuple[PlannedSweep, ...]
+    pages: tuple[Page, ...]
+    left_out: dict[str, str]
+    """Pages that this edition does not have, and why."""
+    front: tuple[str, ...]
+    """Files of text, settings and pictures that the rendered book is made from."""
+    book_digest: str
+
+    def page(self, name: str) -> Page:
+        """Return one page."""
+        return next(page for page in self.pages if page.name == name)
+
+    def sweep(self, name: str) -> PlannedSweep:
+        """Return one sweep."""
+        return next(sweep for sweep in self.sweeps if sweep.name == name)
+
+
+def read(project: Project, edition: str) -> Plan:
+    """Return the plan that was written last."""
+    return Plan.model_validate_json(project.plan(edition).read_text(encoding="utf-8"))
+
+
+def write(project: Project, plan: Plan) -> None:
+    """Hand a plan on."""
+    path = project.plan(plan.edition)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+
+
+def resolve(
+    project: Project, edition: str, *, device: str, at_a_time: int, sweep: str = ""
+) -> Plan:
+    """Read an edition, check all of it, write its digests and return its plan.
+
+    Parameters
+    ----------
+    project, edition
+        Which edition.
+    device
+        ``"cuda"`` where there is a GPU; a model that knows none gets ``"cpu"``.
+    at_a_time
+        Number of jobs that run at a time.
+    sweep
+        A sweep to plan beside those of the edition.
+
+    Raises
+    ------
+    imc_helpers.errors.InputError
+        If anything named does not exist or does not fit: then nothing may run.
+    """
+    return _Resolver(project, edition, device).plan(at_a_time, sweep)
+
+
+class _Resolver:
+    """Everything that is looked up for one edition, once."""
+
+    def __init__(self, project: Project, edition: str, device: str) -> None:
+        self.project, self.name, self.device = project, edition, device
+        self.edition = load_edition(edition)
+        self.code = digests.Code(project.root / "src")
+        self.cohorts = self.edition.cohorts
+        self.able = [model for model in self.edition.models if not why_not(model)]
+        self.notebooks = {c: read_chapter(project.source(c)) for c in project.chapters}
+
+    def plan(self, at_a_time: int, sweep: str) -> Plan:
+        chapters, left_out = choose_pages(self.project, self.edition, self.name)
+        names = [
+            *self.edition.sweeps,
+            *([sweep] if sweep not in (*self.edition.sweeps, "") else []),
+        ]
+        planned = tuple(self._sweep(name, at_a_time) for name in names)
+        segmentations = tuple(s for model in self.able if (s := self._segmentation(model)))
+        trained = dict.fromkeys(s.model for s in segmentations if s.trained)
+        trained |= dict.fromkeys(model for one in planned for model in one.weights)
+        pages = tuple(self._page(chapter, segmentations) for chapter in chapters)
+        front = tuple(map(self.project.relative, self.project.front_matter()))
+        return Plan(
+            edition=self.name,
+            title=self.edition.title,
+            description=self.edition.description,
+            cohorts=self.cohorts,
+            data=tuple(self._data(cohort) for cohort in self.cohorts),
+            trainings=tuple(self._training(model) for model in trained),
+            segmentations=segmentations,
+            scorings=tuple(self._scoring(cohort, segmentations) for cohort in self.cohorts),
+            sweeps=planned,
+            pages=pages,
+            left_out=left_out,
+            front=front,
+            book_digest=self._write(
+                f"book/{self.name}",
+                {
+                    "pages": " ".join(page.name for page in pages),
+                    "left out": digests.of_value(left_out),
+                    "title": digests.of_value([self.edition.title, self.edition.description]),
+                    "front": digests.of_value(front),
+                    "parts": digests.of_value(dict(self.project.parts)),
+                    **self._scripts("book", "gate", "parameters", "project"),
+                },
+            ),
+        )
+
+    def _data(self, cohort: str) -> Data:
+        return Data(cohort=cohort, digest=(self._write(f"data/{cohort}", self._of_data(cohort)),))
+
+    def _of_data(self, cohort: str) -> dict[str, str]:
+        record = cohort_record(cohort)
+        roots = ["imc_helpers.data.readers.published"]
+        roots += ["imc_helpers.phantom.recipes"] if record.synthetic else []
+        code = self.code.needs(*roots)
+        for module in PLUMBING:
+            code.pop(f"imc_helpers.{module}", None)
+        panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
+        values = digests.of_value(record.model_dump(mode="json"))
+        return {"record": values, **digests.of_files(self.project.root, panel), **code}
+
+    def _training(self, model: str) -> Training:
+        parts = self._of_training(model)
+        return Training(
+            model=model,
+            device=self.device if model_record(model).gpu else "cpu",
+            digest=(self._write(f"weights/{model}", parts),),
+        )
+
+    def _of_training(self, model: str) -> dict[str, str]:
+        record = model_record(model)
+        roots = ("imc_helpers.models.training.fit", _adapter(record))
+        return {**_of_record(record), **self._environment(record), **self.code.needs(*roots)}
+
+    @cached_property
+    def _segment_code(self) -> str:
+        return digests.of_tree(_tree(read_chapter(self.project.source(SEGMENT))))
+
+    def of_model(self, model: str) -> dict[str, str]:
+        """Say what a model's masks are made from, beside images."""
+        record = model_record(model)
+        code = self.code.needs("imc_helpers.models.run", _adapter(record))
+        if record.training is None:  # the adapter can train, and what it trains on is elsewhere
+            left = ("imc_helpers.models.training", "imc_helpers.phantom")
+            code = {name: of for name, of in code.items() if not name.startswith(left)}
+            weights = digests.of_folder(self.project.root, self.project.root / "weights" / model)
+        else:
+            weights = digests.of_value(self._of_training(model))
+        return {**_of_record(record), "weights": weights, **self._environment(record), **code}
+
+    def _segmentation(self, model: str) -> Segmentation | None:
+        record = model_record(model)
+        cohorts = [cohort for cohort in self.cohorts if record.covers(cohort)]
+        if not cohorts:
+            return None
+        root = self.project.root
+        parts = {"notebook": self._segment_code, **self.of_model(model)}
+        written, made_from = [self._write(f"runs/{model}", parts)], {}
+        for cohort in cohorts:
+            own = {"data": digests.of_value(self._of_data(cohort))}
+            if record.folder:
+                own["masks"] = digests.of_folder(root, root / record.folder / cohort)
+                written.append(self._write(f"masks/{model}/{cohort}", {"masks": own["masks"]}))
+            made_from[cohort] = digests.of_value([parts, own])
+        return Segmentation(
+            model=model,
+            kernel=record.kernel,
+            device=self.device if record.gpu else "cpu",
+            adapter=record.adapter,
+            made_from=made_from,
+            trained=record.training is not None,
+            digest=tuple(written),
+        )
+
+    def _scoring(self, cohort: str, segmentations: Iterable[Segmentation]) -> Scoring:
+        record = cohort_record(cohort)
+        models = tuple(s.model for s in segmentations if cohort in s.made_from)
+        parts = {
+            "record": digests.of_value(record.model_dump(mode="json")),
+            "models": " ".join(models),
+            **self.code.needs("imc_helpers.agreement.score_table"),
+        }
+        return Scoring(
+            cohort=cohort,
+            models=models,
+            chunks=math.ceil((record.samples or 1) / CHUNK),
+            digest=(self._write(f"scores/{self.name}/{cohort}", parts),),
+        )
+
+    def _sweep(self, name: str, at_a_time: int) -> PlannedSweep:
+        notebook = sweeps.load(self.project, name).notebook
+        source = self.project.source(notebook)
+        made_from = self._of_notebook(notebook) if source.is_file() else {}
+        made_from["cohorts"] = digests.of_value([self._of_data(c) for c in self.cohorts])
+        planned = sweeps.resolve(
+            self.project, name, self.name, made_from, _Lazily(self.of_model), at_a_time
+        )
+        by_id = {point.id: point for point in planned.points}
+        for number, ids in enumerate(planned.chunks):
+            self._write(f"sweeps/{self.name}/{name}/{number}", {i: by_id[i].made_from for i in ids})
+        self._write(
+            f"sweeps/{self.name}/{name}/table",
+            {p.id: f"{p.made_from} {p.why_not}" for p in planned.points}
+            | self._scripts("points", "sweeps"),
+        )
+        return planned
+
+    def _of_notebook(self, chapter: str) -> dict[str, str]:
+        """Say what any notebook of this edition is made from: its text, code, kernel, records."""
+        source = self.project.source(chapter)
+        notebook = self.notebooks.get(chapter) or read_chapter(source)
+        text = source.read_text(encoding="utf-8")
+        shipped = [
+            path
+            for name, folder in SHIPPED.items()
+            if name in text
+            for path in sorted((self.project.root / folder).glob("*.csv"))
+        ]
+        if "published_table" in text:
+            shipped.append(self.project.root / "data_manifest" / "published.yml")
+        kernel = notebook.metadata.kernelspec.name
+        chosen = self.edition.model_dump(mode="json", include={"cohorts", "models", "sweeps"})
+        records = {
+            **{key: cohort_record(key).model_dump(mode="json") for key in self.cohorts},
+            **{key: model_record(key).model_dump(mode="json") for key in self.edition.models},
+        }
+        return {
+            "text": digests.of_text(text),
+            "edition": digests.of_value(chosen),
+            "records": digests.of_value(records),
+            **_of_kernel(self.project, kernel),
+            **digests.of_files(self.project.root, shipped),
+            **self._scripts("execute", "gate"),
+            **self.code.needs(_tree(notebook)),
+        }
+
+    def _page(self, chapter: str, segmentations: Iterable[Segmentation]) -> Page:
+        notebook = self.notebooks[chapter]
+        head, given = header(notebook), self.edition.parameters.get(chapter, {})
+        values = {"edition": self.name, **given}
+        try:
+            parameters.check(notebook, values)
+        except parameters.ParameterError as error:
+            raise InputError(f"chapters/{chapter}.py: {error}") from None
+        inputs = self._inputs(chapter, head, segmentations)
+        parts = {
+            **self._of_notebook(chapter),
+            "parameters": digests.of_value(values),
+            "inputs": digests.of_value(inputs),
+        }
+        if {"predictions", "scores"} & set(head.reads):
+            # A model that cannot run is listed with the reason.
+            parts["models"] = digests.of_value({m: why_not(m) for m in self.edition.models})
+        return Page(
+            name=chapter,
+            under=head.under,
+            kernel=notebook.metadata.kernelspec.name,
+            device=head.device,
+            parameters=values,
+            made_from=digests.of_value(parts),
+            inputs=inputs,
+            imports=tuple(self.code.needs(_tree(notebook))),
+            digest=(self._write(f"pages/{self.name}/{chapter}", parts),),
+        )
+
+    def _inputs(
+        self, chapter: str, head: Header, segmentations: Iterable[Segmentation]
+    ) -> tuple[str, ...]:
+        found: list[str] = []
+        for name in head.reads:
+            folder, _, sweep = name.partition("/")
+            if name == "predictions":
+                found += [record for one in segmentations for record in one.records()]
+            elif name == "scores":
+                found += [f"results/{self.name}/scores/{c}.parquet" for c in self.cohorts]
+            elif folder == "sweeps" and sweep:
+                if sweep in self.edition.sweeps:
+                    table = self.project.sweep_table(self.name, sweep)
+                    found.append(self.project.relative(table))
+            else:
+                raise InputError(
+                    f"chapters/{chapter}.py: it reads {name!r}; expected scores, predictions or "
+                    "sweeps/NAME"
+                )
+        return tuple(found)
+
+    def _environment(self, record: ModelRecord) -> dict[str, str]:
+        return _of_kernel(self.project, record.kernel)
+
+    def _scripts(self, *names: str) -> dict[str, str]:
+        folder = self.project.root / "workflow" / "scripts"
+        texts = {
+            f"{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in names
+        }
+        return {name: digests.of_tree(ast.parse(text)) for name, text in texts.items()}
+
+    def _write(self, name: str, parts: Mapping[str, str]) -> str:
+        return digests.write(self.project.root, name, parts)
+
+
+class _Lazily(dict[str, Mapping[str, str]]):
+    """What the masks of each model are made from, looked up when asked for."""
+
+    def __init__(self, look_up: Any) -> None:
+        super().__init__()
+        self._look_up = look_up
+
+    def __missing__(self, model: str) -> Mapping[str, str]:
+        self[model] = self._look_up(model)
+        return self[model]
+
+
+def choose_pages(
+    project: Project, edition: Edition, name: str
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the pages of an edition in the book's order, and why it lacks the others.
+
+    Raises
+    ------
+    imc_helpers.errors.InputError
+        If the edition names a part or page that the book lacks, or has parameters for a page that
+        it does not show, or for `edition` itself.
+    """
+    where, chapters = f"editions/{name}.yml", project.chapters
+    for kind, named, known in (
+        ("parts", edition.parts, tuple(project.parts)),
+        ("pages", edition.pages, chapters),
+        ("parameters", tuple(edition.parameters), chapters),
+    ):
+        if wrong := [item for item in named if item not in known]:
+            raise InputError(
+                f"{where}: `{kind}` names {', '.join(wrong)}, and the book has {', '.join(known)}"
+            )
+    if own := [chapter for chapter, values in edition.parameters.items() if "edition" in values]:
+        raise InputError(
+            f"{where}: `{own[0]}` must not set `edition`, which is always the edition's own name; "
+            "remove that line"
+        )
+    asked = bool(edition.parts or edition.pages)
+    chosen = tuple(
+        chapter
+        for chapter in chapters
+        if not asked or chapter in edition.pages or chapter.partition("/")[0] in edition.parts
+    )
+    why = edition.because or f"`{where}` names the parts and pages that it shows"
+    return chosen, {chapter: why for chapter in chapters if chapter not in chosen}
+
+
+def overview_page(project: Project, plan: Plan, sweep: PlannedSweep) -> Page:
+    """Return the page that shows one sweep; it is part of no book."""
+    settings = list(sweep.points[0].settings)
+    notebook = read_chapter(project.source(OVERVIEW))
+    return Page(
+        name=OVERVIEW,
+        under="",
+        kernel=notebook.metadata.kernelspec.name,
+        device="cpu",
+        parameters={"edition": plan.edition, "sweep": sweep.name, "swept": settings},
+        made_from="",
+        inputs=(),
+        imports=(),
+        digest=(),
+    )
+
+
+def _tree(notebook: NotebookNode) -> ast.Module:
+    """Return the code of a notebook, without the cells of magic commands."""
+    body: list[ast.stmt] = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            try:
+                body += ast.parse(cell.source).body
+            except SyntaxError:
+                continue
+    return ast.Module(body=body, type_ignores=[])
+
+
+def _of_record(record: ModelRecord) -> dict[str, str]:
+    return {"record": digests.of_value(record.model_dump(mode="json"))}
+
+
+def _adapter(record: ModelRecord) -> str:
+    return f"imc_helpers.models.adapters.{record.adapter}"
+
+
+def _of_kernel(project: Project, kernel: str) -> dict[str, str]:
+    """Return the digest of the versions that a kernel's environment pins."""
+    name = "constraints.txt" if kernel == CORE_KERNEL else f"{kernel}.yml"
+    path = project.root / "envs" / name
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pinned = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return {f"envs/{name}": digests.of_value(pinned)}
