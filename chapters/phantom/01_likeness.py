@@ -51,7 +51,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.data.cohort_tables import describe
+from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.figures.agreement_plots import likeness_ranges
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import aggregates, label_panels
@@ -193,7 +193,7 @@ if synthetic:
         {
             "cohort": key,
             "imitates": COHORTS[key].imitates,
-            "cells per patch": describe(open_cohort(key))["cells_per_patch"],
+            "cells per patch": cohort_size(open_cohort(key))["cells_per_patch"],
             "published": COHORTS[key].cells_per_patch,
         }
         for key in synthetic

@@ -50,7 +50,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.data.cohort_tables import describe
+from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import gallery
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
@@ -64,7 +64,7 @@ measured = pd.DataFrame(
     {
         "cohort": key,
         "tissue": records[key].tissue,
-        **describe(cohort, window_px=window_px, stride_px=stride_px),
+        **cohort_size(cohort, window_px=window_px, stride_px=stride_px),
     }
     for key, cohort in cohorts.items()
 )

@@ -48,7 +48,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.data.cohort_tables import channel_shares, marker_availability
+from imc_helpers.data.channel_tables import channel_shares, marker_availability
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
 from imc_helpers.data.manifest import load_edition, source_note

@@ -59,7 +59,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.agreement.pairwise import pairwise
-from imc_helpers.data.cohort_tables import compare_tools
+from imc_helpers.experiments.tool_comparison import compare_tools
 from imc_helpers.figures.agreement_plots import ap_areas, assignment_curves
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import toy_cases

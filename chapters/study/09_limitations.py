@@ -56,7 +56,7 @@ from IPython.display import Markdown, display
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.data.manifest import model_record, source_note
-from imc_helpers.images.clean import NONE
+from imc_helpers.images.pipeline import NONE
 from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.experiments.sweeps import (
     AS_IT_IS,

@@ -63,7 +63,7 @@ from imc_helpers.experiments.sweeps import (
     in_words,
     way_names,
 )
-from imc_helpers.experiments.changed_samples import ALL, ONLY, WITHOUT
+from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
 table = read_sweep(edition, "channels")

@@ -64,7 +64,7 @@ from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score
-from imc_helpers.experiments.changed_samples import with_channels
+from imc_helpers.experiments.model_inputs import with_channels
 
 key = annotated_cohort(edition, cohort)
 segmenter = load_segmenter(model)

@@ -28,7 +28,9 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
 model: str = "propagation"  # model of the manifest
-before: str = "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.images.clean
+before: str = (
+    "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.images.pipeline
+)
 after: str = "none"  # steps on the two planes, joined by +, or none
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
@@ -62,7 +64,7 @@ from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score, spillover_table
-from imc_helpers.experiments.changed_samples import preprocessed
+from imc_helpers.experiments.model_inputs import preprocessed
 
 key = annotated_cohort(edition, cohort)
 segmenter = load_segmenter(model)

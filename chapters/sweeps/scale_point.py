@@ -63,7 +63,7 @@ from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import seen_and_found
 from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
-from imc_helpers.images.resize import shrink_labels
+from imc_helpers.images.enlargement import shrink_labels
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import (
     SIZES,
@@ -74,7 +74,7 @@ from imc_helpers.experiments.sweeps import (
     pool,
     score,
 )
-from imc_helpers.experiments.changed_samples import enlarged
+from imc_helpers.experiments.model_inputs import enlarged
 
 key = annotated_cohort(edition, cohort)
 segmenter = load_segmenter(model)

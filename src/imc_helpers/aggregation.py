@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 COFACTOR = 1.0
 """Counts that the inverse hyperbolic sine is scaled by: below, it is linear; above, logarithmic."""
@@ -71,7 +72,7 @@ def nucleus_and_membrane(
     image
         (C, H, W) array.
     nucleus, membrane
-        Positions of the channels of each, as `samples.Panel.compartment` returns them.
+        Positions of the channels of each, as a panel of the cohort names them.
 
     Returns
     -------
@@ -117,7 +118,9 @@ def rgb_projection(
     return light + np.einsum("nk,nhw->khw", colours, planes) / np.float32(len(planes))
 
 
-def scale_percentiles(planes: np.ndarray, low: float = LOW, high: float = HIGH) -> np.ndarray:
+def scale_percentiles(
+    planes: np.ndarray, low: float = LOW, high: float = HIGH, *, dtype: DTypeLike = np.float32
+) -> np.ndarray:
     """Scale every plane linearly so that two of its percentiles become 0 and 1, and clip there.
 
     Where the two are equal (a plane that is nearly empty), its smallest and largest value take
@@ -129,11 +132,13 @@ def scale_percentiles(planes: np.ndarray, low: float = LOW, high: float = HIGH) 
         (N, H, W) array.
     low, high
         Percentiles of the plane's values, 0 to 100.
+    dtype
+        Type of the result.
 
     Returns
     -------
     numpy.ndarray
-        (N, H, W) float32 in 0 to 1.
+        (N, H, W) in 0 to 1.
     """
     flat = planes.reshape(len(planes), -1)
     dark, bright = np.percentile(flat, [low, high], axis=1)
@@ -142,7 +147,7 @@ def scale_percentiles(planes: np.ndarray, low: float = LOW, high: float = HIGH) 
     bright = np.where(equal, flat.max(axis=1), bright)
     span = np.where(bright > dark, bright - dark, 1.0)
     scaled = (planes - dark[:, None, None]) / span[:, None, None]
-    return np.clip(scaled, 0, 1).astype(np.float32)
+    return np.clip(scaled, 0, 1).astype(dtype, copy=False)
 
 
 def _planes(image: np.ndarray, channels: Sequence[int]) -> np.ndarray:

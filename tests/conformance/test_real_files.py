@@ -9,7 +9,8 @@ from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.image_files import read_mcd, read_txt
 from imc_helpers.data.readers.mask_files import read_pickled_mask
 from imc_helpers.data.readers.published import open_cohort, prepare
-from imc_helpers.data.samples import Cohort, write_cohort
+from imc_helpers.data.samples import Cohort
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import DownloadError, InputError
 from imc_helpers.metrics import evaluate
 

@@ -108,6 +108,19 @@ def test_percentiles_are_scaled_as_by_another_library():
             assert scaled == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_planes_at_once_are_scaled_as_each_alone(dtype):
+    planes = np.concatenate([COUNTS, np.zeros((2, 30, 40)), 3 * COUNTS[:1] / 7]).astype(np.float32)
+    planes[5, 0, 0] = 7  # its percentiles coincide
+    for plane, scaled in zip(planes, scale_percentiles(planes, 2, 98, dtype=dtype), strict=True):
+        low, high = np.percentile(plane, [2, 98])
+        if low == high:
+            low, high = plane.min(), max(plane.max(), 1)
+        expected = np.clip((plane - low) / (high - low), 0, 1)
+        assert scaled.dtype == dtype
+        assert np.array_equal(scaled, expected.astype(dtype))
+
+
 def test_a_plane_with_few_counts_and_one_without_any():
     planes = np.zeros((2, 20, 20))
     planes[0, 0, 0] = 7

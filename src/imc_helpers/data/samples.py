@@ -1,4 +1,4 @@
-"""What the book works on: a panel of channels, one sample, a cohort of samples.
+"""What the book works on: one sample, and a cohort of samples.
 
 On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s41596-023-00881-0)::
 
@@ -7,143 +7,29 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
     COHORT/img/SAMPLE.tiff      (C, H, W) float32
     COHORT/masks_ANNOTATOR/SAMPLE.tiff    whole cells, (H, W) uint32
     COHORT/nuclei_ANNOTATOR/SAMPLE.tiff   nuclei, (H, W) uint32
+    COHORT/masks/SAMPLE.tiff              steinbock's own: the masks of the annotator "masks"
+
+`imc_helpers.data.panels` reads the panel, `imc_helpers.data.writers` writes a cohort.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import pandas as pd
 import tifffile
 
-from imc_helpers.data.paths import replacing
+from imc_helpers.data.panels import Panel
 from imc_helpers.errors import InputError
-
-COMPARTMENTS = ("nucleus", "membrane", "")
-"""What a channel may show: the nucleus, the membrane, or neither of them."""
 
 DEFAULT_UM_PER_PX = 1.0
 """Pixel size of imaging mass cytometry, micrometres: the laser's spot."""
 
 _LARGEST_ID = np.iinfo(np.uint32).max
-_DEEPCELL = {"1": "nucleus", "2": "membrane"}  # steinbock's own column for the same thing
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One channel of an image."""
-
-    channel: str
-    """Metal tag (``"Ir191"``), or the name again where the metal is not known."""
-    name: str
-    """Name of the target (``"DNA1"``)."""
-    compartment: str = ""
-    """``"nucleus"``, ``"membrane"`` or empty: the aggregate that the channel enters."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """The channels of an image, in the image's order."""
-
-    channels: tuple[Channel, ...]
-    """One entry a plane of the image."""
-
-    def __post_init__(self) -> None:
-        names = [channel.name for channel in self.channels]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise InputError(f"panel: each name may occur once, found {repeated} more than once")
-        for channel in self.channels:
-            if channel.compartment not in COMPARTMENTS:
-                raise InputError(
-                    f"panel: compartment of channel {channel.name!r} is {channel.compartment!r}; "
-                    f"expected one of {COMPARTMENTS}"
-                )
-
-    def __len__(self) -> int:
-        return len(self.channels)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the channels, in order."""
-        return tuple(channel.name for channel in self.channels)
-
-    def index(self, name: str) -> int:
-        """Return the position of a channel, found by its name or its metal tag.
-
-        Raises
-        ------
-        InputError
-            If the panel has no such channel.
-        """
-        for i, channel in enumerate(self.channels):
-            if name in (channel.name, channel.channel):
-                return i
-        raise InputError(
-            f"panel: no channel {name!r}; it has {', '.join(self.names)}. "
-            "Name one of them, by target or by metal"
-        )
-
-    def compartment(self, compartment: str) -> tuple[int, ...]:
-        """Return the positions of the channels that show ``"nucleus"`` or ``"membrane"``.
-
-        Raises
-        ------
-        InputError
-            If no channel does.
-        """
-        found = tuple(i for i, c in enumerate(self.channels) if c.compartment == compartment)
-        if not found:
-            raise InputError(
-                f"panel: no channel has compartment {compartment!r} (channels: "
-                f"{', '.join(self.names)}). Set it in the column 'compartment' of panel.csv"
-            )
-        return found
-
-    @classmethod
-    def read(cls, path: Path) -> "Panel":
-        """Read ``panel.csv``, steinbock's own or with the added column ``compartment``.
-
-        Rows with ``keep`` = 0 are left out, as steinbock leaves them out of its images. Without a
-        column ``compartment``, steinbock's column ``deepcell`` says it: 1 nucleus, 2 membrane.
-        """
-        if not path.is_file():
-            raise InputError(f"{path}: no such panel; a cohort needs a panel.csv")
-        try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        except ValueError as error:  # empty, ragged, or not UTF-8
-            raise InputError(f"{path}: not readable as CSV in UTF-8 ({error})") from None
-        for column in ("channel", "name"):
-            if column not in table:
-                raise InputError(
-                    f"{path}: no column {column!r}; found {', '.join(table.columns)}. "
-                    "Expected steinbock's columns: channel, name, keep"
-                )
-        if "keep" in table:
-            table = table[~table["keep"].str.strip().str.lower().isin(["0", "0.0", "false"])]
-        if "compartment" in table:
-            compartments = table["compartment"]
-        elif "deepcell" in table:
-            compartments = table["deepcell"].str.removesuffix(".0").map(_DEEPCELL).fillna("")
-        else:
-            compartments = pd.Series("", index=table.index)
-        names = table["name"].where(table["name"] != "", table["channel"])
-        rows = zip(table["channel"], names, compartments, strict=True)
-        try:
-            return cls(tuple(Channel(*row) for row in rows))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-
-    def write(self, path: Path) -> None:
-        """Write ``panel.csv``."""
-        rows = [
-            {"channel": c.channel, "name": c.name, "keep": 1, "compartment": c.compartment}
-            for c in self.channels
-        ]
-        pd.DataFrame(rows).to_csv(path, index=False)
 
 
 def as_labels(labels: np.ndarray, source: str) -> np.ndarray:
@@ -438,60 +324,3 @@ def _stems(folder: Path) -> tuple[str, ...]:
             f"{folder}: two files for {min(twice)!r}, with different endings; keep one of them"
         )
     return tuple(stems)
-
-
-def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = False) -> None:
-    """Write samples as a steinbock folder, whole or not at all.
-
-    Parameters
-    ----------
-    folder
-        Where to.
-    samples
-        Samples of one panel, taken one at a time.
-    overwrite
-        Replace what stands there, masks and panel included, once everything is written.
-
-    Raises
-    ------
-    InputError
-        If there is no sample, two have one id, their panels differ, or the folder is there already.
-    """
-    folder = Path(folder)
-    if not overwrite and folder.exists() and any(folder.iterdir()):
-        raise InputError(
-            f"{folder}: it is there already, perhaps with masks and a panel that you made. "
-            "Choose another name, move it away, or pass overwrite=True"
-        )
-    rows: list[dict[str, Any]] = []
-    panel: Panel | None = None
-    with replacing(folder) as new:
-        for sample in samples:
-            panel = panel or sample.panel
-            if sample.panel != panel:
-                raise InputError(f"sample {sample.id}: its panel differs from the first sample's")
-            if any(row["image"] == f"{sample.id}.tiff" for row in rows):
-                raise InputError(f"sample {sample.id}: two samples have this id")
-            _write_tiff(new / "img" / f"{sample.id}.tiff", sample.image.astype(np.float32))
-            for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
-                for annotator, labels in masks.items():
-                    path = new / f"{kind}_{annotator}" / f"{sample.id}.tiff"
-                    _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
-            rows.append(
-                {
-                    "image": f"{sample.id}.tiff",
-                    "width_px": sample.shape[1],
-                    "height_px": sample.shape[0],
-                    "num_channels": len(sample.panel),
-                    "um_per_px": sample.um_per_px,
-                }
-            )
-        if panel is None:
-            raise InputError(f"{folder}: no samples to write")
-        panel.write(new / "panel.csv")
-        pd.DataFrame(rows).to_csv(new / "images.csv", index=False)
-
-
-def _write_tiff(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, array, compression="zlib", photometric="minisblack")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage as ndi
 
-from imc_helpers.images.clean import compensate_spillover
+from imc_helpers.images.spillover import compensate_spillover
 from imc_helpers.phantom.imaging import image_tissue, spillover_matrix
 from imc_helpers.phantom.recipes import find_recipe
 from imc_helpers.phantom.tissue import make_tissue

@@ -17,6 +17,7 @@ from skimage.segmentation import find_boundaries, relabel_sequential
 from imc_helpers.agreement.equivalence import MARGIN, MEAN, compare_before, human_equivalence
 from imc_helpers.agreement.scoring import Candidate, score_candidates
 from imc_helpers.agreement.statistics import DRAWS
+from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table
@@ -53,16 +54,7 @@ def merge_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
         The same seed merges the same pairs.
     """
     ids = np.unique(labels[labels > 0])
-    pairs = np.concatenate(
-        [
-            np.stack([one.ravel(), two.ravel()], axis=1)
-            for one, two in (
-                (labels[:, :-1], labels[:, 1:]),
-                (labels[:-1], labels[1:]),
-            )
-        ]
-    )
-    touching = np.unique(pairs[(pairs > 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])], axis=0)
+    touching, _ = touching_pairs(labels, directed=True)
     new = np.arange(int(labels.max()) + 1, dtype=np.uint32)
     taken: set[int] = set()
     for one, two in np.random.default_rng(seed).permutation(touching).tolist():

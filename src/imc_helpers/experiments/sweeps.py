@@ -19,12 +19,13 @@ from imc_helpers.agreement.statistics import (
     mean_intervals,
     paired_differences,
 )
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.experiments.changed_samples import crop, part
-from imc_helpers.images.clean import NONE
+from imc_helpers.experiments.model_inputs import crop, part
+from imc_helpers.images.pipeline import NONE
 from imc_helpers.metrics import contingency_table, evaluate, matched_pairs
 from imc_helpers.patching import cover
 from imc_helpers.phantom.drawing import TRUTH
@@ -109,8 +110,7 @@ def score(sample: Sample, labels: np.ndarray) -> dict[str, Any]:
     if TRUTH in sample.masks:
         scores = evaluate(sample.masks[TRUTH], labels)
         against_truth = {f"truth_{name}": float(getattr(scores, name)) for name in METRICS}
-    n_pred = int(np.count_nonzero(np.unique(labels)))
-    return {"sample": sample.id, "n_pred": n_pred, **means, **against_truth}
+    return {"sample": sample.id, "n_pred": count_cells(labels), **means, **against_truth}
 
 
 def count_found(sample: Sample, labels: np.ndarray) -> dict[str, int]:

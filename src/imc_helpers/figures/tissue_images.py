@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from skimage.segmentation import find_boundaries
 
-from imc_helpers.aggregation import aggregate, nucleus_and_membrane
+from imc_helpers.aggregation import aggregate, nucleus_and_membrane, scale_percentiles
 from imc_helpers.agreement.pairwise import METRICS
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import cohort_record, model_record
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort, Sample
@@ -40,12 +41,8 @@ def stretch(image: np.ndarray, low: float = 1.0, high: float = 99.0) -> np.ndarr
     numpy.ndarray
         (H, W) float64 in 0 … 1.
     """
-    dark, bright = np.percentile(image, [low, high])
-    if bright <= dark:  # a channel that is nearly empty: its few counts lie above the percentile
-        dark, bright = float(image.min()), float(image.max())
-    if bright <= dark:
-        return np.zeros(image.shape)
-    return np.clip((image - dark) / (bright - dark), 0, 1)
+    stretched: np.ndarray = scale_percentiles(image[None], low, high, dtype=np.float64)[0]
+    return stretched
 
 
 def composite(nucleus: np.ndarray, membrane: np.ndarray) -> np.ndarray:
@@ -349,9 +346,9 @@ def found_crops(
             image = image[: labels.shape[0], : labels.shape[1]]
         height, width = labels.shape
         crop = _middle(sample, (height, width), min(crop_px, height, width))
-        cells = len(np.setdiff1d(labels[crop], 0))
         nothing = np.zeros_like(labels[crop])
-        panels[f"{sample}\n{cells} cells"] = borders(nothing, labels[crop], stretch(image)[crop])
+        title = f"{sample}\n{count_cells(labels[crop])} cells"
+        panels[title] = borders(nothing, labels[crop], stretch(image)[crop])
     return panels
 
 

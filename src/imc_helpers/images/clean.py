@@ -1,13 +1,12 @@
 """What is done to an IMC image before a model sees it: image in, image out.
 
 Each step takes a (C, H, W) array and returns another, float32, of the same shape; planes are
-treated one by one, but for the compensation of spillover, which needs them all. Schuiki et al. 2025
-leave all of them out and name them as an open question (section 4.4). `preprocess` runs them by
-name.
+treated one by one. Schuiki et al. 2025 leave all of them out and name them as an open question
+(section 4.4). `imc_helpers.images.pipeline` runs them by name, and with them the compensation of
+`imc_helpers.images.spillover`, which needs all planes at once.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -24,9 +23,6 @@ GAUSSIAN_PX = 1.0
 """Standard deviation of the Gaussian denoiser, pixels."""
 MEDIAN_PX = 3
 """Edge of the median denoiser's window, pixels."""
-_MAX_ROUNDS = 1000
-NONE = "none"
-"""Name of the pipeline without steps."""
 
 
 def remove_hot_pixels(image: np.ndarray) -> np.ndarray:
@@ -49,7 +45,7 @@ def remove_hot_pixels(image: np.ndarray) -> np.ndarray:
     numpy.ndarray
         (C, H, W) float32.
     """
-    planes = _float(image)
+    planes = as_planes(image)
     size = (1, HOT_WINDOW_PX, HOT_WINDOW_PX)
     low_pass = ndi.uniform_filter(planes, size=size, mode="reflect")
     return np.where(planes - low_pass > HOT_COUNTS, low_pass, planes)
@@ -78,7 +74,7 @@ def clip(image: np.ndarray, percentile: float) -> np.ndarray:
     """
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile: expected 0 to 100, found {percentile}")
-    planes = _float(image)
+    planes = as_planes(image)
     top = np.percentile(planes, percentile, axis=(1, 2), keepdims=True)
     return np.minimum(planes, top).astype(np.float32)
 
@@ -105,7 +101,7 @@ def clahe(image: np.ndarray) -> np.ndarray:
     from skimage.exposure import equalize_adapthist  # noqa: PLC0415  (slow import)
 
     done = np.zeros(image.shape, np.float32)
-    for result, plane in zip(done, _float(image), strict=True):
+    for result, plane in zip(done, as_planes(image), strict=True):
         if not (plane > 0).any():
             continue
         clipped = np.minimum(plane, np.percentile(plane[plane > 0], CLAHE_PERCENTILE))
@@ -117,78 +113,15 @@ def clahe(image: np.ndarray) -> np.ndarray:
     return done
 
 
-def compensate_spillover(image: np.ndarray, spillover: np.ndarray) -> np.ndarray:
-    """Undo the mixing of channels: at every pixel, non-negative least squares.
-
-    Counts :math:`x` of a pixel are taken for :math:`S^T y` with spillover :math:`S`. The result is
-    the :math:`y ≥ 0` that minimises :math:`|S^T y - x|`: what Chevrier et al. 2018
-    (doi:10.1016/j.cels.2018.02.010) and CATALYST call NNLS compensation. It is found for all pixels
-    at once by cyclic coordinate descent, which converges to the same unique minimum as a solver
-    that takes pixel by pixel, and is stopped where a round changes nothing above a millionth of the
-    largest value.
-
-    Parameters
-    ----------
-    image
-        (C, H, W) array, counts, 0 or more.
-    spillover
-        (C, C) array: entry (i, j) is the share of channel i's signal that is counted in channel j.
-        Its diagonal may be 1, as CATALYST has it, or less, when rows sum to 1: the first gives
-        each channel's counts in its own channel, the second in all channels together.
-
-    Returns
-    -------
-    numpy.ndarray
-        (C, H, W) float32, 0 or more.
-
-    Raises
-    ------
-    ValueError
-        If the matrix does not fit the image, has negative entries, or does not have its largest
-        entry of every row on the diagonal.
-    """
-    planes = _float(image)
-    n = len(planes)
-    matrix = np.asarray(spillover, dtype=np.float64)
-    if matrix.shape != (n, n):
-        raise ValueError(
-            f"spillover: expected shape ({n}, {n}) for an image of {n} channels, found "
-            f"{matrix.shape}"
-        )
-    diagonal = np.diag(matrix)
-    if not np.isfinite(matrix).all() or (matrix < 0).any():
-        raise ValueError("spillover: expected shares of 0 or more")
-    if (matrix.sum(axis=1) - diagonal >= diagonal).any():
-        # With this the minimum is unique and a few rounds find it.
-        raise ValueError(
-            "spillover: expected every channel to keep more signal than it spills; are rows the "
-            "channels that emit, and columns those that receive?"
-        )
-    gram = matrix @ matrix.T
-    wanted = matrix @ planes.reshape(n, -1).astype(np.float64)
-    found = np.maximum(wanted / np.diag(gram)[:, None], 0)
-    tolerance = 1e-6 * max(1.0, float(planes.max(initial=0)))
-    for _ in range(_MAX_ROUNDS):
-        change = 0.0
-        for i in range(n):
-            best = (wanted[i] - gram[i] @ found + gram[i, i] * found[i]) / gram[i, i]
-            new = np.maximum(best, 0)
-            change = max(change, float(np.abs(new - found[i]).max(initial=0)))
-            found[i] = new
-        if change <= tolerance:
-            return found.reshape(planes.shape).astype(np.float32)
-    raise ValueError(f"spillover: no solution after {_MAX_ROUNDS} rounds; channels mix too much")
-
-
 def gaussian(image: np.ndarray) -> np.ndarray:
     """Smooth every plane with a Gaussian of `GAUSSIAN_PX`: (C, H, W) float32."""
     sigma = (0, GAUSSIAN_PX, GAUSSIAN_PX)
-    return ndi.gaussian_filter(_float(image), sigma, mode="reflect")
+    return ndi.gaussian_filter(as_planes(image), sigma, mode="reflect")
 
 
 def median(image: np.ndarray) -> np.ndarray:
     """Take the median of the `MEDIAN_PX` squared pixels around each: (C, H, W) float32."""
-    return ndi.median_filter(_float(image), size=(1, MEDIAN_PX, MEDIAN_PX), mode="reflect")
+    return ndi.median_filter(as_planes(image), size=(1, MEDIAN_PX, MEDIAN_PX), mode="reflect")
 
 
 def non_local_means(image: np.ndarray) -> np.ndarray:
@@ -247,7 +180,7 @@ def wavelet(image: np.ndarray) -> np.ndarray:
 
 def _stabilised(image: np.ndarray, denoise: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Denoise counts where their noise has a standard deviation of about 1."""
-    planes = _float(image)
+    planes = as_planes(image)
     if planes.size and planes.min() < 0:
         raise ValueError(f"image: expected counts of 0 or more, found {planes.min()}")
     steady = 2 * np.sqrt(planes + np.float32(3 / 8))
@@ -255,81 +188,21 @@ def _stabilised(image: np.ndarray, denoise: Callable[[np.ndarray], np.ndarray]) 
     return np.maximum((clean / 2) ** 2 - 1 / 8, 0).astype(np.float32)
 
 
-def _float(image: np.ndarray) -> np.ndarray:
-    if image.ndim != 3:
-        raise ValueError(f"image: expected shape (C, H, W), found {image.shape}")
-    if not np.isfinite(image).all():
-        raise ValueError("image: expected finite values, found NaN or infinity")
-    return image.astype(np.float32)
-
-
-SPILLOVER = "spillover"
-"""Name of the step that needs a spillover matrix."""
-STEPS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
-    {
-        "hot_pixels": remove_hot_pixels,
-        "clip_99": lambda image: clip(image, 99.0),
-        "clip_99.7": lambda image: clip(image, 99.7),
-        "clip_99.9": lambda image: clip(image, 99.9),
-        "clahe": clahe,
-        "gaussian": gaussian,
-        "median": median,
-        "non_local_means": non_local_means,
-        "wavelet": wavelet,
-    }
-)
-"""Steps by name, but for `SPILLOVER`."""
-
-
-def parse(pipeline: str) -> tuple[str, ...]:
-    """Read a pipeline's name, ``"hot_pixels+clip_99.7"`` for instance, as the names of its steps.
-
-    Raises
-    ------
-    ValueError
-        If a step is unknown. `NONE` stands alone.
-    """
-    if pipeline == NONE:
-        return ()
-    names = tuple(pipeline.split("+"))
-    for name in names:
-        if name not in STEPS and name != SPILLOVER:
-            raise ValueError(
-                f"pipeline {pipeline!r}: unknown step {name!r}; expected {NONE}, or some of "
-                f"{', '.join((*STEPS, SPILLOVER))}, joined by +"
-            )
-    return names
-
-
-def preprocess(image: np.ndarray, pipeline: str, spillover: np.ndarray | None = None) -> np.ndarray:
-    """Run the steps of a pipeline, from left to right.
+def as_planes(image: np.ndarray) -> np.ndarray:
+    """Return a copy of an image as float32, or say what is wrong with it.
 
     Parameters
     ----------
     image
         (C, H, W) array.
-    pipeline
-        Names of `STEPS` and `SPILLOVER`, joined by ``+``; `NONE` changes nothing.
-    spillover
-        (C, C) array for `compensate_spillover`.
-
-    Returns
-    -------
-    numpy.ndarray
-        (C, H, W) float32; never the array that was given.
 
     Raises
     ------
     ValueError
-        If a step is unknown, the image has another shape, or the pipeline compensates spillover
-        and no matrix is given.
+        If it has another number of axes, or holds NaN or infinity.
     """
-    done = _float(image)
-    for name in parse(pipeline):
-        if name != SPILLOVER:
-            done = STEPS[name](done)
-        elif spillover is None:
-            raise ValueError(f"pipeline {pipeline!r}: compensation needs a spillover matrix")
-        else:
-            done = compensate_spillover(done, spillover)
-    return done
+    if image.ndim != 3:
+        raise ValueError(f"image: expected shape (C, H, W), found {image.shape}")
+    if not np.isfinite(image).all():
+        raise ValueError("image: expected finite values, found NaN or infinity")
+    return image.astype(np.float32)

@@ -9,6 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy import ndimage as ndi
 
+from imc_helpers.cells.counts import count_cells
+
 
 def reference(labels: np.ndarray) -> np.ndarray:
     """Return the labels themselves, (H, W): every score is 1."""
@@ -36,7 +38,7 @@ def random_voronoi(labels: np.ndarray, seed: int = 0) -> np.ndarray:
         (H, W) uint32: each pixel belongs to the nearest of as many random pixels; zeros where there
         is no cell.
     """
-    n_cells = len(np.unique(labels[labels > 0]))
+    n_cells = count_cells(labels)
     if n_cells == 0:
         return np.zeros(labels.shape, np.uint32)
     points = np.zeros(labels.size, np.uint32)

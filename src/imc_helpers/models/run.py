@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import model_record
 from imc_helpers.data.predictions import RunRecord, SampleRun, prediction_dir, write_predictions
 from imc_helpers.data.samples import Cohort, Sample
@@ -144,7 +145,7 @@ def _cut(labels: np.ndarray, where: list[Window] | None) -> np.ndarray:
 def _count(labels: np.ndarray) -> int:
     """Count cells, in each plane of a stack anew."""
     planes = labels.reshape(-1, *labels.shape[-2:])
-    return sum(int(np.count_nonzero(np.unique(plane))) for plane in planes)
+    return sum(count_cells(plane) for plane in planes)
 
 
 def device_name(device: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 
-from imc_helpers.data.samples import Panel
+from imc_helpers.data.panels import Panel
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator, on_grid, smooth_field
 from imc_helpers.phantom.markers import MARKERS, Marker

@@ -12,7 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy.special import ndtri
 
-from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.phantom._random import generator
 from imc_helpers.phantom.drawing import ONE_EXPERT, TRUTH, ExpertGroup

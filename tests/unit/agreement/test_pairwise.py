@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from imc_helpers.agreement.pairwise import COLUMNS, agreement_matrix, mean_agreement, pairwise
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 
 PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"),))

@@ -5,8 +5,10 @@ import pytest
 
 from imc_helpers.agreement.pairwise import against, pairwise
 from imc_helpers.agreement.scoring import COLUMNS, by_unit, score_candidates, score_models
+from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.predictions import RunRecord, SampleRun, prediction_dir, write_predictions
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.models.controls import CONTROLS, nothing, random_voronoi, reference
 

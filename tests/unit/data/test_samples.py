@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import tifffile
 
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, as_labels, write_cohort
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Cohort, Sample, as_labels
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 
 PANEL = Panel(

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.known_quality import (
     consensus,

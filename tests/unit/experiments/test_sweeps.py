@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,

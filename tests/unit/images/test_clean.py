@@ -7,20 +7,16 @@ from skimage.filters import gaussian as skimage_gaussian
 from skimage.filters import median as skimage_median
 
 from imc_helpers.images.clean import (
-    NONE,
-    SPILLOVER,
-    STEPS,
     clahe,
     clip,
-    compensate_spillover,
     gaussian,
     median,
     non_local_means,
-    parse,
-    preprocess,
     remove_hot_pixels,
     wavelet,
 )
+from imc_helpers.images.pipeline import NONE, SPILLOVER, STEPS, parse, preprocess
+from imc_helpers.images.spillover import compensate_spillover
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue, spillover_matrix
 from imc_helpers.phantom.recipes import find_recipe
 from imc_helpers.phantom.tissue import make_tissue

@@ -10,7 +10,9 @@ import tifffile
 
 from imc_helpers.data.download import DownloadError
 from imc_helpers.data.manifest import MaskFile, ModelRecord
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.models.adapters.own_masks import published_labels
 

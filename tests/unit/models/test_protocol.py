@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from imc_helpers.data.manifest import ModelRecord
-from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.models.protocol import Segmenter, model_input
 

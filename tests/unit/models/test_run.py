@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from imc_helpers.data.manifest import ModelRecord
+from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.predictions import read_prediction, read_run
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate
 from imc_helpers.models import run as inference

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imc_helpers.data.samples import Channel, Panel
+from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.likeness import neighbour_correlation
 from imc_helpers.phantom.imaging import (

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import tifffile
 
-from imc_helpers.data.samples import Channel, Panel, Sample, write_cohort
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.likeness import channel_statistics, likeness, neighbour_correlation
 from imc_helpers.metrics import evaluate

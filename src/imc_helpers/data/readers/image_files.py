@@ -13,7 +13,8 @@ import numpy as np
 import readimc
 import tifffile
 
-from imc_helpers.data.samples import DEFAULT_UM_PER_PX, Channel, Panel, Sample, read_tiff
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import DEFAULT_UM_PER_PX, Sample, read_tiff
 from imc_helpers.errors import InputError
 
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}  # both Greek mu and micro sign

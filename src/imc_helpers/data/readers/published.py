@@ -1,12 +1,15 @@
 """The public cohorts: from the files their authors published to steinbock folders."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imc_helpers.data.download import fetch
 from imc_helpers.data.manifest import CohortRecord, cohort_record
+from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import data_dir, shipped
 from imc_helpers.data.readers.image_files import read_channel_folder
 from imc_helpers.data.readers.mask_files import (
@@ -15,9 +18,9 @@ from imc_helpers.data.readers.mask_files import (
     read_mask,
     read_pickled_mask,
 )
-from imc_helpers.data.samples import Cohort, Panel, Sample, read_tiff, write_cohort
+from imc_helpers.data.samples import Cohort, Sample, read_tiff
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
-from imc_helpers.phantom.recipes import find_recipe, phantom_cohort
 
 
 def prepare(key: str) -> Path:
@@ -66,7 +69,8 @@ def open_cohort(key: str) -> Cohort:
 def cohort_panel(record: CohortRecord) -> Panel:
     """Return the panel of a cohort, without its images."""
     if record.phantom is not None:
-        return find_recipe(record.phantom.recipe).panel
+        panel: Panel = _phantom_recipes().find_recipe(record.phantom.recipe).panel
+        return panel
     return Panel.read(shipped("data_manifest") / record.panel)
 
 
@@ -130,7 +134,15 @@ def _phantom(_: Path, record: CohortRecord) -> Iterator[Sample]:
     """Make tissue, images and annotators; the truth is a mask like the others."""
     assert record.phantom is not None
     recipe = record.phantom
-    return phantom_cohort(recipe.recipe, scale=recipe.scale, seed=recipe.seed)
+    samples: Iterator[Sample] = _phantom_recipes().phantom_cohort(
+        recipe.recipe, scale=recipe.scale, seed=recipe.seed
+    )
+    return samples
+
+
+def _phantom_recipes() -> Any:
+    """Load the phantom, by name and only for a cohort that is one: real cohorts do without it."""
+    return import_module("imc_helpers.phantom.recipes")
 
 
 _READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {

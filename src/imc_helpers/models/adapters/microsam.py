@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from imc_helpers.aggregation import scale_percentiles
 from imc_helpers.data.manifest import ModelRecord
-from imc_helpers.images.rescale import to_unit
 from imc_helpers.models.checkpoint import load_state, read_weights, wrong_weights
 from imc_helpers.models.torchvision_ops import need_torchvision
 
@@ -39,7 +39,7 @@ class MicroSam:
         return [self._cells(image) for image in images]
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
-        self.segmenter.initialize(np.moveaxis(to_unit(image), 0, -1), ndim=2)
+        self.segmenter.initialize(np.moveaxis(scale_percentiles(image), 0, -1), ndim=2)
         labels: np.ndarray = self.segmenter.generate(**self.options)
         return labels
 

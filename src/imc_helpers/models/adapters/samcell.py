@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 import numpy as np
 
+from imc_helpers.aggregation import scale_percentiles
 from imc_helpers.data.manifest import ModelRecord
-from imc_helpers.images.rescale import to_unit
 from imc_helpers.models.checkpoint import load_state
 
 WEIGHTS = "samcell-generalist.pt"
@@ -35,7 +35,7 @@ class SamCell:
         return [self._cells(image) for image in images]
 
     def _cells(self, image: np.ndarray) -> np.ndarray:
-        grey = np.rint(255 * to_unit(image)[0]).astype(np.uint8)
+        grey = np.rint(255 * scale_percentiles(image)[0]).astype(np.uint8)
         with _errors_raised():
             labels: np.ndarray = self.pipeline.run(grey)
         return labels

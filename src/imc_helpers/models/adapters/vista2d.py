@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from imc_helpers.aggregation import scale_percentiles
 from imc_helpers.data.manifest import ModelRecord
-from imc_helpers.images.rescale import to_unit
 from imc_helpers.models.checkpoint import load_state
 from imc_helpers.models.torchvision_ops import need_torchvision
 
@@ -47,7 +47,7 @@ class Vista2d:
         import torch  # noqa: PLC0415
 
         for _, same in groupby(images, key=np.shape):
-            batch = torch.from_numpy(np.stack([to_unit(image) for image in same]))
+            batch = torch.from_numpy(np.stack([scale_percentiles(image) for image in same]))
             with torch.inference_mode():
                 logits = self.infer(batch.to(self.device), self.network)
             yield from logits.cpu().numpy()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import ModelRecord, Training, model_record
 from imc_helpers.data.paths import replacing
 from imc_helpers.data.samples import Sample
@@ -149,7 +150,7 @@ def write_note(
 
     assert record.training is not None
     training = record.training
-    cells = sum(len(np.unique(training_labels(s, training.labels))) - 1 for s in samples)
+    cells = sum(count_cells(training_labels(s, training.labels)) for s in samples)
     note = TrainingNote(
         version=record.version,
         recipe=training.recipe,

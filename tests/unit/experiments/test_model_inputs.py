@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.experiments.changed_samples import (
+from imc_helpers.experiments.model_inputs import (
     AGGREGATIONS,
     crop,
     enlarged,
@@ -16,7 +17,8 @@ from imc_helpers.experiments.changed_samples import (
     read_spillover,
     with_channels,
 )
-from imc_helpers.images.clean import clip, compensate_spillover
+from imc_helpers.images.clean import clip
+from imc_helpers.images.spillover import compensate_spillover
 from imc_helpers.phantom.imaging import ImagingParameters, spillover_matrix
 
 PANEL = Panel(

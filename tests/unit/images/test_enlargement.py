@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from imc_helpers.images.resize import INTERPOLATIONS, enlarge, shrink_labels
+from imc_helpers.images.enlargement import INTERPOLATIONS, enlarge, shrink_labels
 
 IMAGE = np.random.default_rng(0).gamma(1.0, 9.0, (2, 7, 9)).astype(np.float32)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from imc_helpers.aggregation import METHODS, aggregate, rgb_projection
-from imc_helpers.data.samples import Channel, Panel, Sample
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.images.clean import NONE, SPILLOVER, parse, preprocess
-from imc_helpers.images.resize import enlarge
+from imc_helpers.images.enlargement import enlarge
+from imc_helpers.images.pipeline import NONE, SPILLOVER, parse, preprocess
 from imc_helpers.phantom.imaging import ImagingParameters, spillover_matrix
 
 ALL, NOTHING, ONLY, WITHOUT = "all", "none", "only ", "without "
@@ -149,7 +150,7 @@ def preprocessed(sample: Sample, before: str, after: str, spillover: Path | None
     sample
         Its channels carry metal tags where spillover is compensated.
     before
-        Pipeline (`imc_helpers.images.clean.parse`) for every channel.
+        Pipeline (`imc_helpers.images.pipeline.parse`) for every channel.
     after
         Pipeline for the two planes that follow from them; without ``spillover``.
     spillover
@@ -223,7 +224,7 @@ def enlarged(sample: Sample, factor: int, interpolation: str, *, declared: bool)
     sample
         Its channels are averaged first, as the study does.
     factor, interpolation
-        As for `imc_helpers.images.resize.enlarge`.
+        As for `imc_helpers.images.enlargement.enlarge`.
     declared
         Whether the model is told that pixels are smaller now. A model that rescales its input to
         cells of a known size undoes the enlargement when it is told, and sees larger cells when it

@@ -1,0 +1,1 @@
+"""What a mask says of each cell."""

@@ -1,0 +1,34 @@
+"""Which cells of a mask touch."""
+
+import numpy as np
+
+
+def touching_pairs(labels: np.ndarray, *, directed: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of cells that share a border, and how long it is.
+
+    Cells touch where a pixel of one is above, below, left or right of a pixel of the other.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 is background.
+    directed
+        Name the upper or left cell of each border first, so that two cells are listed twice where
+        each of them lies above or left of the other somewhere. When False, every pair is listed
+        once, the smaller id first.
+
+    Returns
+    -------
+    pairs : numpy.ndarray
+        (P, 2) int64: ids, in ascending order of pairs.
+    lengths : numpy.ndarray
+        (P,) int64: sides of pixels that the two share.
+    """
+    first = np.concatenate([labels[:-1].ravel(), labels[:, :-1].ravel()])
+    second = np.concatenate([labels[1:].ravel(), labels[:, 1:].ravel()])
+    meet = (first != second) & (first > 0) & (second > 0)
+    pairs = np.stack([first[meet], second[meet]], axis=1).astype(np.int64)
+    if not directed:
+        pairs.sort(axis=1)
+    found, lengths = np.unique(pairs, axis=0, return_counts=True)
+    return found, lengths

@@ -1,0 +1,71 @@
+"""Writing samples as a steinbock folder; `imc_helpers.data.samples` says what is in one."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from imc_helpers.data.panels import Panel
+from imc_helpers.data.paths import replacing
+from imc_helpers.data.samples import Sample, as_labels
+from imc_helpers.errors import InputError
+
+
+def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = False) -> None:
+    """Write samples as a steinbock folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    samples
+        Samples of one panel, taken one at a time.
+    overwrite
+        Replace what stands there, masks and panel included, once everything is written.
+
+    Raises
+    ------
+    InputError
+        If there is no sample, two have one id, their panels differ, or the folder is there already.
+    """
+    folder = Path(folder)
+    if not overwrite and folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder}: it is there already, perhaps with masks and a panel that you made. "
+            "Choose another name, move it away, or pass overwrite=True"
+        )
+    rows: list[dict[str, Any]] = []
+    panel: Panel | None = None
+    with replacing(folder) as new:
+        for sample in samples:
+            panel = panel or sample.panel
+            if sample.panel != panel:
+                raise InputError(f"sample {sample.id}: its panel differs from the first sample's")
+            if any(row["image"] == f"{sample.id}.tiff" for row in rows):
+                raise InputError(f"sample {sample.id}: two samples have this id")
+            _write_tiff(new / "img" / f"{sample.id}.tiff", sample.image.astype(np.float32))
+            for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
+                for annotator, labels in masks.items():
+                    path = new / f"{kind}_{annotator}" / f"{sample.id}.tiff"
+                    _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
+            rows.append(
+                {
+                    "image": f"{sample.id}.tiff",
+                    "width_px": sample.shape[1],
+                    "height_px": sample.shape[0],
+                    "num_channels": len(sample.panel),
+                    "um_per_px": sample.um_per_px,
+                }
+            )
+        if panel is None:
+            raise InputError(f"{folder}: no samples to write")
+        panel.write(new / "panel.csv")
+        pd.DataFrame(rows).to_csv(new / "images.csv", index=False)
+
+
+def _write_tiff(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, array, compression="zlib", photometric="minisblack")
