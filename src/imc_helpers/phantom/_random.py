@@ -5,6 +5,8 @@ import zlib
 import numpy as np
 from scipy import ndimage as ndi
 
+from imc_helpers.images.rounding import on_grid
+
 
 def generator(seed: int, *purpose: str) -> np.random.Generator:
     """Return the generator of one purpose.
@@ -21,15 +23,6 @@ def generator(seed: int, *purpose: str) -> np.random.Generator:
     """
     key = tuple(zlib.crc32(word.encode()) for word in purpose)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def on_grid(values: np.ndarray, steps_per_unit: int = 1024) -> np.ndarray:
-    """Round to a grid of powers of two.
-
-    Two platforms may differ in the last bit of a sine or a sum. Rounded, their values are the same,
-    and so are the decisions taken on them.
-    """
-    return np.round(np.asarray(values, dtype=np.float64) * steps_per_unit) / steps_per_unit
 
 
 def smooth_field(shape: tuple[int, int], scale_px: float, rng: np.random.Generator) -> np.ndarray:

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 from scipy.special import ndtri
+from skimage.segmentation import find_boundaries
 
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.phantom._random import generator, on_grid, smooth_field
+from imc_helpers.images.rounding import on_grid
+from imc_helpers.images.touching import touching_pairs
+from imc_helpers.phantom._random import generator, smooth_field
 
 TRUTH = "truth"
 """Key of the true masks among a phantom sample's masks and nuclei."""
@@ -163,7 +166,7 @@ def find_doubts(sample: Sample) -> Doubts:
     smooth = ndi.gaussian_filter(nucleus.astype(np.float64), 1.0)
     area = np.maximum(1, np.bincount(flat, minlength=n + 1)[1:])
     light = np.bincount(flat, smooth.ravel(), minlength=n + 1)[1:] / area
-    pairs = _touching(cells)
+    pairs = touching_pairs(cells, _MIN_BORDER_PX)
     rows, columns = np.indices(cells.shape)
     centre = np.stack(
         [np.bincount(flat, axis.ravel(), n + 1)[1:] / area for axis in (rows, columns)], axis=1
@@ -237,31 +240,13 @@ def _split(cells: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _move_borders(cells: np.ndarray, offset_px: np.ndarray) -> np.ndarray:
     """Move each border outwards (positive) or inwards (negative) by a local amount, pixels."""
-    edge = np.zeros(cells.shape, bool)
-    for axis in (0, 1):
-        differ = np.diff(cells, axis=axis) != 0
-        before = [slice(None)] * 2
-        after = [slice(None)] * 2
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        edge[tuple(before)] |= differ
-        edge[tuple(after)] |= differ
+    edge = find_boundaries(cells, connectivity=1)
     # An edge pixel's centre lies half a pixel from the border.
     depth = ndi.distance_transform_edt(~edge) + 0.5
     kept = np.where((cells > 0) & (depth + offset_px > 0), cells, 0)
     outside, nearest = ndi.distance_transform_edt(cells == 0, return_indices=True)
     grown = (cells == 0) & (outside - 0.5 < offset_px)
     return np.where(grown, cells[tuple(nearest)], kept)
-
-
-def _touching(cells: np.ndarray) -> np.ndarray:
-    """Pairs of ids that share at least some pixels of border: (P, 2), smaller id first."""
-    sides = [(cells[1:], cells[:-1]), (cells[:, 1:], cells[:, :-1])]
-    a = np.concatenate([s[0].ravel() for s in sides]).astype(np.int64)
-    b = np.concatenate([s[1].ravel() for s in sides]).astype(np.int64)
-    meet = (a != b) & (a > 0) & (b > 0)
-    pairs = np.stack([np.minimum(a, b)[meet], np.maximum(a, b)[meet]], axis=1)
-    found, border = np.unique(pairs, axis=0, return_counts=True)
-    return found[border >= _MIN_BORDER_PX]
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:

@@ -7,16 +7,25 @@ only the image and what was drawn.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage as ndi
 from sklearn.ensemble import RandomForestClassifier
 
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.phantom._random import generator, on_grid
+from imc_helpers.images.pixel_classifier import (
+    BACKGROUND,
+    CYTOPLASM,
+    NUCLEUS,
+    class_probabilities,
+    find_seeds,
+    grow_cells,
+    grow_forest,
+    multiscale_features,
+)
+from imc_helpers.images.rounding import on_grid
+from imc_helpers.phantom._random import generator
 from imc_helpers.phantom.drawing import (
     TRUTH,
     ExpertGroup,
@@ -33,26 +42,10 @@ CROP_PX = 50
 N_CROPS = 10
 """Crops that each expert labels (same section)."""
 
-_SCALES_PX = (0.7, 1.0, 1.6, 3.5)
-"""Scales of the features: ilastik's own defaults, without those wider than a small cell."""
-_TREES = 30
-_DEPTH = 12
-_MIN_LEAF_PX = 8
-_TREE_SHARE = 0.4
-"""Part of the labelled pixels that each tree sees."""
 _SEED_SIGMAS_PX = tuple(round(0.5 + 0.1 * k, 1) for k in range(21))
 """Smoothings that an expert tries for telling nuclei apart."""
-_SEED_PROBABILITY = 0.3
-"""Least probability of nucleus at a seed."""
-_REGULARISATION = 0.05
-"""How much propagation minds distance beside the image: CellProfiler's default."""
-_MIN_OBJECT_PX = 12
-"""Experts discard smaller objects."""
-_BACKGROUND, _CYTOPLASM, _NUCLEUS = 0, 1, 2
 _MARGIN_PX = 32
 """Tissue around a crop that an expert sees: more than the widest filter reaches."""
-_BAND_ROWS = 64
-"""Rows that are classified at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +61,7 @@ class Expert:
     classes: np.ndarray
     """What they were labelled as, background, cytoplasm or nucleus: (N,) integers."""
     forest: RandomForestClassifier
-    """Pixel classifier, from :func:`grow_forest`."""
+    """Pixel classifier, from `imc_helpers.images.pixel_classifier.grow_forest`."""
     threshold: float
     """Probability of cell at which a pixel counts as cell, set by the area drawn in the crops."""
     seed_sigma_px: float
@@ -91,7 +84,7 @@ def pixel_features(sample: Sample) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (H, W, F) float32, from :func:`multiscale_features`.
+        (H, W, F) float32, from `imc_helpers.images.pixel_classifier.multiscale_features`.
     """
     nucleus = list(sample.panel.compartment("nucleus"))
     others = [
@@ -101,33 +94,6 @@ def pixel_features(sample: Sample) -> np.ndarray:
     ]
     means = [sample.image[channels].mean(axis=0) for channels in (nucleus, others)]
     return multiscale_features([np.arcsinh(mean).astype(np.float32) for mean in means])
-
-
-def multiscale_features(planes: Sequence[np.ndarray]) -> np.ndarray:
-    """Compute the features of a pixel classifier, as ilastik does.
-
-    Parameters
-    ----------
-    planes
-        (H, W) float32 each.
-
-    Returns
-    -------
-    numpy.ndarray
-        (H, W, F) float32: of each plane, at every scale, Gaussian, gradient magnitude and the two
-        eigenvalues of the Hessian.
-    """
-    features = []
-    for plane in planes:
-        for scale in _SCALES_PX:
-            smooth = ndi.gaussian_filter(plane, scale)
-            dy, dx = np.gradient(smooth)
-            dyy, dyx = np.gradient(dy)
-            dxx = np.gradient(dx, axis=1)
-            half_trace = (dyy + dxx) / 2
-            root = np.hypot((dyy - dxx) / 2, dyx)
-            features += [smooth, np.hypot(dy, dx), half_trace + root, half_trace - root]
-    return on_grid(np.stack(features, axis=-1), 4096).astype(np.float32)
 
 
 def train_experts(
@@ -203,74 +169,6 @@ def annotate(sample: Sample, experts: Sequence[Expert], n_jobs: int = 1) -> Samp
             features, expert.forest, expert.threshold, expert.seed_sigma_px, n_jobs
         )
     return replace(sample, masks=masks, nuclei=nuclei)
-
-
-def grow_forest(pixels: np.ndarray, classes: np.ndarray, n_jobs: int = 1) -> RandomForestClassifier:
-    """Train a pixel classifier; the same pixels give the same classifier.
-
-    Parameters
-    ----------
-    pixels
-        (N, F) float32: features of the labelled pixels.
-    classes
-        (N,) integers: 0 background, 1 cytoplasm, 2 nucleus.
-    n_jobs
-        Threads. The classifier does not depend on it.
-    """
-    # All experts run the same software with the same settings, its random numbers included.
-    return RandomForestClassifier(
-        n_estimators=_TREES,
-        max_depth=_DEPTH,
-        min_samples_leaf=_MIN_LEAF_PX,
-        max_samples=_TREE_SHARE,
-        random_state=0,
-        n_jobs=n_jobs,
-    ).fit(pixels, classes)
-
-
-def grow_cells(
-    features: np.ndarray,
-    forest: RandomForestClassifier,
-    threshold: float,
-    seed_sigma_px: float,
-    n_jobs: int = 1,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Classify the pixels, then grow cells from the nuclei, as ilastik and CellProfiler do.
-
-    Parameters
-    ----------
-    features
-        (H, W, F) float32.
-    forest, threshold, seed_sigma_px
-        See :class:`Expert`.
-    n_jobs
-        Threads. The cells do not depend on it.
-
-    Returns
-    -------
-    cells, nuclei : numpy.ndarray
-        (H, W) uint32 each, nuclei with the ids of their cells.
-    """
-    # centrosome takes a while to import and only simulated experts need it.
-    from centrosome.propagate import propagate  # noqa: PLC0415
-
-    # Bands of rows are classified apart and put together in order, so that the number of threads
-    # cannot change a sum.
-    bands = [features[top : top + _BAND_ROWS] for top in range(0, len(features), _BAND_ROWS)]
-    with ThreadPoolExecutor(n_jobs) as pool:
-        parts = pool.map(lambda band: _classify(forest, band), bands)
-        probability = np.concatenate(list(parts))
-
-    seeds = _seeds(probability[..., _NUCLEUS], seed_sigma_px)
-    is_cell = 1 - probability[..., _BACKGROUND] >= threshold
-    cells, _ = propagate(probability[..., _NUCLEUS], seeds, is_cell | (seeds > 0), _REGULARISATION)
-    area = np.bincount(cells.ravel())
-    keep = area >= _MIN_OBJECT_PX
-    keep[0] = False
-    new_id = np.where(keep, np.cumsum(keep), 0).astype(np.uint32)
-    cells = new_id[cells]
-    nuclei = np.where(probability.argmax(axis=-1) == _NUCLEUS, cells, 0).astype(np.uint32)
-    return cells, nuclei
 
 
 def correlated_annotations(
@@ -373,10 +271,10 @@ def _tune(
         mask = np.ones(f.shape[:2], bool)
         mask[window] = False
         outside.append(mask)
-    maps = [_classify(forest, f) for f in features]
+    maps = [class_probabilities(forest, f) for f in features]
     covered = np.mean([(c[w] > 0).mean() for (c, _), w in zip(drawn, windows, strict=True)])
     is_cell = np.concatenate(
-        [1 - m[mask][:, _BACKGROUND] for m, mask in zip(maps, outside, strict=True)]
+        [1 - m[mask][:, BACKGROUND] for m, mask in zip(maps, outside, strict=True)]
     )
     threshold = float(on_grid(np.clip(np.quantile(is_cell, 1 - covered), 0.2, 0.8)))
 
@@ -385,7 +283,7 @@ def _tune(
     found = np.array(
         [
             sum(
-                len(np.unique(_seeds(m[..., _NUCLEUS], sigma)[mask])) - 1
+                len(np.unique(find_seeds(m[..., NUCLEUS], sigma)[mask])) - 1
                 for m, mask in zip(maps, outside, strict=True)
             )
             for sigma in _SEED_SIGMAS_PX
@@ -407,26 +305,8 @@ def _count_nuclei(cells: np.ndarray, nuclei: np.ndarray, window: tuple[slice, sl
 
 
 def _classes(cells: np.ndarray, nuclei: np.ndarray) -> np.ndarray:
-    return np.where(nuclei, _NUCLEUS, np.where(cells > 0, _CYTOPLASM, _BACKGROUND))
+    return np.where(nuclei, NUCLEUS, np.where(cells > 0, CYTOPLASM, BACKGROUND))
 
 
 def _rows(features: np.ndarray) -> np.ndarray:
     return features.reshape(-1, features.shape[-1])
-
-
-def _classify(forest: RandomForestClassifier, features: np.ndarray) -> np.ndarray:
-    """Probability of background, cytoplasm and nucleus at each pixel: (H, W, 3) float64."""
-    x = np.ascontiguousarray(_rows(features), dtype=np.float32)
-    # The forest's own predict_proba adds the trees in whichever order its threads finish, and with
-    # the order the last bit of a sum changes.
-    votes = sum(tree.predict_proba(x, check_input=False) for tree in forest.estimators_)
-    full = np.zeros((len(x), 3))
-    full[:, forest.classes_] = votes / len(forest.estimators_)  # a class never drawn keeps 0
-    return on_grid(full).reshape(*features.shape[:2], 3)
-
-
-def _seeds(nucleus: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Give each maximum of a smoothed probability of nucleus a number: (H, W) int32."""
-    smooth = on_grid(ndi.gaussian_filter(nucleus, sigma_px))
-    peak = (smooth == ndi.maximum_filter(smooth, 3)) & (smooth > _SEED_PROBABILITY)
-    return ndi.label(peak, np.ones((3, 3)))[0]

@@ -14,7 +14,8 @@ from scipy import ndimage as ndi
 
 from imc_helpers.data.panels import Panel
 from imc_helpers.errors import InputError
-from imc_helpers.phantom._random import generator, on_grid, smooth_field
+from imc_helpers.images.rounding import on_grid
+from imc_helpers.phantom._random import generator, smooth_field
 from imc_helpers.phantom.markers import MARKERS, Marker
 from imc_helpers.phantom.tissue import Tissue
 

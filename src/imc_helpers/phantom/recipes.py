@@ -423,9 +423,13 @@ def _samples(
 
     experts: tuple[Expert, ...] = ()
     if recipe.experts is not None:
-        labelled = [bare(k) for k in range(min(N_CROPS, len(shapes)))]
+        # Tissue of their own: cells that a classifier was trained on are never among those scored.
+        own = generator(seed, name, f"{scale:.6f}", "experts").integers(2**31, size=len(shapes))
+        labelled = [
+            make_sample(recipe, shape, int(s), f"{name}_experts_{k + 1:03d}")
+            for k, (shape, s) in enumerate(zip(shapes[:N_CROPS], own[:N_CROPS], strict=True))
+        ]
         experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)
-        # The images are made again below: at the study's sizes ten at once would fill a laptop.
-        del labelled
+        del labelled  # at the study's sizes ten images fill a laptop
     for k in range(len(shapes)):
         yield annotate(bare(k), experts, n_jobs)

@@ -15,7 +15,8 @@ import numpy as np
 from skimage.measure import label
 
 from imc_helpers.errors import InputError
-from imc_helpers.phantom._random import generator, on_grid, smooth_field
+from imc_helpers.images.rounding import on_grid
+from imc_helpers.phantom._random import generator, smooth_field
 
 _SPACING = 0.93
 """Distance at which two cells stop repelling, in units of the sum of their radii."""

@@ -19,7 +19,6 @@ from imc_helpers.phantom.experts import (
     CROP_PX,
     N_CROPS,
     _choose_crops,
-    _seeds,
     annotate,
     correlated_annotations,
     pixel_features,
@@ -188,16 +187,6 @@ def test_too_little_tissue_to_label(sample):
 def test_experts_need_a_truth_to_draw(sample):
     with pytest.raises(InputError, match="no masks and nuclei 'truth'"):
         train_experts([replace(sample, masks={})], STEADY, seed=0)
-
-
-def test_one_seed_a_nucleus():
-    y, x = np.mgrid[:30, :40]
-    bumps = sum(np.exp(-((y - 15) ** 2 + (x - c) ** 2) / 18) for c in (10, 28))
-    seeds = _seeds(bumps, 1.0)
-    assert seeds.max() == 2
-    assert seeds[15, 10] > 0
-    assert seeds[15, 28] > 0
-    assert _seeds(bumps * 0.2, 1.0).max() == 0, "too improbable"
 
 
 def test_features_of_a_flat_image_are_its_level_and_zeros(sample):

@@ -1,6 +1,7 @@
 """Phantom cohorts: in the manner of the study's, and with experts who agree as its experts do."""
 
 import functools
+import hashlib
 import itertools
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.likeness import channel_statistics, likeness, neighbour_correlation
 from imc_helpers.metrics import evaluate
+from imc_helpers.phantom import recipes
 from imc_helpers.phantom.recipes import COHORTS, phantom_cohort, sample_shapes
 
 demo = functools.cache(lambda name: list(phantom_cohort(name, n_jobs=2)))
@@ -99,6 +101,29 @@ def test_a_cohort_is_lazy_and_reproducible(tmp_path):
     assert list(first.masks) == list(first.nuclei) == ["truth"]
     write_cohort(tmp_path / "phantom_spleen", [first])
     assert (tmp_path / "phantom_spleen" / "masks_truth" / "phantom_spleen_001.tiff").exists()
+
+
+def test_experts_label_tissue_that_is_not_scored(monkeypatch):
+    labelled = []
+
+    def train_experts(samples, *arguments):
+        labelled.extend(samples)
+        return ()
+
+    monkeypatch.setattr(recipes, "train_experts", train_experts)
+    cohort = list(phantom_cohort("phantom_ali20"))
+    assert [s.shape for s in labelled] == [s.shape for s in cohort]
+    assert not {s.image.tobytes() for s in labelled} & {s.image.tobytes() for s in cohort}
+    assert not {s.masks["truth"].tobytes() for s in labelled} & {
+        s.masks["truth"].tobytes() for s in cohort
+    }
+    assert not {s.id for s in labelled} & {s.id for s in cohort}
+
+
+def test_images_and_truth_are_those_of_the_first_release():
+    first = next(phantom_cohort("phantom_spleen"))
+    digest = hashlib.sha256(first.image.tobytes() + first.masks["truth"].tobytes()).hexdigest()
+    assert digest == "d1d3ead9694e788fb2f895465c4ddf2327e3f73bdb8be31784a9c141af7c1d53"
 
 
 @pytest.mark.slow

@@ -19,15 +19,11 @@ from sklearn.ensemble import RandomForestClassifier
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
+from imc_helpers.images.pixel_classifier import grow_cells, grow_forest, multiscale_features
 from imc_helpers.models.protocol import model_input
 from imc_helpers.models.registry import TRAINING
 from imc_helpers.phantom.drawing import ONE_EXPERT
-from imc_helpers.phantom.experts import (
-    grow_cells,
-    grow_forest,
-    multiscale_features,
-    train_experts,
-)
+from imc_helpers.phantom.experts import train_experts
 
 _PIXELS = "labelled_pixels.npz"
 """What is kept of the training, as in ilastik's project files: the pixels that were labelled. The
