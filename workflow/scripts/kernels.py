@@ -21,6 +21,8 @@ from project import Project
 WARM = Path(__file__).with_name("warm.py")
 HOST = "IMC_BOOK_HOST"
 """Environment variable: the socket of the process that forks kernels for the pages of a run."""
+COMPILED = "imc_helpers.metrics:warm_up"
+"""What loads compiled code, once for all kernels of notebooks that use the package."""
 PATIENCE_S = 120.0
 """How long the imports may take."""
 
@@ -130,8 +132,9 @@ def socket_prefix(project: Project) -> str:
 @contextmanager
 def _warm(socket: Path, spec: KernelSpec, modules: tuple[str, ...]) -> Iterator[None]:
     """Run the process that forks kernels, with the interpreter of a kernel's description."""
+    ours = [COMPILED] if any(name.startswith("imc_helpers") for name in modules) else []
     server = subprocess.Popen(
-        [spec.argv[0], str(WARM), str(socket), *modules],
+        [spec.argv[0], str(WARM), str(socket), *modules, *ours],
         # Closed when this process ends, however it does: then the other one ends, and its kernels.
         stdin=subprocess.PIPE,
         env={**os.environ, **spec.env},

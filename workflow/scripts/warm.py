@@ -1,8 +1,9 @@
 """Kernels that begin with their imports done: one process imports, and forks for every notebook.
 
 ``python warm.py SOCKET MODULE ...`` imports the modules, listens on a Unix socket, and forks a
-kernel for each connection file that it is told. A kernel is a process of its own: what a notebook
-changes, in memory or in the modules' state, ends with it, and so does its death.
+kernel for each connection file that it is told; ``MODULE:FUNCTION`` calls a function as well. A
+kernel is a process of its own: what a notebook changes, in memory or in the modules' state, ends
+with it, and so does its death.
 
 ``python warm.py --kernel SOCKET CONNECTION_FILE`` is what Jupyter starts in place of a kernel. It
 asks for one and stands for it: it ends with the kernel's exit status, and when it is killed the
@@ -115,7 +116,10 @@ def _import(modules: list[str]) -> None:
     """Import what can be imported; the rest fails where a notebook asks for it."""
     for name in ("ipykernel.kernelapp", "ipykernel.ipkernel", *modules):
         with suppress(Exception):
-            import_module(name)
+            module, _, function = name.partition(":")
+            imported = import_module(module)
+            if function:
+                getattr(imported, function)()
 
 
 def main() -> None:

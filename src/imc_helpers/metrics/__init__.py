@@ -6,7 +6,7 @@
 """
 
 from imc_helpers.metrics.contingency import Borders, ContingencyTable, contingency_table
-from imc_helpers.metrics.many import evaluate_many
+from imc_helpers.metrics.many import evaluate_many, warm_up
 from imc_helpers.metrics.matching import (
     MatchedPairs,
     global_assignment,
@@ -37,4 +37,5 @@ __all__ = [
     "largest_matching_levels",
     "matched_pairs",
     "sap_curve",
+    "warm_up",
 ]

@@ -16,6 +16,7 @@ from imc_helpers.metrics.scores import (
     SapForm,
     area_under,
     check_sap,
+    evaluate,
     score_columns,
 )
 
@@ -126,6 +127,19 @@ def evaluate_many(
         frame["both_empty"] = sums[:, kernels.BOTH_EMPTY] > 0
     frame["strict"], frame["sap_form"] = strict, sap
     return frame
+
+
+def warm_up() -> None:
+    """Load the compiled kernels into this process, so that the first score takes no longer.
+
+    Processes that fork from this one have them too. No thread is left.
+    """
+    for dtype in (np.uint32, np.int64):
+        labels = np.array([[1, 1, 0, 2], [1, 1, 0, 2]], dtype=dtype)
+        whole: Windows = lambda shape: [(slice(None), slice(None))]  # noqa: E731
+        for sap in ("paper", "step"):
+            _score_pair(labels, labels, windows=whole, strict=False, sap=sap, borders=True)
+            evaluate(labels, labels, sap=sap)
 
 
 def _score_pair(
