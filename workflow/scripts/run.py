@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import pandas as pd
 import psutil
 
 import execute
@@ -63,6 +64,7 @@ def run(project: Project, edition: str, profile: str, sweep: str = "") -> int:
             failed = [one.name for one in todo if report(project, one)]
             if sweep:
                 return show_sweep(project, plan, todo[0]) or int(bool(failed)) or status
+    write_costs(project, edition)
     index = project.html(edition) / "index.html"
     if status or failed or not index.is_file():
         print(f"The {edition} edition was not made.", file=sys.stderr)
@@ -110,6 +112,23 @@ def show_sweep(project: Project, plan: Plan, sweep: PlannedSweep) -> int:
             return done.returncode
     print(f"its page: {page.as_uri()}")
     return 0
+
+
+def write_costs(project: Project, edition: str) -> None:
+    """Write what each job of an edition took when it last ran: ``results/EDITION/jobs.csv``.
+
+    Snakemake measures it: wall and processor time in seconds, largest resident memory in MB.
+    """
+    folder = project.root / "_build" / edition / "cost"
+    rows = []
+    for path in sorted(folder.rglob("*.tsv")):
+        rule, _, name = str(path.relative_to(folder).with_suffix("")).partition("/")
+        cost = pd.read_csv(path, sep="\t").iloc[0]
+        rows.append([rule, name, cost["s"], cost["cpu_time"], cost["max_rss"]])
+    table = project.root / "results" / edition / "jobs.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    columns = ["rule", "job", "seconds", "cpu_seconds", "peak_memory_mb"]
+    pd.DataFrame(rows, columns=columns).to_csv(table, index=False)
 
 
 def environment(project: Project) -> dict[str, str]:
