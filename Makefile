@@ -48,7 +48,7 @@ sync: .venv/.installed
 	@.venv/bin/python workflow/scripts/sync.py
 
 weights-%: .venv/.installed FORCE
-	@exec .venv/bin/python workflow/scripts/weights.py "$*"
+	@exec .venv/bin/python -m imc_helpers.models.weights "$*"
 
 kernel-%: .venv/.installed FORCE
 	@exec .venv/bin/python workflow/scripts/make_kernel.py "$*"

@@ -11,8 +11,12 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 import pooch
@@ -53,42 +57,87 @@ def fetch(base_url: str, files: Sequence[SourceFile], folder: Path, *, title: st
     Returns
     -------
     list of pathlib.Path
-        One path a file, in order.
+        One path per file, in order.
 
     Raises
     ------
     DownloadError
         If a file cannot be reached, or is not the one described. Nothing false is kept.
     """
-    urls = {file.path: f"{base_url.rstrip('/')}/{quote(file.path)}" for file in files}
-    store = pooch.create(
-        path=folder,
-        base_url="",
-        registry={file.path: file.hash for file in files},
-        urls=urls,
-        retry_if_failed=0,
-    )
-    pooch.get_logger().setLevel("WARNING")
-    paths = []
-    for file in tqdm(files, desc=title, unit="file", disable=None):
-        try:
-            paths.append(Path(store.fetch(file.path, downloader=_downloader(file, folder))))
-        except DownloadError:
-            raise
-        except ValueError as error:  # pooch's word for a wrong hash
-            found = mirror_path(urls[file.path])
-            raise DownloadError(
-                f"{found or urls[file.path]}: not the file of the manifest ({file.size} bytes, "
-                f"{file.hash}). Nothing was kept. {error}"
-            ) from None
-    return paths
+    return [
+        download(
+            f"{base_url.rstrip('/')}/{quote(file.path)}",
+            folder,
+            file.path,
+            size=file.size,
+            known_hash=file.hash,
+        )
+        for file in tqdm(files, desc=title, unit="file", disable=None)
+    ]
 
 
-def _downloader(file: SourceFile, folder: Path) -> "_Mirror | _Http":
+class Request(NamedTuple):
+    """What is asked of a server."""
+
+    url: str
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def download(
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    size: int | None,
+    known_hash: str | None,
+    request: Callable[[], Request] | None = None,
+) -> Path:
+    """Download one file that is not there yet, whole, and check it.
+
+    What has arrived when a download breaks off is kept, and the next attempt goes on from there,
+    where the file is described well enough to know that it is the same one.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    folder, name
+        Where to keep it: ``folder/name``.
+    size, known_hash
+        Bytes, and algorithm and digest (``"sha256:…"``); None where nobody knows.
+    request
+        Says what to ask for in place of the address, a signed one for instance; called for every
+        attempt, and not where a mirror is set.
+
+    Raises
+    ------
+    DownloadError
+        If it cannot be reached, or is not the one described. Nothing false is kept.
+    """
+    target = Path(folder) / name
     if os.environ.get("IMC_BOOK_MIRROR"):
-        return _Mirror()
-    # Partial downloads wait here under the hash, so that the next attempt goes on from there.
-    return _Http(file, Path(folder) / ".part")
+        downloader: _Mirror | _Http = _Mirror()
+    else:
+        # Hidden, and not beside the file: readers list its folder.
+        part = Path(folder) / ".part" / f".{(known_hash or target.name).replace(':', '-')}"
+        downloader = _Http(target, part, size, request)
+        if known_hash is None and size is None:
+            part.unlink(missing_ok=True)
+    pooch.get_logger().setLevel("WARNING")
+    described = f"{size or 'unknown'} bytes, {known_hash or 'no known hash'}"
+    false = f"{mirror_path(url) or url}: not the file of the manifest ({described})"
+    try:
+        pooch.retrieve(
+            url, known_hash, fname=target.name, path=target.parent, downloader=downloader
+        )
+    except (DownloadError, InputError):
+        raise
+    except ValueError as error:  # pooch's word for a wrong hash
+        raise DownloadError(f"{false}. Nothing was kept. {error}") from None
+    if size is not None and (found := target.stat().st_size) != size:
+        target.unlink()
+        raise DownloadError(f"{false}. Nothing was kept. Found {found} bytes")
+    return target
 
 
 class _Mirror:
@@ -104,6 +153,7 @@ class _Mirror:
         shutil.copyfile(path, output_file)
 
 
+@dataclass(frozen=True)
 class _Http:
     """A pooch downloader that goes on where the last attempt broke off.
 
@@ -111,51 +161,63 @@ class _Http:
     instead until it is whole.
     """
 
-    def __init__(self, file: SourceFile, parts: Path) -> None:
-        self.file = file
-        self.part = parts / file.hash.replace(":", "-")
+    target: Path
+    part: Path
+    size: int | None
+    request: Callable[[], Request] | None
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
         self.part.parent.mkdir(parents=True, exist_ok=True)
         have = self.part.stat().st_size if self.part.exists() else 0
-        if have != self.file.size:
-            self._receive(url, have)
+        expected = self.size
+        if expected is None or have != expected:
+            try:
+                expected = self._receive(url, have)
+            except requests.RequestException as error:
+                raise DownloadError(
+                    f"{url}: {error}. Check the connection and run it again, or put the file at "
+                    f"{self.target} by hand; "
+                    "offline, set IMC_BOOK_MIRROR to a folder that holds the files"
+                ) from None
         found = self.part.stat().st_size
-        if found < self.file.size:
+        if expected is not None and found < expected:
             raise DownloadError(
-                f"{url}: broke off after {found} of {self.file.size} bytes. "
+                f"{url}: broke off after {found} of {expected} bytes. "
                 "Run it again: it goes on from there"
             )
         self.part.replace(output_file)
+        with suppress(OSError):  # others are still on their way
+            self.part.parent.rmdir()
 
-    def _receive(self, url: str, have: int) -> None:
-        headers = {"Accept-Encoding": "identity"}  # sizes and ranges are those of the file itself
-        if 0 < have < self.file.size:
+    def _receive(self, url: str, have: int) -> int | None:
+        """Receive what is missing; return the size of the whole file where it is known."""
+        asked = Request(url) if self.request is None else self.request()
+        # Sizes and ranges are those of the file itself.
+        headers = {**asked.headers, "Accept-Encoding": "identity"}
+        if self.size is not None and 0 < have < self.size:
             headers["Range"] = f"bytes={have}-"
-        try:
-            with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
-                reply.raise_for_status()
-                resumed = reply.status_code == requests.codes.partial_content
-                with (
-                    self.part.open("ab" if resumed else "wb") as out,
-                    tqdm(
-                        total=self.file.size,
-                        initial=have if resumed else 0,
-                        unit="B",
-                        unit_scale=True,
-                        desc=PurePosixPath(self.file.path).name,
-                        leave=False,
-                        disable=None,
-                    ) as bar,
-                ):
-                    for chunk in reply.iter_content(_CHUNK):
-                        out.write(chunk)
-                        bar.update(len(chunk))
-        except requests.RequestException as error:
-            raise DownloadError(
-                f"{url}: {error}. Check the connection and run it again; "
-                "offline, set IMC_BOOK_MIRROR to a folder that holds the files"
-            ) from None
+        with requests.get(asked.url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
+            reply.raise_for_status()
+            resumed = reply.status_code == requests.codes.partial_content
+            have = have if resumed else 0
+            announced = int(reply.headers.get("Content-Length", 0))
+            whole = self.size or (announced or None)
+            with (
+                self.part.open("ab" if resumed else "wb") as out,
+                tqdm(
+                    total=whole,
+                    initial=have,
+                    unit="B",
+                    unit_scale=True,
+                    desc=self.target.name,
+                    leave=False,
+                    disable=None,
+                ) as bar,
+            ):
+                for chunk in reply.iter_content(_CHUNK):
+                    out.write(chunk)
+                    bar.update(len(chunk))
+        return whole
 
 
 def unpack(archive: Path, folder: Path) -> None:

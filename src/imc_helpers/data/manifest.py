@@ -320,7 +320,6 @@ def source_note(keys: Iterable[str]) -> str:
     return " ".join(f"{kind}: {', '.join(names)}." for kind, names in kinds.items())
 
 
-@cache
 def published_table(name: str) -> pd.DataFrame:
     """Return a table that a study reports, as a frame; every row says where it stands.
 
@@ -329,10 +328,15 @@ def published_table(name: str) -> pd.DataFrame:
     name
         Key in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
     """
-    tables = _load_yaml(shipped("data_manifest") / "published.yml")
+    tables = _published()
     if name not in tables:
         raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
     return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+
+
+@cache
+def _published() -> dict[str, Any]:
+    return _load_yaml(shipped("data_manifest") / "published.yml")
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
 `imc_helpers.data.panels` reads the panel, `imc_helpers.data.writers` writes a cohort.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -94,6 +95,7 @@ class Sample:
     """Nuclei by annotator: (H, W) uint32, 0 is background."""
 
     def __post_init__(self) -> None:
+        _check_um_per_px(self.um_per_px, f"sample {self.id}: um_per_px")
         if self.image.ndim != 3 or len(self.panel) != self.image.shape[0]:
             raise InputError(
                 f"sample {self.id}: the panel names {len(self.panel)} channels, so the image must "
@@ -151,6 +153,19 @@ def _without_singletons(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
+def label_folder(kind: str, annotator: str) -> str:
+    """Return the folder of an annotator's labels: steinbock's own has no name behind it.
+
+    Parameters
+    ----------
+    kind
+        ``"masks"`` or ``"nuclei"``.
+    annotator
+        Its name; ``"masks"`` (or ``"nuclei"``) stands for the folder ``masks`` itself.
+    """
+    return kind if annotator == kind else f"{kind}_{annotator}"
+
+
 class Cohort(Sequence[Sample]):
     """A steinbock folder as a lazy sequence of samples: an image is read when it is asked for.
 
@@ -166,8 +181,8 @@ class Cohort(Sequence[Sample]):
     Raises
     ------
     InputError
-        If the folder is no steinbock folder, holds no image, lacks a named annotator, or has a mask
-        without an image.
+        If the folder is no steinbock folder, holds no image, lacks a named annotator, has a mask
+        without an image, or an ``images.csv`` whose rows are not those of the images.
     """
 
     def __init__(
@@ -203,19 +218,40 @@ class Cohort(Sequence[Sample]):
                     f"{folder / orphans[0]}.tiff: no image of that name in {self.folder / 'img'}. "
                     "A mask is named as its image"
                 )
-            found[folder.name[len(kind) + 1 :] or kind] = ids
+            annotator = folder.name[len(kind) + 1 :] or kind
+            if annotator in found:
+                raise InputError(
+                    f"{folder}: it and {kind} both hold the {kind} of {annotator!r}; "
+                    "rename one of them"
+                )
+            found[annotator] = ids
         return found
 
     def _read_um_per_px(self) -> dict[str, float]:
         path = self.folder / "images.csv"
-        if path.is_file():
-            table = pd.read_csv(path)
-            if {"image", "um_per_px"} <= set(table.columns):
-                if table["um_per_px"].isna().any():
-                    raise InputError(f"{path}: column um_per_px has empty cells; fill or drop it")
-                stems = (Path(str(image)).stem for image in table["image"])
-                return dict(zip(stems, table["um_per_px"].astype(float), strict=True))
-        return {}
+        if not path.is_file():
+            return {}
+        table = pd.read_csv(path, dtype={"image": str})
+        if not {"image", "um_per_px"} <= set(table.columns):
+            return {}
+        sizes: dict[str, float] = {}
+        for image, size in zip(table["image"].astype(str), table["um_per_px"], strict=True):
+            sample = image if image in self.ids else _without_suffix(image)
+            if sample not in self.ids:
+                raise InputError(
+                    f"{path}: {image!r} names no image in {self.folder / 'img'}; "
+                    f"there are {', '.join(self.ids[:8])}{' …' if len(self) > 8 else ''}"
+                )
+            if sample in sizes:
+                raise InputError(f"{path}: two rows for image {sample!r}; keep one of them")
+            sizes[sample] = _check_um_per_px(size, f"{path}: um_per_px of {sample!r}")
+        if missing := [sample for sample in self.ids if sample not in sizes]:
+            raise InputError(
+                f"{path}: no row for image {missing[0]!r}, so its um_per_px is not known. "
+                "Add it, or drop the column um_per_px where every pixel is "
+                f"{DEFAULT_UM_PER_PX:g} um"
+            )
+        return sizes
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -288,8 +324,7 @@ class Cohort(Sequence[Sample]):
         return height, width
 
     def _read_labels(self, kind: str, sample: str, annotator: str) -> np.ndarray:
-        folder = kind if annotator == kind else f"{kind}_{annotator}"
-        path = self._path(folder, sample)
+        path = self._path(label_folder(kind, annotator), sample)
         labels = as_labels(read_tiff(path), str(path))
         if labels.shape != self.shape(sample):
             raise InputError(
@@ -311,6 +346,24 @@ class Cohort(Sequence[Sample]):
 
 
 _SUFFIXES = (".tiff", ".tif")
+
+
+def _without_suffix(name: str) -> str:
+    path = Path(name)
+    return path.stem if path.suffix in _SUFFIXES else name
+
+
+def _check_um_per_px(size: float | str, source: str) -> float:
+    """Return the edge of a pixel as a number, or say what is wrong with it."""
+    try:
+        um_per_px = float(size)
+    except ValueError:
+        um_per_px = math.nan
+    if not 0 < um_per_px < math.inf:
+        raise InputError(
+            f"{source} is {size!r}; expected the edge of a pixel in micrometres, above 0"
+        )
+    return um_per_px
 
 
 def _stems(folder: Path) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import tifffile
 
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import replacing
-from imc_helpers.data.samples import Sample, as_labels
+from imc_helpers.data.samples import Sample, as_labels, label_folder
 from imc_helpers.errors import InputError
 
 
@@ -49,7 +49,7 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
             _write_tiff(new / "img" / f"{sample.id}.tiff", sample.image.astype(np.float32))
             for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
                 for annotator, labels in masks.items():
-                    path = new / f"{kind}_{annotator}" / f"{sample.id}.tiff"
+                    path = new / label_folder(kind, annotator) / f"{sample.id}.tiff"
                     _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
             rows.append(
                 {

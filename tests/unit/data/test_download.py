@@ -6,11 +6,12 @@ import io
 import tarfile
 import threading
 import zipfile
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
-from imc_helpers.data.download import fetch, mirror_path, unpack
+from imc_helpers.data.download import Request, download, fetch, mirror_path, unpack
 from imc_helpers.data.manifest import SourceFile
 from imc_helpers.errors import DownloadError, InputError
 
@@ -123,6 +124,49 @@ def test_a_broken_download_goes_on_where_it_broke_off(server, tmp_path):
     assert path.read_bytes() == CONTENT
     assert log[0] is None
     assert log[1] == "bytes=65536-"  # the last whole chunk that arrived
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_a_file_without_a_hash(server, tmp_path, size):
+    """It cannot be checked, but it is whole, and goes on only where its size is known."""
+    address, log = server
+    for attempt in range(2):
+        if attempt == 0:
+            with pytest.raises(DownloadError):
+                download(f"{address}/f", tmp_path, "f", size=size, known_hash=None)
+            assert not (tmp_path / "f").exists()
+        else:
+            path = download(f"{address}/f", tmp_path, "f", size=size, known_hash=None)
+    assert path.read_bytes() == CONTENT
+    assert log == [None, "bytes=65536-" if size else None]
+    assert [found.name for found in tmp_path.iterdir()] == ["f"], "nothing is left of the parts"
+
+
+def test_a_file_without_a_hash_of_another_size(server, tmp_path):
+    address, _ = server
+    with pytest.raises(DownloadError):
+        download(f"{address}/f", tmp_path, "f", size=9, known_hash=None)
+    with pytest.raises(DownloadError, match="not the file of the manifest.*9 bytes"):
+        download(f"{address}/f", tmp_path, "f", size=9, known_hash=None)
+    assert files_below(tmp_path) == []
+
+
+def test_a_signed_address_is_asked_for_anew(server, tmp_path):
+    """It holds for a while only, so every attempt asks for its own."""
+    address, log = server
+    asked = []
+
+    def request():
+        asked.append(len(log))
+        return Request(f"{address}/signed")
+
+    for _ in range(2):
+        with suppress(DownloadError):
+            download(
+                "http://127.0.0.1:9/f", tmp_path, "f", size=None, known_hash=None, request=request
+            )
+    assert asked == [0, 1]
+    assert (tmp_path / "f").read_bytes() == CONTENT
 
 
 def test_a_server_that_cannot_be_reached(tmp_path, monkeypatch):

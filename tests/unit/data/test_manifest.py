@@ -39,6 +39,11 @@ def test_an_unknown_cohort():
         cohort_record("nope")
 
 
+def test_a_published_table_stays_as_published():
+    published_table("schuiki25_table3")["value"] = 0
+    assert published_table("schuiki25_table3")["value"].min() > 0
+
+
 def test_an_unknown_published_table():
     with pytest.raises(InputError, match="'nope'.*schuiki25_table1"):
         published_table("nope")

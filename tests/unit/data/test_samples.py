@@ -238,10 +238,68 @@ def test_a_panel_that_is_no_table(folder, content):
         Cohort(folder)
 
 
-def test_an_empty_pixel_size(folder):
-    (folder / "images.csv").write_text("image,um_per_px\na.tiff,1\nb.tiff,\n")
-    with pytest.raises(InputError, match=r"images\.csv: column um_per_px has empty cells"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a.tiff,1\nb.tiff,", "um_per_px of 'b' is nan"),
+        ("a.tiff,1\nb.tiff,0", "um_per_px of 'b' is 0"),
+        ("a.tiff,-0.5\nb.tiff,1", "um_per_px of 'a' is -0.5"),
+        ("a.tiff,inf\nb.tiff,1", "um_per_px of 'a' is inf"),
+        ("a.tiff,one\nb.tiff,1", "um_per_px of 'a' is 'one'"),
+        ("a.tiff,1\nb.tiff,1\nc.tiff,1", "'c.tiff' names no image"),
+        ("a.tiff,1\nb.csv,1", "'b.csv' names no image"),
+        ("a.tiff,1", "no row for image 'b'"),
+        ("a.tiff,1\nb.tiff,1\na,2", "two rows for image 'a'"),
+    ],
+)
+def test_a_pixel_size_that_cannot_be_right(folder, content, message):
+    (folder / "images.csv").write_text(f"image,um_per_px\n{content}\n")
+    with pytest.raises(InputError, match=rf"images\.csv: {message}"):
         Cohort(folder)
+
+
+def test_the_extension_may_be_left_out(folder):
+    (folder / "images.csv").write_text("image,um_per_px\na,0.25\nb.tiff,0.5\n")
+    assert [one.um_per_px for one in Cohort(folder)] == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("name", ["roi.1", "007", "1e3"])
+def test_a_name_with_a_dot_or_of_digits_is_found(tmp_path, name):
+    write_cohort(tmp_path / "c", [sample(name)])
+    (tmp_path / "c" / "images.csv").write_text(f"image,um_per_px\n{name},0.25\n")
+    assert Cohort(tmp_path / "c")[0].um_per_px == 0.25
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf")])
+def test_a_sample_refuses_a_pixel_without_size(wrong):
+    with pytest.raises(InputError, match="sample a: um_per_px"):
+        Sample("a", np.zeros((3, 2, 2), np.float32), PANEL, wrong)
+
+
+def test_steinbocks_plain_folders_survive_a_round_trip(tmp_path):
+    plain = Sample(
+        "a",
+        np.zeros((3, 4, 5), np.float32),
+        PANEL,
+        1.0,
+        {"masks": labels(), "one": labels()},
+        {"nuclei": labels()},
+    )
+    write_cohort(tmp_path / "c", [plain])
+    folders = {path.name for path in (tmp_path / "c").iterdir() if path.is_dir()}
+    assert folders == {"img", "masks", "masks_one", "nuclei"}
+    write_cohort(tmp_path / "again", list(Cohort(tmp_path / "c")))
+    again = Cohort(tmp_path / "again")
+    assert again.annotators == ("masks", "one")
+    assert list(again[0].nuclei) == ["nuclei"]
+    np.testing.assert_array_equal(again[0].masks["masks"], labels())
+
+
+def test_two_folders_of_one_annotator_are_refused(tmp_path):
+    write_cohort(tmp_path / "c", [sample(masks=labels())])
+    (tmp_path / "c" / "masks_masks").mkdir()
+    with pytest.raises(InputError, match="masks_masks.*both hold the masks of 'masks'"):
+        Cohort(tmp_path / "c")
 
 
 def test_a_replacement_that_fails_at_the_last_step_keeps_the_old(folder, monkeypatch):
