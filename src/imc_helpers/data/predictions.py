@@ -1,14 +1,16 @@
-"""What models found, on disk: one folder a cohort, model and mode.
+"""What models found, on disk: one folder per cohort, model and mode.
 
 ::
 
     predictions/COHORT/MODEL/whole/SAMPLE.tiff    (H, W) uint32
-    predictions/COHORT/MODEL/patch/SAMPLE.tiff    (P, h, w) uint32, one plane a window, in the order
-                                                  of `imc_helpers.patching.windows`; no file
+    predictions/COHORT/MODEL/patch/SAMPLE.tiff    (P, h, w) uint32, one plane per window, in the
+                                                  order of `imc_helpers.patching.windows`; no file
                                                   where the image is smaller than a window
+    predictions/COHORT/MODEL/MODE/.progress.json  what is done so far: `Progress`
     predictions/COHORT/MODEL/MODE/run.json        what ran: `RunRecord`
 
-A folder with a ``run.json`` is whole: it is written last, and all of it at once.
+Masks are written one by one, so that a run that was killed can go on. ``run.json`` is written when
+all are there: a folder without it holds no run that anyone may read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,13 +21,15 @@ import numpy as np
 import tifffile
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from imc_helpers.data.paths import project_root, replacing
+from imc_helpers.data.paths import project_root
 from imc_helpers.data.samples import read_tiff
 from imc_helpers.errors import InputError
 
 MODES = ("whole", "patch")
 """The study's two modes: the whole image, or sliding windows."""
 RUN = "run.json"
+PROGRESS = ".progress.json"
+"""File beside the masks; it stays when the run is complete."""
 
 
 class SampleRun(BaseModel):
@@ -53,7 +57,8 @@ class RunRecord(BaseModel):
     model: str
     mode: str
     version: str
-    """Of the library that ran, or of what made published masks."""
+    """Of the libraries that ran, as they name it themselves; for masks that came as files, of what
+    made them, as the manifest says."""
     weights: str
     """SHA-256 of the weights; empty where there are none."""
     parameters: dict[str, Any]
@@ -61,6 +66,8 @@ class RunRecord(BaseModel):
     """``"cpu"`` or ``"cuda"``; empty for masks that came as files."""
     device_name: str
     """Processor or GPU, in its maker's words."""
+    device_uuid: str = ""
+    """Which GPU of that name; empty on a CPU, and where the library does not say."""
     dtype: str
     """Type of the network's numbers; empty without a network."""
     threads: int
@@ -70,11 +77,24 @@ class RunRecord(BaseModel):
     load_seconds: float
     """Import of the library and loading of the weights."""
     peak_memory_mb: float
-    """Largest resident memory of the process, MB (10**6 bytes)."""
+    """Largest resident memory of the process so far, MB (10**6 bytes)."""
     peak_gpu_memory_mb: float
     samples: tuple[SampleRun, ...]
     finished: str
-    """Date and time, UTC, ISO 8601."""
+    """Date and time, UTC, ISO 8601; of a run that goes on, of its last sample."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on what differed from what was asked for: another version, another device."""
+
+
+class Progress(BaseModel):
+    """How far a run has come: ``.progress.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    made_from: str
+    """Digest of all that the masks depend on; empty where nobody computed one."""
+    run: RunRecord
+    """The run as it stands; its samples are those that are done."""
 
 
 def prediction_dir(cohort: str, model: str, mode: str) -> Path:
@@ -85,30 +105,88 @@ def prediction_dir(cohort: str, model: str, mode: str) -> Path:
 
 
 def write_predictions(
-    folder: Path, masks: Iterable[tuple[str, np.ndarray]], record: Callable[[], RunRecord]
+    folder: Path,
+    masks: Iterable[tuple[str, np.ndarray]],
+    record: Callable[[], RunRecord],
+    *,
+    made_from: str = "",
+    keep: Iterable[str] = (),
 ) -> RunRecord:
-    """Write all masks of a run and its record, whole or not at all.
+    """Write the masks of a run one at a time, and its record when all are there.
+
+    Parameters
+    ----------
+    folder
+        What `prediction_dir` returns. A finished run in it is void as soon as this begins.
+    masks
+        Sample and labels, uint32: (H, W), or (P, h, w) for patches. They are taken one at a time,
+        so a model may be at work while they are written.
+    record
+        Says what ran so far; called at the start, and after each mask.
+    made_from
+        Digest of all that the masks depend on, for `read_progress`.
+    keep
+        Samples whose masks are there already, and stay. All other masks in the folder are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN).unlink(missing_ok=True)
+    kept = set(keep)
+    for path in [*folder.glob("*.tiff"), *folder.glob(".*.new")]:
+        if path.stem not in kept:
+            path.unlink()
+    run = _write_progress(folder, made_from, record())
+    for sample, labels in masks:
+        if labels.size:  # else an image smaller than a window; TIFF has no empty images
+            new = folder / f".{sample}.new"
+            tifffile.imwrite(new, labels, compression="zlib", photometric="minisblack")
+            new.replace(folder / f"{sample}.tiff")
+        run = _write_progress(folder, made_from, record())
+    _write_whole(folder / RUN, run)
+    return run
+
+
+def read_progress(folder: Path, made_from: str) -> RunRecord | None:
+    """Return what is done of a run that was made from the same, as far as its masks are there.
 
     Parameters
     ----------
     folder
         What `prediction_dir` returns.
-    masks
-        Sample and labels, uint32: (H, W), or (P, h, w) for patches. They are taken one at a time,
-        so a model may be at work while they are written.
-    record
-        Says what ran; called when all masks are there.
+    made_from
+        Digest of all that the masks depend on. Empty: nothing vouches for masks, so nothing counts.
+
+    Returns
+    -------
+    RunRecord or None
+        The run as it stood; None where there is nothing that today's run would repeat.
     """
-    with replacing(folder) as new:
-        for sample, labels in masks:
-            if not labels.size:  # an image smaller than a window; TIFF has no empty images
-                continue
-            tifffile.imwrite(
-                new / f"{sample}.tiff", labels, compression="zlib", photometric="minisblack"
-            )
-        run = record()
-        (new / RUN).write_text(run.model_dump_json(indent=1), encoding="utf-8")
+    path = folder / PROGRESS
+    if not made_from or not path.is_file():
+        return None
+    try:
+        progress = Progress.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError:
+        return None  # of another release: the run starts anew
+    if progress.made_from != made_from:
+        return None
+    done = tuple(
+        sample
+        for sample in progress.run.samples
+        if not sample.megapixels or (folder / f"{sample.sample}.tiff").is_file()
+    )
+    return progress.run.model_copy(update={"samples": done})
+
+
+def _write_progress(folder: Path, made_from: str, run: RunRecord) -> RunRecord:
+    _write_whole(folder / PROGRESS, Progress(made_from=made_from, run=run))
     return run
+
+
+def _write_whole(path: Path, content: BaseModel) -> None:
+    """Write a record so that a kill leaves the old file or the new one, and nothing between."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(content.model_dump_json(indent=1), encoding="utf-8")
+    new.replace(path)
 
 
 def read_run(cohort: str, model: str, mode: str) -> RunRecord | None:

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from imc_helpers.data import predictions
-from imc_helpers.data.predictions import RunRecord, SampleRun, read_prediction, read_run
+from imc_helpers.data.predictions import (
+    RunRecord,
+    SampleRun,
+    read_prediction,
+    read_progress,
+    read_run,
+)
 from imc_helpers.errors import InputError
 from imc_helpers.models import run_tables
 
@@ -58,7 +64,8 @@ def test_what_is_written_is_read_again():
     folder = write(run, [("a", labels(5, 7))])
     assert read_run("toy", "watershed", "whole") == run
     assert np.array_equal(read_prediction("toy", "watershed", "whole", "a"), labels(5, 7))
-    assert sorted(path.name for path in folder.iterdir()) == ["a.tiff", "run.json"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [".progress.json", "a.tiff", "run.json"]
 
 
 @pytest.mark.parametrize("windows", [1, 3])
@@ -78,17 +85,60 @@ def test_an_image_without_windows_is_an_empty_stack():
         read_prediction("toy", "watershed", "patch", "b")
 
 
-def test_a_run_that_fails_in_the_middle_leaves_the_old_one():
-    write(run_record(), [("a", labels(5, 7))])
+def write_half(made_from, first="a"):
+    """Write one mask, then fail."""
 
-    def broken():
-        yield "a", labels(9, 9)
+    def masks():
+        yield first, labels(9, 9)
+        done.append(first)
         raise RuntimeError("killed")
 
+    done = []
+    half = run_record(version="2").samples[:1]
+    folder = predictions.prediction_dir("toy", "watershed", "whole")
     with pytest.raises(RuntimeError, match="killed"):
-        write(run_record(version="2"), broken())
-    assert read_run("toy", "watershed", "whole").version == "1"
-    assert read_prediction("toy", "watershed", "whole", "a").shape == (5, 7)
+        predictions.write_predictions(
+            folder,
+            masks(),
+            lambda: run_record(version="2", samples=half if done else ()),
+            made_from=made_from,
+        )
+    return folder
+
+
+def test_a_run_that_is_killed_is_no_run():
+    write(run_record(), [("a", labels(5, 7)), ("b", labels(5, 7))])
+    folder = write_half("today")
+    assert read_run("toy", "watershed", "whole") is None
+    assert sorted(path.name for path in folder.iterdir()) == [".progress.json", "a.tiff"]
+    assert read_prediction("toy", "watershed", "whole", "a").shape == (9, 9)
+
+
+def test_a_mask_counts_as_done_when_progress_and_file_say_so():
+    folder = write_half("today")
+    assert read_progress(folder, "today").samples == ()  # killed between file and note
+    masks = [("a", labels(9, 9)), ("b", labels(9, 9))]
+    run = predictions.write_predictions(folder, masks, run_record, made_from="today")
+    assert read_progress(folder, "today") == run
+    assert [s.sample for s in read_progress(folder, "today").samples] == ["a", "b"]
+    (folder / "a.tiff").unlink()
+    assert [s.sample for s in read_progress(folder, "today").samples] == ["b"]
+
+
+def test_progress_of_something_else_or_of_unknown_origin_counts_for_nothing():
+    folder = write_half("today")
+    assert read_progress(folder, "tomorrow") is None
+    assert read_progress(write_half(""), "") is None
+    (folder / ".progress.json").write_text("{}")
+    assert read_progress(folder, "today") is None
+
+
+def test_masks_that_are_not_kept_are_removed():
+    folder = write(run_record(), [("a", labels(5, 7)), ("b", labels(5, 7))])
+    (folder / ".c.new").touch()  # of a kill while a mask was written
+    predictions.write_predictions(folder, [("d", labels(5, 7))], run_record, keep=["b"])
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [".progress.json", "b.tiff", "d.tiff", "run.json"]
 
 
 def test_no_run_is_none_and_a_broken_record_is_named(root):

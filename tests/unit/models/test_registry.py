@@ -10,7 +10,12 @@ from pybtex.database import parse_file
 from imc_helpers.data.manifest import cohort_record, load_edition, model_record
 from imc_helpers.errors import InputError
 from imc_helpers.models import registry
-from imc_helpers.models.registry import load_segmenter, why_not
+from imc_helpers.models.registry import (
+    adapter_module,
+    load_segmenter,
+    version_remark,
+    why_not,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = sorted(yaml.safe_load((ROOT / "data_manifest/models.yml").read_text(encoding="utf-8")))
@@ -29,6 +34,30 @@ def test_what_a_record_names_is_there(key):
     if record.kernel != registry.CORE_KERNEL:
         assert (ROOT / "envs" / f"{record.kernel}.yml").is_file()
     assert all(cohort_record(mask.cohort) for mask in record.masks)
+
+
+def test_a_manifest_asks_for_a_version_of_what_its_adapter_runs(key):
+    record = model_record(key)
+    if record.source != "files":
+        libraries = adapter_module(record).LIBRARIES
+        assert libraries
+        for name in libraries:
+            assert version_remark(record.version, f"{name} 0"), f"{record.version} lacks {name}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "remark"),
+    [
+        ("cellpose 3.1.1.3", "cellpose 3.1.1.3", ""),
+        ("scikit-image 0.26", "scikit-image 0.26.1", ""),
+        ("scikit-image 0.2", "scikit-image 0.26", "scikit-image 0.2 was asked for, and 0.26 ran"),
+        ("bundle 0.3.0, MONAI 1.6.1", "monai 1.6.1", ""),
+        ("bundle 0.3.0", "monai 1.6.1", ""),
+        ("a 1, b 2", "a 1, b unknown", "b 2 was asked for, and unknown ran"),
+    ],
+)
+def test_a_version_other_than_the_manifests_is_said(asked, found, remark):
+    assert version_remark(asked, found) == remark
 
 
 def test_a_model_with_trained_numbers_says_whose_and_how_many(key):

@@ -22,6 +22,9 @@ from imc_helpers.models.training.fit import epochs_on, training_labels, write_no
 if TYPE_CHECKING:
     from cellpose.models import CellposeModel
 
+LIBRARIES = ("cellpose",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 WEIGHTS = "cellpose3"
 """Name of the weights' file of a network that is trained here."""
 PUBLISHED_WIDTHS = (32, 64, 128, 256)

@@ -15,6 +15,9 @@ import numpy as np
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.errors import InputError
 
+LIBRARIES = ("cellpose",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 
 class CellposeSam:
     """A Cellpose-SAM network that is loaded.

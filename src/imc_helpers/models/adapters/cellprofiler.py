@@ -29,6 +29,9 @@ from skimage.segmentation import expand_labels, watershed
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.errors import InputError
 
+LIBRARIES = ("centrosome", "scikit-image")
+"""Distributions that do the work: run records ask them for their versions."""
+
 _THRESHOLD_SIGMA_PX = 1.0
 """CellProfiler smooths before it applies a threshold: its default scale of 1.3488, as a standard
 deviation in pixels."""

@@ -20,6 +20,9 @@ from imc_helpers.errors import InputError
 from imc_helpers.models.checkpoint import load_state
 from imc_helpers.models.torchvision_ops import need_torchvision
 
+LIBRARIES = ("cellSAM",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 WEIGHTS = "cellsam_v1.2/cellsam_general.pt"
 """File in DeepCell's archive."""
 _SMALLEST_PX = 25

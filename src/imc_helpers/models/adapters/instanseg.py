@@ -25,6 +25,9 @@ from imc_helpers.models.training.fit import epochs_on, training_labels, write_no
 if TYPE_CHECKING:
     import torch
 
+LIBRARIES = ("instanseg-torch",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 WEIGHTS = "instanseg.pt"
 """Name of the TorchScript, inside the published archive and of a network that is trained here."""
 _SIGMAS = 2  # the library's own number of channels that say how wide a cell's embedding is

@@ -18,6 +18,9 @@ from imc_helpers.data.download import unpack
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.errors import InputError
 
+LIBRARIES = ("deepcell",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 MODEL = "MultiplexSegmentation"
 """Folder in DeepCell's archive: a model as TensorFlow saves it."""
 

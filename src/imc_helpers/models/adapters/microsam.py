@@ -20,6 +20,9 @@ from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state, read_weights, wrong_weights
 from imc_helpers.models.torchvision_ops import need_torchvision
 
+LIBRARIES = ("micro-sam",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 ENCODER = "vit_b.pt"
 DECODER = "vit_b_decoder.pt"
 

@@ -25,6 +25,9 @@ from imc_helpers.models.registry import TRAINING
 from imc_helpers.phantom.drawing import ONE_EXPERT
 from imc_helpers.phantom.experts import train_experts
 
+LIBRARIES = ("scikit-learn", "centrosome")
+"""Distributions that do the work: run records ask them for their versions."""
+
 _PIXELS = "labelled_pixels.npz"
 """What is kept of the training, as in ilastik's project files: the pixels that were labelled. The
 forest grows from them anew, always the same, in a second or two."""

@@ -19,6 +19,9 @@ from imc_helpers.aggregation import scale_percentiles
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state
 
+LIBRARIES = ("samcell",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 WEIGHTS = "samcell-generalist.pt"
 BASE = "sam-vit-base"
 """Folder with the base model's two settings files, as Hugging Face has them."""

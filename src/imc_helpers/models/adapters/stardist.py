@@ -16,6 +16,9 @@ from imc_helpers.data.download import unpack
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.errors import InputError
 
+LIBRARIES = ("stardist",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 _PERCENTILES = (1, 99.8)
 """Those of StarDist's own examples."""
 _SCALE_NEEDS = 1.01

@@ -26,6 +26,9 @@ from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.models.checkpoint import load_state
 from imc_helpers.models.torchvision_ops import need_torchvision
 
+LIBRARIES = ("monai",)
+"""Distributions that do the work: run records ask them for their versions."""
+
 WEIGHTS = "vista2d_model.pt"
 
 
