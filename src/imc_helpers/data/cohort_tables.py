@@ -25,7 +25,8 @@ def describe(
     -------
     dict
         ``samples``; ``height_px`` and ``width_px``, means over samples; ``patches``, the windows of
-        all samples; ``samples_without_patches``; ``annotators``; ``cells``, the mean a mask;
+        all samples; ``samples_without_patches``; ``annotators`` and ``tools`` whose masks there
+        are; ``cells``, the mean per mask of the cohort's references;
         ``cells_per_patch``, the mean over masks and windows of the cells with a pixel in the
         window, border included. The last two are missing without masks.
     """
@@ -33,8 +34,8 @@ def describe(
     placed = [windows(shape, size=window_px, stride=stride_px) for shape in shapes]
     per_mask, per_patch = [], []
     for sample, where in zip(cohort.ids, placed, strict=True):
-        for annotator in cohort.annotators_of(sample):
-            mask = cohort.read_mask(sample, annotator)
+        for rater in cohort.references_of(sample):
+            mask = cohort.read_mask(sample, rater)
             per_mask.append(count_cells(mask))
             per_patch += [count_cells(mask[window.slices]) for window in where]
     return {
@@ -44,6 +45,7 @@ def describe(
         "patches": sum(map(len, placed)),
         "samples_without_patches": sum(not where for where in placed),
         "annotators": len(cohort.annotators),
+        "tools": len(cohort.tools),
         "cells": float(np.mean(per_mask)) if per_mask else np.nan,
         "cells_per_patch": float(np.mean(per_patch)) if per_patch else np.nan,
     }
