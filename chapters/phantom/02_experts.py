@@ -55,7 +55,7 @@ from dataclasses import asdict, fields
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement.pairwise import METRICS
+from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import border_panels, borders, stretch
 from imc_helpers.data.manifest import cohort_record, published_table

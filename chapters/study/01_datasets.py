@@ -71,10 +71,11 @@ measured = pd.DataFrame(
 measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
 dense = measured.dropna(subset="cells_per_patch")
 several = (measured["annotators"] > 1).sum()
+tools = (measured["tools"] > 0).sum()
 display(
     Markdown(
         f"**In short.** {measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
-        "with more than one annotator. A patch holds from "
+        f"with more than one annotator, {tools} with masks of tools. A patch holds from "
         f"{dense['cells_per_patch'].min():.0f} to {dense['cells_per_patch'].max():.0f} cells on "
         "average."
     )
@@ -111,6 +112,7 @@ columns = {
     "width_px": "mean width (px)",
     "patches": "patches",
     "annotators": "annotators",
+    "tools": "tools",
     "cells_per_patch": "cells per patch",
 }
 show_table(
@@ -128,9 +130,9 @@ show_table(
 
 # %% tags=["hide-input"]
 makers = pd.DataFrame(
-    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
+    {"cohort": key, "mask of": name, "kind": who.kind, "made": who.how, "how": who.description}
     for key, record in records.items()
-    for name, who in record.annotators.items()
+    for name, who in record.raters.items()
 )
 show_table(
     makers,
@@ -207,7 +209,7 @@ show_table(
 assert len(measured) == len(keys)
 assert (measured["samples"] > 0).all()
 assert measured["cells_per_patch"].notna().eq(measured["patches"] > 0).all()
-assert set(makers["cohort"]) == {key for key, cohort in cohorts.items() if cohort.annotators}
+assert set(makers["cohort"]) == {key for key, cohort in cohorts.items() if cohort.references}
 assert not set(keys) & set(published["cohort"]), "a published cohort is in the edition: say so"
 
 # %% [markdown]

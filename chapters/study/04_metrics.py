@@ -58,7 +58,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement.pairwise import pairwise
+from imc_helpers.agreement.score_table import read_scores
+from imc_helpers.agreement.summaries import between
 from imc_helpers.experiments.tool_comparison import compare_tools
 from imc_helpers.figures.agreement_plots import ap_areas, assignment_curves
 from imc_helpers.figures.page import show, show_table
@@ -69,10 +70,10 @@ from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
-cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
+cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.references) > 1}
 shown = next(iter(cohorts))
 sample = cohorts[shown].ids[0]
-first, second = cohorts[shown].annotators[:2]
+first, second = cohorts[shown].references[:2]
 real = contingency_table(*(cohorts[shown].read_mask(sample, a) for a in (first, second)))
 scores = evaluate(table=real)
 display(
@@ -177,7 +178,7 @@ show_table(
 rows = []
 for key, cohort in cohorts.items():
     for name in cohort.ids:
-        for one, two in combinations(cohort.annotators_of(name), 2):
+        for one, two in combinations(cohort.references_of(name), 2):
             pair = contingency_table(cohort.read_mask(name, one), cohort.read_mask(name, two))
             at_least, more_than = (evaluate(table=pair, strict=strict) for strict in (False, True))
             rows.append(
@@ -250,8 +251,8 @@ show_table(
 # another choice. It matters for patches of sparse tissue.
 
 # %% tags=["hide-input"]
-patches = pd.concat(pairwise(cohort) for cohort in cohorts.values())
-patches = patches[patches["mode"] == "patch"]
+pairs = between(read_scores(edition, cohorts), cohorts)
+patches = pairs[pairs["mode"] == "patch"]
 n_true, n_pred = patches["n_true"], patches["n_pred"]
 empty = (
     patches.assign(
@@ -264,7 +265,7 @@ empty = (
 show_table(
     empty.rename(columns={"one": "one side empty (score 0)", "both": "both sides empty (score 1)"}),
     label="tab-empty",
-    caption=f"Patches with an empty side, over all pairs of annotators. {source_note(cohorts)}",
+    caption=f"Patches with an empty side, over all pairs of masks. {source_note(cohorts)}",
 )
 
 # %% [markdown]

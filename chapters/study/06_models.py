@@ -86,7 +86,7 @@ display(
 # %% tags=["hide-input"]
 shown = open_cohort(cohort or record.cohorts[0])
 where = sample or shown.ids[0]
-annotator = shown.annotators_of(where)[0]
+annotator = shown.references_of(where)[0]
 data = source_note([shown.name])
 panels = model_crops(shown, where, annotator, models, crop_px=crop_px)
 show(

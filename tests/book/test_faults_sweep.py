@@ -13,10 +13,10 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
+import stamp
 from test_faults import assert_gone, family_of, find, wait_until
 from test_points import add_sweep, ran, table, tiny, write_sweep
 
-import stamp
 from kernels import socket_prefix
 from project import Project
 

@@ -5,9 +5,8 @@ import shutil
 
 import nbformat
 import pytest
-from conftest import COHORT, assert_made
-
 import stamp
+from conftest import COHORT, assert_made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -4,10 +4,10 @@ import copy
 from dataclasses import replace
 
 import pytest
+import stamp
 from nbformat import v4
 
 import gate
-import stamp
 from project import Expected
 
 EXPECTED = Expected(

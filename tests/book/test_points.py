@@ -5,10 +5,10 @@ import shutil
 import nbformat
 import pandas as pd
 import pytest
+import stamp
 import yaml
 from conftest import COHORT, REPOSITORY, write_tiny_book
 
-import stamp
 import sweeps
 from imc_helpers.errors import InputError
 from project import Project

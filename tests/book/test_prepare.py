@@ -1,9 +1,9 @@
 """Data: when they count as made from today's manifest and code, and what a killed job leaves."""
 
+import prepare
 import pytest
 from conftest import COHORT, TinyBook, write_tiny_book
 
-import prepare
 from project import Project
 
 

@@ -4,10 +4,10 @@ import os
 
 import nbformat
 import pytest
+import stamp
 import yaml
 
 import gpu
-import stamp
 from project import Project, Run
 
 MODELS = {

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+import stamp
 from nbformat import read
 
-import stamp
 from imc_helpers.data.manifest import load_edition
 from project import Project
 

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+import status
 import yaml
 from conftest import TinyBook
 from nbformat import v4
-
-import status
-from project import Project
 from stage import configuration, for_myst, with_run
 from stamp import Stamp
+
+from project import Project
 from sync import GUARD_MARK
 
 STAMP = Stamp(

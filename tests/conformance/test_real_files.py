@@ -44,12 +44,12 @@ def test_the_cohorts_of_the_open_edition(cohorts):
     assert cohorts["codex_two_experts"].ids == ("R001_X003_Y004",)
     assert cohorts["pancreas_imc"].ids == ("E34", "G01", "J02")
     for key, cohort in cohorts.items():
-        assert cohort.annotators == tuple(cohort_record(key).annotators)
+        assert tuple(r.name for r in cohort.raters) == tuple(cohort_record(key).raters)
         for sample in cohort:
             assert sample.panel.compartment("nucleus")
             assert sample.panel.compartment("membrane")
             assert sample.image.dtype == np.float32
-            assert set(sample.masks) == set(cohort.annotators)
+            assert set(sample.masks) == set(cohort.references)
     assert cohorts["spleen_imc"].shape("ROI002") == (501, 500)
     assert cohorts["codex_two_experts"].um_per_px("R001_X003_Y004") == 0.37745
 
@@ -71,7 +71,7 @@ def test_cell_and_nucleus_of_cellprofiler_share_their_ids(cohorts):
 )
 def test_scores_of_real_pairs(cohorts, cohort, sample, cells, expected):
     # Expected values were computed independently of this package, with IoU >= t.
-    first, second = (cohorts[cohort].read_mask(sample, a) for a in cohorts[cohort].annotators)
+    first, second = (cohorts[cohort].read_mask(sample, a) for a in cohorts[cohort].references)
     scores = evaluate(first, second)
     assert (scores.n_true, scores.n_pred) == cells
     assert (scores.ap50, scores.map, scores.sap) == pytest.approx(expected, abs=1e-6)

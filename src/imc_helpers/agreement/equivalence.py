@@ -14,15 +14,15 @@ from enum import Enum
 import numpy as np
 import pandas as pd
 
-from imc_helpers.agreement.pairwise import METRICS
-from imc_helpers.agreement.scoring import by_unit
-from imc_helpers.agreement.statistics import (
+from imc_helpers.agreement.intervals import (
     CONFIDENCE,
     DRAWS,
     bootstrap_means,
     count_images,
     interval,
 )
+from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.agreement.summaries import by_unit
 from imc_helpers.errors import InputError
 
 MEAN = "mean"
@@ -95,24 +95,25 @@ def human_equivalence(
     Parameters
     ----------
     scores
-        What `scoring.score_models` returns, of one cohort: models and annotators
-        against annotators.
+        What `summaries.against` returns, of one cohort: models and annotators against
+        annotators, every pair of annotators both ways.
     models
-        Which models, or other candidates in the column ``model``.
+        Which models, or other candidates in the column ``rater_pred``.
     annotators
-        The people, two or more. Rows of others play no part, so that naming all but one tries
+        The judges, two or more: people, or tools where the cohort has tools alone, of whom the
+        answer then speaks. Rows of others play no part, so that naming all but one tries
         that one as if it were a model.
     margin
         Difference of scores that does not matter.
     metrics
         Which scores.
     confidence, draws, seed
-        As in `imc_helpers.agreement.statistics`.
+        As in `imc_helpers.agreement.intervals`.
 
     Returns
     -------
     pandas.DataFrame
-        One row a mode, metric, model and annotator left out (and one with ``left_out`` = `MEAN`):
+        One row per mode, metric, model and annotator left out (and one with ``left_out`` = `MEAN`):
         ``model_score`` and ``annotator_score`` before the same judges, their difference with
         ``low`` and ``high``, ``images``, ``decision`` by `decide`, and ``not_inferior``: the
         interval lies above minus the margin, whatever its upper end.
@@ -183,10 +184,10 @@ def compare_before(
     Parameters
     ----------
     scores
-        What `scoring.score_candidates` returns, of one cohort: models and annotators
-        against the reference.
+        What `score_table.score_candidates` returns, of one cohort: models and annotators against
+        the reference.
     reference
-        The name in the column ``annotator``.
+        The name in the column ``rater_true``.
     models, annotators, margin, metrics, confidence, draws, seed
         As in `human_equivalence`.
 
@@ -198,9 +199,9 @@ def compare_before(
     """
     _check_one_cohort(scores)
     models, parts = list(models), []
-    for mode, rows in scores[scores["annotator"] == reference].groupby("mode", sort=False):
+    for mode, rows in scores[scores["rater_true"] == reference].groupby("mode", sort=False):
         for metric in metrics:
-            wide = by_unit(rows, metric, ["model"])
+            wide = by_unit(rows, metric, ["rater_pred"])
             images = wide.index.get_level_values("sample").to_numpy()
             people = wide.reindex(columns=list(annotators)).mean(axis=1)
             ours = wide.reindex(columns=models)
@@ -261,12 +262,12 @@ def _before_the_same_judges(
     Returns the image of each row, and two frames with a column for each model and annotator left
     out; both are missing where one of them is.
     """
-    wanted = rows["annotator"].isin(annotators) & rows["model"].isin([*models, *annotators])
-    kept = rows[wanted]
-    present = [m for m in models if (kept["model"] == m).any()]
-    if not present or not kept["model"].isin(annotators).any():
+    judged = rows["rater_pred"].isin([*models, *annotators])
+    kept = rows[rows["rater_true"].isin(annotators) & judged]
+    present = [m for m in models if (kept["rater_pred"] == m).any()]
+    if not present or not kept["rater_pred"].isin(annotators).any():
         return None
-    wide = by_unit(kept, metric, ["model", "annotator"])
+    wide = by_unit(kept, metric, ["rater_pred", "rater_true"])
     model_columns: dict[tuple[str, str], np.ndarray] = {}
     annotator_columns: dict[tuple[str, str], np.ndarray] = {}
     for model in present:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from imc_helpers.agreement.statistics import (
+from imc_helpers.agreement.intervals import (
     CONFIDENCE,
     DRAWS,
     bootstrap_ratios,
@@ -49,7 +49,7 @@ def cell_outcomes(
     runs = find_models(cohort.name, models, "whole")
     parts = []
     for sample in tqdm(cohort.ids, desc=f"{cohort.name}: cells", disable=None):
-        people = {a: cohort.read_mask(sample, a) for a in cohort.annotators_of(sample)}
+        people = {a: cohort.read_mask(sample, a) for a in cohort.references_of(sample)}
         found = {
             model: read_prediction(cohort.name, model, "whole", sample)
             for model, run in runs.items()
@@ -94,7 +94,7 @@ def recall_by(
     bins
         Number of bins, with about as many true cells each; fewer where values repeat.
     confidence, draws, seed
-        As in `imc_helpers.agreement.statistics`. Images are drawn, with all their cells.
+        As in `imc_helpers.agreement.intervals`. Images are drawn, with all their cells.
 
     Returns
     -------

@@ -23,16 +23,17 @@ def cohort_size(
     -------
     dict
         ``samples``; ``height_px`` and ``width_px``, means over samples; ``patches``, the windows of
-        all samples; ``samples_without_patches``; ``annotators``; ``cells``, the mean per mask;
-        ``cells_per_patch``, the mean over masks and windows of the cells with a pixel in the
-        window, border included. The last two are missing without masks.
+        all samples; ``samples_without_patches``; ``annotators`` and ``tools`` whose masks there
+        are; ``cells``, the mean per mask of the cohort's references; ``cells_per_patch``, the mean
+        over masks and windows of the cells with a pixel in the window, border included. The last
+        two are missing without masks.
     """
     shapes = [cohort.shape(sample) for sample in cohort.ids]
     placed = [windows(shape, size=window_px, stride=stride_px) for shape in shapes]
     per_mask, per_patch = [], []
     for sample, where in zip(cohort.ids, placed, strict=True):
-        for annotator in cohort.annotators_of(sample):
-            mask = cohort.read_mask(sample, annotator)
+        for rater in cohort.references_of(sample):
+            mask = cohort.read_mask(sample, rater)
             per_mask.append(count_cells(mask))
             per_patch += [count_cells(mask[window.slices]) for window in where]
     return {
@@ -42,6 +43,7 @@ def cohort_size(
         "patches": sum(map(len, placed)),
         "samples_without_patches": sum(not where for where in placed),
         "annotators": len(cohort.annotators),
+        "tools": len(cohort.tools),
         "cells": float(np.mean(per_mask)) if per_mask else np.nan,
         "cells_per_patch": float(np.mean(per_patch)) if per_patch else np.nan,
     }

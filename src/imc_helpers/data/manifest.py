@@ -32,14 +32,25 @@ class SourceFile(_Record):
     """Algorithm and digest; MD5 only where the archive publishes nothing better."""
 
 
-class Annotator(_Record):
+class RaterRecord(_Record):
     """Who, or what, made one set of masks."""
 
-    kind: Literal["expert", "semi-automatic", "automatic", "simulated"]
+    kind: Literal["annotator", "tool"]
+    """A person, real or simulated, or software."""
+    how: Literal["expert", "semi-automatic", "automatic", "simulated"]
     """``expert``: drawn by a person; ``semi-automatic``: a tool that a person trained;
-    ``automatic``: a tool alone; ``simulated``: made by the phantom."""
+    ``automatic``: a tool alone; ``simulated``: an annotator of the phantom."""
     description: str
     """How the masks were made, in a sentence."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RaterRecord":
+        if (self.kind == "annotator") != (self.how in ("expert", "simulated")):
+            raise ValueError(
+                f"kind {self.kind!r} and how {self.how!r}: an annotator is an expert or simulated, "
+                "a tool is semi-automatic or automatic"
+            )
+        return self
 
 
 class Phantom(_Record):
@@ -76,7 +87,7 @@ class CohortRecord(_Record):
     """Edge of a pixel, micrometres."""
     samples: int | None = Field(default=None, gt=0)
     """Number of images, where they are so many that several jobs share the work on them."""
-    annotators: dict[str, Annotator]
+    raters: dict[str, RaterRecord]
     """In the order in which pages list them."""
     reader: str
     """Name of the function in ``readers.published`` that knows the source's layout."""

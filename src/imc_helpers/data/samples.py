@@ -5,15 +5,15 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
     COHORT/panel.csv            channel, name, keep and, added here, compartment
     COHORT/images.csv           image, width_px, height_px, num_channels and, added here, um_per_px
     COHORT/img/SAMPLE.tiff      (C, H, W) float32
-    COHORT/masks_ANNOTATOR/SAMPLE.tiff    whole cells, (H, W) uint32
-    COHORT/nuclei_ANNOTATOR/SAMPLE.tiff   nuclei, (H, W) uint32
-    COHORT/masks/SAMPLE.tiff              steinbock's own: the masks of the annotator "masks"
+    COHORT/masks_RATER/SAMPLE.tiff    whole cells, (H, W) uint32
+    COHORT/nuclei_RATER/SAMPLE.tiff   nuclei, (H, W) uint32
+    COHORT/masks/SAMPLE.tiff          steinbock's own: the masks of the rater "masks"
 
 `imc_helpers.data.panels` reads the panel, `imc_helpers.data.writers` writes a cohort.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +25,7 @@ import pandas as pd
 import tifffile
 
 from imc_helpers.data.panels import Panel
+from imc_helpers.data.raters import Rater
 from imc_helpers.errors import InputError
 
 DEFAULT_UM_PER_PX = 1.0
@@ -90,9 +91,9 @@ class Sample:
     um_per_px: float
     """Edge of a pixel, micrometres."""
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Whole cells by annotator: (H, W) uint32, 0 is background."""
+    """Whole cells by rater: (H, W) uint32, 0 is background."""
     nuclei: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Nuclei by annotator: (H, W) uint32, 0 is background."""
+    """Nuclei by rater: (H, W) uint32, 0 is background."""
 
     def __post_init__(self) -> None:
         _check_um_per_px(self.um_per_px, f"sample {self.id}: um_per_px")
@@ -175,18 +176,23 @@ class Cohort(Sequence[Sample]):
         The steinbock folder.
     name
         Key of the cohort; the folder's name when not given.
-    annotators
-        Which annotators, in which order; all that the folder holds, sorted, when not given.
+    raters
+        Who made the masks, in which order; a name alone is an annotator's. When not given, every
+        folder of masks is an annotator's, sorted by name.
 
     Raises
     ------
     InputError
-        If the folder is no steinbock folder, holds no image, lacks a named annotator, has a mask
+        If the folder is no steinbock folder, holds no image, lacks the masks of a rater, has a mask
         without an image, or an ``images.csv`` whose rows are not those of the images.
     """
 
     def __init__(
-        self, folder: Path, *, name: str | None = None, annotators: Sequence[str] | None = None
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        raters: Iterable[Rater | str] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.name = name or self.folder.name
@@ -196,11 +202,15 @@ class Cohort(Sequence[Sample]):
             raise InputError(f"{self.folder / 'img'}: no .tiff images found; a cohort needs some")
         self._masks = self._label_folders("masks")
         self._nuclei = self._label_folders("nuclei")
-        self.annotators = tuple(self._masks if annotators is None else annotators)
-        if missing := [a for a in self.annotators if a not in self._masks]:
+        self.raters = tuple(
+            rater if isinstance(rater, Rater) else Rater(rater)
+            for rater in (self._masks if raters is None else raters)
+        )
+        """Who made the masks, in order."""
+        if missing := [r for r in self.raters if r.name not in self._masks]:
             raise InputError(
-                f"{self.folder}: no masks of annotator {missing[0]!r}; there are "
-                f"{', '.join(self._masks) or 'none'}. Expected a folder masks_{missing[0]}"
+                f"{self.folder}: no masks of {missing[0].kind} {missing[0].name!r}; there are "
+                f"{', '.join(self._masks) or 'none'}. Expected a folder masks_{missing[0].name}"
             )
         self._um_per_px = self._read_um_per_px()
 
@@ -268,17 +278,21 @@ class Cohort(Sequence[Sample]):
     def __repr__(self) -> str:
         return (
             f"Cohort({self.name!r}: {len(self)} samples, {len(self.panel)} channels, "
-            f"annotators {', '.join(self.annotators) or 'none'})"
+            f"raters {', '.join(rater.name for rater in self.raters) or 'none'})"
         )
 
     def read(self, sample: str) -> Sample:
-        """Read one sample, image and masks."""
+        """Read one sample, image and masks; a phantom's truth stays apart."""
         return Sample(
             id=sample,
             image=self.read_image(sample),
             panel=self.panel,
             um_per_px=self.um_per_px(sample),
-            masks={a: self.read_mask(sample, a) for a in self.annotators_of(sample)},
+            masks={
+                rater.name: self.read_mask(sample, rater.name)
+                for rater in self.raters_of(sample)
+                if rater.kind != "truth"
+            },
             nuclei={
                 a: self._read_labels("nuclei", sample, a)
                 for a, ids in self._nuclei.items()
@@ -286,9 +300,31 @@ class Cohort(Sequence[Sample]):
             },
         )
 
-    def annotators_of(self, sample: str) -> tuple[str, ...]:
-        """Return who has labelled a sample, in the cohort's order."""
-        return tuple(a for a in self.annotators if sample in self._masks[a])
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """Names of the people, real or simulated, in order."""
+        return self._names("annotator")
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Names of the tools whose masks came with the images, in order."""
+        return self._names("tool")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of those against whom models are scored: the annotators, or else the tools."""
+        return self.annotators or self.tools
+
+    def raters_of(self, sample: str) -> tuple[Rater, ...]:
+        """Return whose masks a sample has, in the cohort's order."""
+        return tuple(r for r in self.raters if sample in self._masks[r.name])
+
+    def references_of(self, sample: str) -> tuple[str, ...]:
+        """Return which of the `references` have a mask of a sample, in the cohort's order."""
+        return tuple(name for name in self.references if sample in self._masks[name])
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        return tuple(rater.name for rater in self.raters if rater.kind == kind)
 
     def um_per_px(self, sample: str) -> float:
         """Return the edge of a pixel, micrometres: from ``images.csv``, else 1, as IMC has it."""
@@ -309,9 +345,9 @@ class Cohort(Sequence[Sample]):
             )
         return image.astype(np.float32, copy=False)
 
-    def read_mask(self, sample: str, annotator: str) -> np.ndarray:
-        """Read one annotator's whole-cell mask alone: (H, W) uint32."""
-        return self._read_labels("masks", sample, annotator)
+    def read_mask(self, sample: str, rater: str) -> np.ndarray:
+        """Read one rater's whole-cell mask alone: (H, W) uint32."""
+        return self._read_labels("masks", sample, rater)
 
     def shape(self, sample: str) -> tuple[int, int]:
         """Return height and width of an image, pixels, from the file's header."""

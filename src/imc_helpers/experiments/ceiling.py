@@ -4,17 +4,15 @@ On a phantom the truth is known, so one can ask what a model that equals it woul
 annotators, and set that beside what the annotators score against one another.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from imc_helpers.agreement.pairwise import METRICS
+from imc_helpers.agreement.score_table import METRICS, score_masks
+from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.samples import Sample
-from imc_helpers.metrics import evaluate_many
-from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.phantom.experts import correlated_annotations
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
@@ -33,17 +31,19 @@ def mean_scores(samples: Iterable[Sample]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row each of `WHO`, in the column ``who``, with the mean of each metric over samples and
-        pairs (whole images, IoU >= t).
+        One row for each of `WHO`, in the column ``who``, with the mean of each metric over samples
+        and pairs (whole images, IoU >= t).
     """
-    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {who: [] for who in WHO}
-    for sample in samples:
-        masks = [mask for name, mask in sample.masks.items() if name != TRUTH]
-        pairs["annotators"] += combinations(masks, 2)
-        pairs["truth"] += [(sample.masks[TRUTH], mask) for mask in masks]
-    return pd.DataFrame(
-        {"who": who, **evaluate_many(scored)[list(METRICS)].mean()} for who, scored in pairs.items()
-    )
+    table = pd.concat(score_masks(_raters(sample.masks)) for sample in samples)
+    of_truth = table["kind_true"] == "truth"
+    means = [table.loc[rows, list(METRICS)].mean() for rows in (~of_truth, of_truth)]
+    return pd.DataFrame({"who": who, **mean} for who, mean in zip(WHO, means, strict=True))
+
+
+def _raters(masks: Mapping[str, np.ndarray]) -> dict[Rater, np.ndarray]:
+    """Say who made which mask; the truth first, so that annotators are scored against it."""
+    people = {Rater(name): mask for name, mask in masks.items() if name != TRUTH}
+    return {Rater(TRUTH, "truth"): masks[TRUTH], **people}
 
 
 def correlation_sweep(
@@ -60,7 +60,7 @@ def correlation_sweep(
     side_px
         Edge of the square image, pixels.
     seeds
-        One tissue and one group of experts for each; the same at every correlation.
+        One tissue and one group of experts per seed; the same at every correlation.
 
     Returns
     -------

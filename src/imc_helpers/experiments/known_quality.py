@@ -5,23 +5,21 @@ truth with known errors, what the annotators have in common), let the annotators
 they were models, and see whether the verdict is the one that the truth gives.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from skimage.segmentation import find_boundaries, relabel_sequential
+from skimage.segmentation import find_boundaries
 
+from imc_helpers.agreement.consensus import consensus
 from imc_helpers.agreement.equivalence import MARGIN, MEAN, compare_before, human_equivalence
-from imc_helpers.agreement.scoring import Candidate, score_candidates
-from imc_helpers.agreement.statistics import DRAWS
+from imc_helpers.agreement.intervals import CONFIDENCE, DRAWS
+from imc_helpers.agreement.score_table import Candidate, score_candidates
 from imc_helpers.cells.contacts import touching_pairs
+from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
-from imc_helpers.errors import InputError
-from imc_helpers.metrics import contingency_table
-from imc_helpers.phantom.drawing import TRUTH
 
 
 def drop_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
@@ -82,53 +80,6 @@ def shrink_cells(labels: np.ndarray, px: int) -> np.ndarray:
     return shrunk
 
 
-def consensus(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the cells that most annotators drew, each as most of them drew it.
-
-    Cells of two annotators are the same cell when their IoU is over one half. Of each such group,
-    the pixels that more than half of all annotators gave to it are kept.
-
-    Parameters
-    ----------
-    masks
-        (H, W) label images of one sample, two or more.
-
-    Returns
-    -------
-    numpy.ndarray
-        (H, W) uint32.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two.
-    """
-    if len(masks) < 2:
-        raise InputError(f"consensus: expected two masks or more, found {len(masks)}")
-    sequential = [relabel_sequential(mask)[0] for mask in masks]
-    starts = np.cumsum([0, *(int(mask.max()) for mask in sequential)])
-    links = []
-    for i in range(len(masks)):
-        for j in range(i):
-            table = contingency_table(sequential[i], sequential[j])
-            same = 2 * table.intersection > table.union
-            links.append(np.stack([table.i[same] + starts[i], table.j[same] + starts[j]]))
-    first, second = np.concatenate(links, axis=1)
-    n_cells = int(starts[-1])
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(n_cells, n_cells))
-    _, groups = connected_components(graph, directed=False)
-    votes = np.stack(
-        [
-            np.where(mask > 0, np.r_[0, groups[a:b] + 1][mask], 0)
-            for mask, a, b in zip(sequential, starts[:-1], starts[1:], strict=True)
-        ]
-    )
-    # What more than half of the annotators say is the median of what all say.
-    middle = np.sort(votes, axis=0)[len(masks) // 2]
-    most = 2 * (votes == middle).sum(axis=0) > len(masks)
-    return relabel_sequential(np.where(most, middle, 0))[0].astype(np.uint32)
-
-
 def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
     """Make candidates of known quality for a phantom cohort with several annotators.
 
@@ -148,7 +99,7 @@ def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
         return cohort.read_mask(sample, TRUTH)
 
     def agreed(sample: str) -> np.ndarray:
-        return consensus([cohort.read_mask(sample, a) for a in cohort.annotators_of(sample)])
+        return consensus([cohort.read_mask(sample, a) for a in cohort.references_of(sample)])
 
     def copy(annotator: str, sample: str) -> np.ndarray:
         return cohort.read_mask(sample, annotator)
@@ -162,7 +113,8 @@ def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
     for share in (0.1, 0.25, 0.5):
         made[f"truth, {share:.0%} merged"] = partial(flawed, merge_cells, share)
     made["truth, 1 px shrunk"] = partial(flawed, shrink_cells, 1)
-    made["consensus"] = agreed
+    if len(cohort.annotators) > 1:
+        made["consensus"] = agreed
     made |= {f"copy of {a}": partial(copy, a) for a in cohort.annotators}
     return made
 
@@ -172,6 +124,7 @@ def trial(
     candidates: Mapping[str, Candidate],
     *,
     margin: float = MARGIN,
+    confidence: float = CONFIDENCE,
     strict: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
@@ -183,27 +136,34 @@ def trial(
     Parameters
     ----------
     cohort
-        A phantom cohort, with the truth and three annotators or more.
+        A phantom cohort, with the truth and two annotators or more; with two, neither can be held
+        out, since nobody would be left to agree.
     candidates
         What to try, by name.
     margin
         Difference of scores that does not matter, for both verdicts.
     strict
         A pair of cells matches when IoU > t; when False, when IoU >= t.
-    draws, seed
-        As in `imc_helpers.agreement.statistics`.
+    confidence, draws, seed
+        As in `imc_helpers.agreement.intervals`.
 
     Returns
     -------
     pandas.DataFrame
-        One row a metric and candidate, on whole images: columns of `human_equivalence` (the mean
+        One row per metric and candidate, on whole images: columns of `human_equivalence` (the mean
         over annotators left out), the same ending in ``_truth`` for the score with the truth less
         the annotators' score with the truth, and ``right``: both decisions are the same. ``worst``
         is the annotator without whom the difference is least, ``worst_difference`` and
         ``worst_decision`` what comes of it then.
     """
     people = list(cohort.annotators)
-    everybody = {a: partial(cohort.read_mask, annotator=a) for a in people}
+    everybody = {a: partial(cohort.read_mask, rater=a) for a in people}
+    options: dict[str, Any] = {
+        "margin": margin,
+        "confidence": confidence,
+        "draws": draws,
+        "seed": seed,
+    }
     scores = score_candidates(
         cohort,
         {**candidates, **everybody},
@@ -212,10 +172,11 @@ def trial(
         strict=strict,
     )
     panels = [(list(candidates), people)]
-    panels += [([a], [b for b in people if b != a]) for a in people]
+    if len(people) > 2:
+        panels += [([a], [b for b in people if b != a]) for a in people]
     parts = []
     for models, judges in panels:
-        each = human_equivalence(scores, models, judges, margin=margin, draws=draws, seed=seed)
+        each = human_equivalence(scores, models, judges, **options)
         keys = ["mode", "metric", "model"]
         mean = each[each["left_out"] == MEAN].drop(columns="left_out")
         alone = each[each["left_out"] != MEAN]
@@ -224,9 +185,7 @@ def trial(
             columns={"left_out": "worst", "difference": "worst_difference"}
         )
         worst = worst.rename(columns={"decision": "worst_decision"})
-        by_truth = compare_before(
-            scores, TRUTH, models, judges, margin=margin, draws=draws, seed=seed
-        )
+        by_truth = compare_before(scores, TRUTH, models, judges, **options)
         by_truth = by_truth.drop(columns=["left_out", "images", "cohort"])
         parts.append(mean.merge(worst, on=keys).merge(by_truth, on=keys, suffixes=("", "_truth")))
     table = pd.concat(parts, ignore_index=True)

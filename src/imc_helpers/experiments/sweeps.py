@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imc_helpers.agreement.pairwise import METRICS
-from imc_helpers.agreement.statistics import (
+from imc_helpers.agreement.intervals import (
     bootstrap_ratios,
     interval,
     mean_intervals,
     paired_differences,
 )
+from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.published import open_cohort
@@ -54,7 +54,7 @@ def annotated_cohort(edition: str, cohort: str = "") -> str:
         cohort_record(cohort)
         return cohort
     for key in load_edition(edition).cohorts:
-        if len(cohort_record(key).annotators) > 1:
+        if len(cohort_record(key).raters) > 1:
             return key
     raise InputError(f"edition {edition!r}: no cohort has two annotators; name a cohort")
 
@@ -209,7 +209,7 @@ def by_choice(
     -------
     pandas.DataFrame
         ``model``, the column ``choice``, ``mean``, ``low``, ``high``, ``images``; 95 % intervals
-        from a bootstrap over images (`statistics.interval`). With a baseline, the
+        from a bootstrap over images (`intervals.interval`). With a baseline, the
         baseline's own row is left out.
     """
     parts = []

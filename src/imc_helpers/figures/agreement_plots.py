@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imc_helpers.agreement.pairwise import METRICS, agreement_matrix
-from imc_helpers.figures.page import BLUE, GOLD, SKY, VERMILION
+from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.agreement.summaries import agreement_matrix
+from imc_helpers.figures.page import BLUE, GOLD, SKY, VERMILION, in_style
 from imc_helpers.metrics import (
     THRESHOLDS,
     ContingencyTable,
@@ -18,6 +19,7 @@ from imc_helpers.metrics import (
 )
 
 
+@in_style
 def agreement_matrices(table: pd.DataFrame) -> Figure:
     """Draw the pairwise matrices: a row a cohort and mode, a column a metric (Figure 2).
 
@@ -61,6 +63,7 @@ def _heatmap(axis: Axes, matrix: pd.DataFrame) -> None:
             axis.text(j, i, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
 
 
+@in_style
 def ap_areas(table: ContingencyTable) -> Figure:
     """Draw what ap50, map and sap measure on one AP/IoU curve (the study's Figure 1).
 
@@ -91,6 +94,7 @@ def ap_areas(table: ContingencyTable) -> Figure:
     return figure
 
 
+@in_style
 def assignment_curves(table: ContingencyTable) -> Figure:
     """Draw AP with the best assignment at each threshold, and with one assignment for all.
 
@@ -115,6 +119,7 @@ def assignment_curves(table: ContingencyTable) -> Figure:
     return figure
 
 
+@in_style
 def ceiling_curves(sweep: pd.DataFrame) -> Figure:
     """Draw agreement, and the score of the truth, against how much experts' errors correlate.
 
@@ -142,6 +147,7 @@ def ceiling_curves(sweep: pd.DataFrame) -> Figure:
     return figure
 
 
+@in_style
 def likeness_ranges(table: pd.DataFrame) -> Figure:
     """Draw, a panel a statistic and a row a channel, where a phantom lies among real samples.
 

@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 from skimage.segmentation import find_boundaries
 
 from imc_helpers.agreement.equivalence import MEAN, Decision
-from imc_helpers.agreement.pairwise import METRICS
-from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION
+from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION, in_style
 from imc_helpers.metrics.error_types import CellErrors, Kind
 
 _COLOURS = (BLUE, GOLD, GREEN, VERMILION, PURPLE, SKY)
@@ -41,6 +41,7 @@ _OF_KIND = {
 }
 
 
+@in_style
 def score_distributions(
     tables: Mapping[str, pd.DataFrame],
     groups: Mapping[str, Sequence[Sequence[str]]],
@@ -148,6 +149,7 @@ def _legend(figure: FigureBase, handles: Sequence[Any], columns: int = 3) -> Non
     )
 
 
+@in_style
 def equivalence_rows(table: pd.DataFrame, margin: float) -> Figure:
     """Draw each model's difference from the annotators, with its interval and the margin.
 
@@ -199,6 +201,7 @@ def _margin_handle(margin: float) -> Patch:
     return Patch(color=GREEN, alpha=0.15, label=f"margin ± {margin:g}")
 
 
+@in_style
 def trial_rows(table: pd.DataFrame, margin: float) -> Figure:
     """Draw what annotators say of candidates, beside what the truth says.
 
@@ -229,6 +232,7 @@ def trial_rows(table: pd.DataFrame, margin: float) -> Figure:
     return figure
 
 
+@in_style
 def error_map(
     true: np.ndarray, pred: np.ndarray, errors: CellErrors, *, titles: tuple[str, str]
 ) -> Figure:
@@ -274,6 +278,7 @@ def colour_kinds(labels: np.ndarray, ids: np.ndarray, kinds: np.ndarray) -> np.n
     return rgb
 
 
+@in_style
 def kind_bars(shares: pd.DataFrame) -> Figure:
     """Draw what became of true cells, a row a model.
 
@@ -298,6 +303,7 @@ def kind_bars(shares: pd.DataFrame) -> Figure:
     return figure
 
 
+@in_style
 def recall_curves(
     table: pd.DataFrame, xlabel: str, *, models: Sequence[str], people: Sequence[str]
 ) -> Figure:

@@ -1,8 +1,13 @@
-"""How a page shows a figure or a table; the colours and the style of all of them."""
+"""How a page shows a figure or a table; the colours and the style of all of them.
+
+The style holds while a figure is drawn and written (`in_style`), and nowhere else: whoever imports
+a figure of this book keeps their own settings of matplotlib.
+"""
 
 import base64
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -30,9 +35,15 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
     "svg.fonttype": "path",
 }
-mpl.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub wants literal names
+_Draw = TypeVar("_Draw", bound=Callable[..., Any])
 
 
+def in_style(draw: _Draw) -> _Draw:
+    """Draw a figure in the book's style, and leave the style of everything else alone."""
+    return mpl.rc_context(rc=_STYLE)(draw)  # type: ignore[arg-type]  # its stub wants literal names
+
+
+@in_style
 def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
     """Show a figure on the page, with what a reader and a screen reader need.
 
@@ -65,7 +76,7 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     Parameters
     ----------
     frame
-        One row a line; the index is left out.
+        One row per line; the index is left out.
     label, caption
         As for `show`.
     decimals

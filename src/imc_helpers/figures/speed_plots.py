@@ -4,11 +4,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from imc_helpers.figures.page import BLUE, VERMILION
+from imc_helpers.figures.page import BLUE, VERMILION, in_style
 
 _DEVICES = {"cpu": (BLUE, "o"), "cuda": (VERMILION, "s")}
 
 
+@in_style
 def speed_against_score(table: pd.DataFrame) -> Figure:
     """Draw a point a model: seconds for a megapixel against its mean score.
 

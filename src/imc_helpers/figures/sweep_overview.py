@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from imc_helpers.figures.page import BLUE, VERMILION
+from imc_helpers.figures.page import BLUE, VERMILION, in_style
 
 
+@in_style
 def against_parameters(table: pd.DataFrame, parameters: Sequence[str], measure: str) -> Figure:
     """Draw a number against the values of each parameter, a panel a parameter.
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION
+from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION, in_style
 from imc_helpers.figures.tissue_images import borders, stretch
 
 _LOOKS = (
@@ -22,6 +22,7 @@ _LOOKS = (
 )
 
 
+@in_style
 def seen_and_found(
     planes: Mapping[str, np.ndarray], reference: np.ndarray, labels: np.ndarray, *, crop_px: int
 ) -> Figure:
@@ -50,6 +51,7 @@ def seen_and_found(
     return figure
 
 
+@in_style
 def choice_dots(
     table: pd.DataFrame, choice: str, *, label: str, zero: bool = False, columns: str = "model"
 ) -> Figure:
@@ -95,6 +97,7 @@ def choice_dots(
     return figure
 
 
+@in_style
 def choice_lines(
     table: pd.DataFrame,
     x: str,

@@ -13,13 +13,13 @@ from matplotlib.patches import Rectangle
 from skimage.segmentation import find_boundaries
 
 from imc_helpers.aggregation import aggregate, nucleus_and_membrane, scale_percentiles
-from imc_helpers.agreement.pairwise import METRICS
+from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import cohort_record, model_record
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.errors import InputError
-from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION
+from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION, in_style
 from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
 
@@ -52,6 +52,7 @@ def composite(nucleus: np.ndarray, membrane: np.ndarray) -> np.ndarray:
     return np.clip(planes @ colours, 0, 1)
 
 
+@in_style
 def gallery(samples: Mapping[str, Sample], *, crop_px: int = 250) -> Figure:
     """Draw the top left of one sample of each cohort, nucleus blue and membrane gold.
 
@@ -89,6 +90,7 @@ def _scale_bar(axis: Axes, shape: tuple[int, ...], um_per_px: float) -> None:
     axis.text(x, y - shape[0] * 0.02, f"{bar_um:g} µm", color="white", fontsize=8, va="bottom")
 
 
+@in_style
 def aggregate_and_parts(sample: Sample, compartment: str, *, crop_px: int = 150) -> Figure:
     """Draw an aggregate beside the channels that enter it, each stretched on its own.
 
@@ -116,6 +118,7 @@ def aggregate_and_parts(sample: Sample, compartment: str, *, crop_px: int = 150)
     return figure
 
 
+@in_style
 def aggregates(samples: Mapping[str, Sample], *, crop_px: int = 150) -> Figure:
     """Draw nucleus channel, membrane channel and both in colour, a row a sample.
 
@@ -148,6 +151,7 @@ def aggregates(samples: Mapping[str, Sample], *, crop_px: int = 150) -> Figure:
     return figure
 
 
+@in_style
 def label_panels(
     background: np.ndarray, labels: Mapping[str, np.ndarray], *, crop_px: int = 75
 ) -> Figure:
@@ -173,6 +177,7 @@ def label_panels(
     return figure
 
 
+@in_style
 def draw_windows(
     background: np.ndarray, drawn: Sequence[Window], *, border_px: int, highlight: Sequence[int]
 ) -> Figure:
@@ -265,7 +270,7 @@ def border_crops(
     panels: dict[str, np.ndarray] = {}
     for key, cohort in cohorts.items():
         dna = cohort.panel.index(cohort_record(key).dna_channel)
-        pairs = [(s, p) for s in cohort.ids for p in combinations(cohort.annotators_of(s), 2)]
+        pairs = [(s, p) for s in cohort.ids for p in combinations(cohort.references_of(s), 2)]
         for sample, (first, second) in pairs[: max(1, most // len(cohorts))]:
             crop = _middle(sample, cohort.shape(sample), crop_px)
             one, two = (cohort.read_mask(sample, a)[crop] for a in (first, second))
@@ -361,6 +366,7 @@ def _middle(sample: str, shape: tuple[int, int], crop_px: int) -> tuple[slice, s
     return Window((height - crop_px) // 2, (width - crop_px) // 2, crop_px).slices
 
 
+@in_style
 def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figure:
     """Show overlays side by side, every pixel enlarged without interpolation.
 
@@ -405,6 +411,7 @@ def colour_labels(labels: np.ndarray) -> np.ndarray:
     return rgb
 
 
+@in_style
 def toy_cases(cases: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Draw tiny pairs of label images, truth above and prediction below.
 

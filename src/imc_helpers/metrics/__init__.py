@@ -6,7 +6,7 @@
 """
 
 from imc_helpers.metrics.contingency import Borders, ContingencyTable, contingency_table
-from imc_helpers.metrics.many import evaluate_many, warm_up
+from imc_helpers.metrics.many import TP_COLUMNS, evaluate_many, warm_up
 from imc_helpers.metrics.matching import (
     MatchedPairs,
     global_assignment,
@@ -24,6 +24,7 @@ from imc_helpers.metrics.scores import (
 
 __all__ = [
     "THRESHOLDS",
+    "TP_COLUMNS",
     "ApCurve",
     "Borders",
     "ContingencyTable",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from imc_helpers.metrics.contingency import LabelPair
 from imc_helpers.metrics.scores import (
+    THRESHOLDS,
     FloatArray,
     SapForm,
     area_under,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ImagePair: TypeAlias = tuple[ArrayLike, ArrayLike]
 Windows: TypeAlias = Callable[[tuple[int, ...]], Iterable[tuple[slice, ...]]]
 
+TP_COLUMNS: tuple[str, ...] = tuple(f"tp{100 * t:.0f}" for t in THRESHOLDS)
+"""Columns with the true positives at each of `THRESHOLDS`."""
 PAIRS_A_TASK = 8
 """Pairs that a thread takes at a time, so that small images do not wait for one another."""
 
@@ -48,6 +51,7 @@ def evaluate_many(
     sap: SapForm | None = "paper",
     both_empty: float = 1.0,
     borders: bool = False,
+    matches: bool = False,
     workers: int | None = None,
 ) -> "pd.DataFrame":
     """Score many pairs of label images, or every window of them, on all cores.
@@ -68,6 +72,9 @@ def evaluate_many(
         the pooled counts.
     strict, sap, both_empty, borders
         As in `evaluate`.
+    matches : bool
+        Also count the true positives at each of `THRESHOLDS`: columns `tp50`, `tp55`, ..., `tp95`.
+        Of rows with these counts ap and map can be pooled later, without the images.
     workers : int
         Threads; by default, one for each core that the process may use.
 
@@ -126,6 +133,10 @@ def evaluate_many(
         frame.insert(0, "pair", [index for index, one in enumerate(scored) for _ in one.rows])
         frame["both_empty"] = sums[:, kernels.BOTH_EMPTY] > 0
     frame["strict"], frame["sap_form"] = strict, sap
+    if matches:
+        counts = sums.sum(axis=0, keepdims=True) if pool == "sum" else sums
+        for k, name in enumerate(TP_COLUMNS):
+            frame[name] = counts[:, kernels.TP + k].astype(np.int64)
     return frame
 
 

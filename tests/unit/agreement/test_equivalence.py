@@ -21,8 +21,8 @@ PEOPLE = ["a", "b", "c"]
 
 def row(sample, annotator, model, value, mode="whole", patch=pd.NA, cohort="toy"):
     return {
-        "cohort": cohort, "mode": mode, "sample": sample, "patch": patch, "annotator": annotator,
-        "model": model, "ap50": value, "map": value / 2, "sap": value,
+        "cohort": cohort, "mode": mode, "sample": sample, "patch": patch, "rater_true": annotator,
+        "rater_pred": model, "ap50": value, "map": value / 2, "sap": value,
     }  # fmt: skip
 
 
@@ -125,7 +125,10 @@ def test_a_judge_who_has_not_seen_both_judges_neither():
     scores = made_up({"a": 0.5, "b": 0.7, "c": 0.9}, PAIRS, samples=3)
     # c has not labelled s0: there, without a, only b judges.
     kept = scores[
-        ~((scores["sample"] == "s0") & ((scores["annotator"] == "c") | (scores["model"] == "c")))
+        ~(
+            (scores["sample"] == "s0")
+            & ((scores["rater_true"] == "c") | (scores["rater_pred"] == "c"))
+        )
     ]
     found = human_equivalence(kept, ["m"], PEOPLE, metrics=["ap50"]).set_index("left_out")
     assert found.loc["a", "model_score"] == pytest.approx((0.7 + 0.8 + 0.8) / 3)

@@ -37,6 +37,7 @@ def test_the_columns_of_table_1(tmp_path):
         "patches": 2,
         "samples_without_patches": 1,
         "annotators": 1,
+        "tools": 0,
         "cells": 2,
         "cells_per_patch": 1,  # one cell in each of the two windows
     }

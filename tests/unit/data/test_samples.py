@@ -58,7 +58,7 @@ def test_a_cohort_reads_back_as_it_was_written(folder):
 
 
 def test_annotators_keep_the_order_asked_for(folder):
-    assert Cohort(folder, annotators=("two", "one")).annotators_of("a") == ("two", "one")
+    assert Cohort(folder, raters=("two", "one")).references_of("a") == ("two", "one")
 
 
 def test_a_plain_steinbock_folder_is_a_cohort(tmp_path):
@@ -155,7 +155,7 @@ def test_a_mask_without_an_image(folder):
 
 def test_an_annotator_without_masks(folder):
     with pytest.raises(InputError, match="no masks of annotator 'three'; there are one, two"):
-        Cohort(folder, annotators=("three",))
+        Cohort(folder, raters=("three",))
 
 
 def test_a_folder_without_images(tmp_path):

@@ -6,9 +6,7 @@ import pytest
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.errors import InputError
 from imc_helpers.experiments.known_quality import (
-    consensus,
     drop_cells,
     known_candidates,
     merge_cells,
@@ -77,39 +75,7 @@ def test_nothing_changes_its_input():
     drop_cells(cells, 0.5)
     merge_cells(cells, 0.5)
     shrink_cells(cells, 1)
-    consensus([cells, cells])
     assert (cells == before).all()
-
-
-def box(*boxes):
-    labels = np.zeros((12, 12), np.uint32)
-    for k, (rows, columns) in enumerate(boxes, 1):
-        labels[rows, columns] = k
-    return labels
-
-
-WIDE = (slice(2, 6), slice(1, 7))
-MIDDLE = (slice(2, 6), slice(2, 6))
-LOW = (slice(8, 11), slice(8, 11))
-
-
-def test_consensus_keeps_what_most_drew_as_most_drew_it():
-    found = consensus([box(WIDE, LOW), box(MIDDLE), box(MIDDLE)])
-    assert (found == box(MIDDLE)).all(), "LOW has one voice, the margin of WIDE too"
-    four = consensus([box(MIDDLE), box(MIDDLE), box(LOW), box(LOW)])
-    assert not four.any(), "two of four are not most"
-
-
-def test_consensus_does_not_depend_on_ids_or_order():
-    masks = [box(WIDE, LOW), box(LOW, MIDDLE), box(MIDDLE, LOW) * 100]
-    one, two = consensus(masks), consensus(masks[::-1])
-    assert evaluate(one, two).map == 1
-    assert count(one) == 2
-
-
-def test_consensus_of_one_is_refused():
-    with pytest.raises(InputError, match="expected two masks or more, found 1"):
-        consensus([box(LOW)])
 
 
 @pytest.fixture
@@ -122,7 +88,7 @@ def cohort(tmp_path):
         masks = {f"a{i}": drop_cells(common, 0.05, seed=10 * k + i) for i in range(3)}
         samples.append(Sample(f"s{k}", image, PANEL, 1.0, {"truth": cells, **masks}))
     write_cohort(tmp_path / "toy", samples)
-    return Cohort(tmp_path / "toy", annotators=["a0", "a1", "a2"])
+    return Cohort(tmp_path / "toy", raters=["a0", "a1", "a2"])
 
 
 def test_known_candidates_are_what_they_are_called(cohort):
@@ -156,3 +122,24 @@ def test_the_trial_finds_what_shared_errors_hide(cohort):
     assert copy["worst"] == "a0"
     assert copy["worst_difference"] == pytest.approx(0)
     assert (found.loc["a1, held out", ["decision", "decision_truth"]] == "within").all()
+
+
+def test_the_trial_takes_the_confidence_it_is_given(cohort):
+    def uneven(sample):
+        return drop_cells(cohort.read_mask(sample, "truth"), 0.1 * int(sample[1]))
+
+    made = {"uneven": uneven}
+    usual, narrow = (
+        trial(cohort, made, confidence=confidence).set_index(["model", "metric"])
+        for confidence in (0.95, 0.5)
+    )
+    for ending in ("", "_truth"):
+        widths = [found[f"high{ending}"] - found[f"low{ending}"] for found in (usual, narrow)]
+        wide, tight = (width.loc["uneven"] for width in widths)
+        assert (tight < 0.5 * wide).all()
+
+
+def test_of_two_annotators_neither_can_be_held_out(cohort):
+    two = Cohort(cohort.folder, raters=["a0", "a1"])
+    found = trial(two, {"the truth": known_candidates(two)["the truth"]})
+    assert set(found["model"]) == {"the truth"}

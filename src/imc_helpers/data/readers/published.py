@@ -11,6 +11,7 @@ from imc_helpers.data.download import fetch
 from imc_helpers.data.manifest import CohortRecord, cohort_record
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import data_dir, shipped
+from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.readers.image_files import read_channel_folder
 from imc_helpers.data.readers.mask_files import (
     read_cellprofiler_mask,
@@ -57,13 +58,16 @@ def prepare(key: str) -> Path:
 def open_cohort(key: str) -> Cohort:
     """Return a cohort of the manifest, prepared first when it is not there.
 
-    The annotators stand in the manifest's order.
+    The raters stand in the manifest's order; a phantom's truth is the last of them.
     """
     record = cohort_record(key)
     folder = data_dir() / key
     if not (folder / "images.csv").is_file():
         prepare(key)
-    return Cohort(folder, name=key, annotators=tuple(record.annotators))
+    raters = [Rater(name, **made.model_dump()) for name, made in record.raters.items()]
+    if record.synthetic:
+        raters.append(Rater(TRUTH, "truth", "What the tissue was made from."))
+    return Cohort(folder, name=key, raters=raters)
 
 
 def cohort_panel(record: CohortRecord) -> Panel:
@@ -112,7 +116,7 @@ def _codex_tile(raw: Path, record: CohortRecord) -> Iterator[Sample]:
             image=np.concatenate([named, numbered]),
             panel=panel,
             um_per_px=record.um_per_px,
-            masks={a: read_pickled_mask(tile / f"mask_{a}.pickle") for a in record.annotators},
+            masks={a: read_pickled_mask(tile / f"mask_{a}.pickle") for a in record.raters},
         )
 
 

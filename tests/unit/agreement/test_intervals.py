@@ -1,11 +1,11 @@
-"""Tests and intervals against SciPy, against sums by hand, and against simulated studies."""
+"""Intervals against SciPy, against sums by hand, and against simulated studies."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from imc_helpers.agreement.statistics import (
+from imc_helpers.agreement.intervals import (
     bootstrap_means,
     bootstrap_ratios,
     count_images,
@@ -14,58 +14,8 @@ from imc_helpers.agreement.statistics import (
     mean_intervals,
     paired_differences,
     resample_images,
-    study_test,
 )
 from imc_helpers.errors import InputError
-
-RNG = np.random.default_rng(5)
-NORMAL, SHIFTED = RNG.normal(0.6, 0.05, 40), RNG.normal(0.5, 0.05, 40)
-WIDE = RNG.normal(0.5, 0.2, 40)
-SKEWED = RNG.exponential(1, 40)
-
-
-def test_normal_and_equal_is_students_t():
-    found = study_test(NORMAL, SHIFTED)
-    expected = stats.ttest_ind(NORMAL, SHIFTED)
-    assert found.test == "Student's t"
-    assert (found.statistic, found.p) == (expected.statistic, expected.pvalue)
-    assert found.p_normal == (stats.shapiro(NORMAL).pvalue, stats.shapiro(SHIFTED).pvalue)
-    assert found.p_variances == stats.bartlett(NORMAL, SHIFTED).pvalue
-    assert "variances equal" in found.why
-
-
-def test_normal_and_unequal_is_welchs_t():
-    found = study_test(NORMAL, WIDE)
-    assert found.test == "Welch's t"
-    assert found.p == stats.ttest_ind(NORMAL, WIDE, equal_var=False).pvalue
-    assert "variances unequal" in found.why
-
-
-def test_not_normal_is_mann_whitney_without_a_look_at_variances():
-    found = study_test(NORMAL, SKEWED)
-    assert found.test == "Mann-Whitney U"
-    assert found.p == stats.mannwhitneyu(NORMAL, SKEWED).pvalue
-    assert np.isnan(found.p_variances)
-    assert f"{stats.shapiro(SKEWED).pvalue:.2g}" in found.why
-
-
-def test_the_level_of_the_checks_is_a_choice():
-    p = stats.shapiro(NORMAL).pvalue
-    assert study_test(NORMAL, SHIFTED, alpha=p + 0.001).test == "Mann-Whitney U"
-
-
-def test_a_group_without_spread_is_not_normal():
-    found = study_test(np.zeros(10), NORMAL)
-    assert found.test == "Mann-Whitney U"
-    assert "the same" in found.why
-
-
-def test_too_few_scores_give_no_test_and_missing_ones_do_not_count():
-    found = study_test([0.5, np.nan, 0.6], NORMAL)
-    assert found.test == "none"
-    assert np.isnan(found.p)
-    assert "found 2 and 40" in found.why
-    assert study_test([*NORMAL, np.nan], SHIFTED) == study_test(NORMAL, SHIFTED)
 
 
 def test_every_draw_takes_as_many_images_and_whole_images_at_a_time():
@@ -89,7 +39,7 @@ def test_draws_repeat_and_do_not_depend_on_how_many_fit_into_memory(monkeypatch)
     whole = resample_images(images, draws=50, seed=3)
     assert (whole == resample_images(images, draws=50, seed=3)).all()
     assert (whole != resample_images(images, draws=50, seed=4)).any()
-    monkeypatch.setattr("imc_helpers.agreement.statistics._MOST_NUMBERS", 100)
+    monkeypatch.setattr("imc_helpers.agreement.intervals._MOST_NUMBERS", 100)
     few = resample_images(images, draws=2000, seed=3)
     assert few.mean(axis=0) == pytest.approx(np.ones(20), abs=0.15)
     assert (few.sum(axis=1) == 20).all()
@@ -139,6 +89,11 @@ def test_replicates_without_a_value_are_left_out_of_the_interval():
     low, high = interval([0.2], replicates, [2])
     half = stats.t.ppf(0.975, 1) * np.std([0.1, 0.3], ddof=1) * np.sqrt(2)
     assert (low[0], high[0]) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
+
+
+def test_replicates_of_one_value_or_none_have_no_interval():
+    replicates = np.array([[np.nan, 0.1], [np.nan, np.nan]])
+    assert np.isnan(interval([np.nan, 0.1], replicates, [2, 2])).all()
 
 
 def test_a_difference_is_paired():

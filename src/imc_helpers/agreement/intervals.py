@@ -1,11 +1,11 @@
-"""Tests and intervals for scores of images, and of patches that share an image.
+"""Intervals for scores of images, and of patches that share an image.
 
-The study's own procedure (`study_test`) takes all scores for independent. Patches of one image are
-not. So intervals come from a bootstrap that draws images, and then patches within them
-(`resample_images`); what is compared is drawn together, so that differences are paired.
+Patches of one image are not independent. So intervals come from a bootstrap that draws images, and
+then patches within them (`resample_images`); what is compared is drawn together, so that
+differences are paired.
 """
 
-from dataclasses import dataclass
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -17,78 +17,8 @@ from imc_helpers.errors import InputError
 DRAWS = 2000
 """Draws of a bootstrap: more than enough for a standard error (Efron and Tibshirani 1993)."""
 CONFIDENCE = 0.95
-ALPHA = 0.05
 _MOST_NUMBERS = 4_000_000
 """Random numbers held at once."""
-
-
-@dataclass(frozen=True)
-class StudyTest:
-    """Which test the study's procedure chose for two groups of scores, and what it gave."""
-
-    test: str
-    """``"Student's t"``, ``"Welch's t"``, ``"Mann-Whitney U"``, or ``"none"``."""
-    why: str
-    """What decided."""
-    statistic: float
-    """t or U; missing without a test."""
-    p: float
-    """Two-sided; missing without a test."""
-    p_normal: tuple[float, float]
-    """Shapiro-Wilk, each group; missing where it cannot be computed."""
-    p_variances: float
-    """Bartlett; missing where it was not asked for."""
-
-
-def study_test(first: ArrayLike, second: ArrayLike, *, alpha: float = ALPHA) -> StudyTest:
-    """Compare two groups of scores as the study does (Schuiki et al. 2025, section 4).
-
-    Shapiro-Wilk asks whether each group is normally distributed, Bartlett whether their variances
-    are equal. Normal and equal: Student's t. Normal and unequal: Welch's t. Not normal:
-    Mann-Whitney U. The level of the checks is not stated in the study; .05 is the custom.
-
-    Parameters
-    ----------
-    first, second
-        (n,) scores each; missing ones are left out.
-    alpha
-        Level of the two checks.
-
-    Notes
-    -----
-    A group whose scores are all the same is taken for not normal: Shapiro-Wilk is not defined.
-    """
-    one, two = (np.asarray(group, float) for group in (first, second))
-    one, two = one[~np.isnan(one)], two[~np.isnan(two)]
-    if min(len(one), len(two)) < 3:
-        why = f"Shapiro-Wilk needs 3 scores a group, found {len(one)} and {len(two)}"
-        return StudyTest("none", why, np.nan, np.nan, (np.nan, np.nan), np.nan)
-    p_normal = _shapiro(one), _shapiro(two)
-    if not min(p_normal) > alpha:  # a missing p is not normal either
-        result = stats.mannwhitneyu(one, two, alternative="two-sided")
-        lowest = np.nan if np.isnan(p_normal).any() else min(p_normal)
-        why = (
-            "not normal: all scores of a group are the same"
-            if np.isnan(lowest)
-            else f"not normal: Shapiro-Wilk p = {lowest:.2g}"
-        )
-        return _tested("Mann-Whitney U", why, result, p_normal, np.nan)
-    p_variances = float(stats.bartlett(one, two).pvalue)
-    equal = p_variances > alpha
-    why = f"normal; variances {'equal' if equal else 'unequal'}: Bartlett p = {p_variances:.2g}"
-    result = stats.ttest_ind(one, two, equal_var=equal)
-    return _tested("Student's t" if equal else "Welch's t", why, result, p_normal, p_variances)
-
-
-def _shapiro(scores: np.ndarray) -> float:
-    return float(stats.shapiro(scores).pvalue) if np.ptp(scores) > 0 else np.nan
-
-
-def _tested(
-    test: str, why: str, result: object, p_normal: tuple[float, float], p_variances: float
-) -> StudyTest:
-    statistic, p = (float(getattr(result, name)) for name in ("statistic", "pvalue"))
-    return StudyTest(test, why, statistic, p, p_normal, p_variances)
 
 
 def resample_images(images: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
@@ -170,27 +100,18 @@ def interval(
     narrow for few images (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). With one patch an
     image it comes to the classical t interval of a mean. In a simulation with four images, whose
     scores were normal, it covered as promised; the percentiles of the same draws did not
-    (``tests/unit/test_statistics.py``).
+    (``tests/unit/agreement/test_intervals.py``).
     """
     centre, n = np.asarray(estimate, float), np.asarray(n_images, float)
     enough = n >= 2
     n = np.where(enough, n, np.nan)
     degrees = n - 1
-    with np.errstate(invalid="ignore"):
-        spread = _spread(replicates)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        # Of one draw, or none, with a value there is no spread: NumPy says so, and gives NaN.
+        warnings.filterwarnings("ignore", "Degrees of freedom", RuntimeWarning)
+        spread = np.nanstd(replicates, axis=0, ddof=1)
         half = stats.t.ppf((1 + confidence) / 2, degrees) * spread * np.sqrt(n / degrees)
     return centre - half, centre + half
-
-
-def _spread(replicates: np.ndarray) -> np.ndarray:
-    """Take the standard deviation, by column, over draws that have a value."""
-    valid = ~np.isnan(replicates)
-    count = valid.sum(axis=0)
-    filled = np.where(valid, replicates, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = filled.sum(axis=0) / count
-        squares = (np.where(valid, replicates - mean, 0.0) ** 2).sum(axis=0)
-        return np.sqrt(squares / (count - 1))
 
 
 def bootstrap_ratios(
