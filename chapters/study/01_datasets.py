@@ -69,15 +69,18 @@ measured = pd.DataFrame(
     for key, cohort in cohorts.items()
 )
 measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
-dense = measured.dropna(subset="cells_per_patch")
+dense = measured.dropna(subset="cells_per_patch")["cells_per_patch"]
 several = (measured["annotators"] > 1).sum()
+density = (
+    f"A patch holds from {dense.min():.0f} to {dense.max():.0f} cells on average."
+    if len(dense)
+    else "No mask covers a whole patch, so there is no density to report."
+)
 tools = (measured["tools"] > 0).sum()
 display(
     Markdown(
         f"**In short.** {measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
-        f"with more than one annotator, {tools} with masks of tools. A patch holds from "
-        f"{dense['cells_per_patch'].min():.0f} to {dense['cells_per_patch'].max():.0f} cells on "
-        "average."
+        f"with more than one annotator, {tools} with masks of tools. {density}"
     )
 )
 
@@ -134,11 +137,14 @@ makers = pd.DataFrame(
     for key, record in records.items()
     for name, who in record.raters.items()
 )
-show_table(
-    makers,
-    label="tab-makers",
-    caption=f"The makers of the masks, from the manifest. {source_note(keys)}",
-)
+if len(makers):
+    show_table(
+        makers,
+        label="tab-makers",
+        caption=f"The makers of the masks, from the manifest. {source_note(keys)}",
+    )
+else:
+    display(Markdown("*No cohort of this edition has masks.*"))
 
 # %% [markdown]
 # ## Where the data come from
@@ -177,10 +183,12 @@ doubts = pd.DataFrame(
 )
 if len(doubts):
     show_table(doubts, label="tab-unverified", caption="What could not be checked.")
-else:
+elif all(record.synthetic for record in records.values()):
     display(
         Markdown("*All cohorts of this edition are synthetic; nothing is quoted from a source.*")
     )
+else:
+    display(Markdown("*Every statement about the cohorts of this edition was checked.*"))
 
 # %% [markdown]
 # ## Measured beside published
@@ -208,8 +216,11 @@ show_table(
 # %% tags=["remove-cell"]
 assert len(measured) == len(keys)
 assert (measured["samples"] > 0).all()
-assert measured["cells_per_patch"].notna().eq(measured["patches"] > 0).all()
-assert set(makers["cohort"]) == {key for key, cohort in cohorts.items() if cohort.references}
+drawn = (measured["patches"] > 0) & (measured["annotators"] + measured["tools"] > 0)
+assert measured.loc[~drawn, "cells_per_patch"].isna().all()
+assert set(makers.get("cohort", [])) == {
+    key for key, cohort in cohorts.items() if cohort.references
+}
 assert not set(keys) & set(published["cohort"]), "a published cohort is in the edition: say so"
 
 # %% [markdown]

@@ -89,26 +89,33 @@ display(
 
 # %% tags=["hide-input"]
 largest = sizes.loc[sizes["patches"].idxmax()]
-cohort = cohorts[largest["cohort"]]
-image = cohort.read_image(largest["sample"])
-placed = windows((largest["height_px"], largest["width_px"]), **grid)
-across = len({window.x for window in placed})
-show(
-    draw_windows(
-        stretch(aggregate(image, cohort.panel.compartment("nucleus"))),
-        placed,
-        border_px=border_px,
-        highlight=sorted({0, 1 % len(placed), len(placed) - 1}),
-    ),
-    label="fig-windows",
-    caption=f"The {len(placed)} windows of sample {largest['sample']}, "
-    f"{largest['height_px']} x {largest['width_px']} px, {across} in a row, over its nucleus "
-    "channel. White: all windows. Coloured: the first two and the last one, with the part that is "
-    f"scored filled. {source_note([largest['cohort']])}",
-    alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
-    "square inside each that leaves a border.",
-    fmt="png",
-)
+if largest["patches"]:
+    cohort = cohorts[largest["cohort"]]
+    image = cohort.read_image(largest["sample"])
+    placed = windows((largest["height_px"], largest["width_px"]), **grid)
+    across = len({window.x for window in placed})
+    show(
+        draw_windows(
+            stretch(aggregate(image, cohort.panel.compartment("nucleus"))),
+            placed,
+            border_px=border_px,
+            highlight=sorted({0, 1 % len(placed), len(placed) - 1}),
+        ),
+        label="fig-windows",
+        caption=f"The {len(placed)} windows of sample {largest['sample']}, "
+        f"{largest['height_px']} x {largest['width_px']} px, {across} in a row, over its nucleus "
+        "channel. White: all windows. Coloured: the first two and the last one, with the part that is "
+        f"scored filled. {source_note([largest['cohort']])}",
+        alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
+        "square inside each that leaves a border.",
+        fmt="png",
+    )
+else:
+    display(
+        Markdown(
+            f"*No image of this edition is {window_px} px wide and high: there is no window to draw.*"
+        )
+    )
 
 # %% [markdown]
 # ## The rule for the number of patches

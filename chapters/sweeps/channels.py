@@ -55,35 +55,38 @@ from IPython.display import Markdown, display
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.data.manifest import model_record, source_note
-from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
+    find_sweep,
     in_words,
     way_names,
 )
 from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
-table = read_sweep(edition, "channels")
-table["model"] = table["model"].map(lambda key: model_record(key).title)
-images = table["sample"].nunique()
-data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+table, why_not = find_sweep(edition, "channels")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
-table["way"] = way_names(table)
-ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
-chosen = table[table["way"] == "mean"]
-against_all = by_choice(chosen, "channels", ALL, metric)
-alone = against_all[
-    against_all["channels"].str.startswith(ONLY) | (against_all["channels"] == "none")
-]
-without = against_all[against_all["channels"].str.startswith(WITHOUT)]
+ways = alone = without = table
+if not why_not:
+    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    images = table["sample"].nunique()
+    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    table["way"] = way_names(table)
+    ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
+    chosen = table[table["way"] == "mean"]
+    against_all = by_choice(chosen, "channels", ALL, metric)
+    names = against_all["channels"].astype(str)
+    alone = against_all[names.str.startswith(ONLY) | (names == "none")]
+    without = against_all[names.str.startswith(WITHOUT)]
 
 
 def sentence(rows, choice):
     """Name the best and the worst choice of each model, and how many differ from the baseline."""
     said = []
+    if rows.empty:
+        return "not part of this edition's sweep."
     for model, own in rows.groupby("model", sort=False):
         best, worst = own.loc[own["mean"].idxmax()], own.loc[own["mean"].idxmin()]
         said.append(
@@ -101,23 +104,34 @@ questions = {
 lines = "\n".join(f"- *{question}.* {answer}" for question, answer in questions.items())
 display(
     Markdown(
-        f"**In short.** Mean {metric} with the annotators, as difference from the plain mean of all membrane "
-        f"markers (95 % interval):\n\n{lines}"
+        f"**In short.** {why_not}"
+        if why_not
+        else f"**In short.** Mean {metric} with the annotators, as difference from the plain mean of all "
+        f"membrane markers (95 % interval):\n\n{lines}"
     )
 )
+
+
+def left_out():
+    """Say why a figure is missing."""
+    display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
+
 
 # %% [markdown]
 # ## How channels are put together
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(ways, "way", label=f"{metric}, difference from the mean", zero=True),
-    label="fig-sweep-aggregation",
-    caption="Difference from the plain mean when the same membrane markers are put together in another way; "
-    "the nuclear ones in the same way, or by the mean where that stands behind. "
-    f"{bars} {data}",
-    alt="A panel a model, a row a way to aggregate: the difference in score from the mean, with its interval.",
-)
+if len(ways):
+    show(
+        choice_dots(ways, "way", label=f"{metric}, difference from the mean", zero=True),
+        label="fig-sweep-aggregation",
+        caption="Difference from the plain mean when the same membrane markers are put together in another way; "
+        "the nuclear ones in the same way, or by the mean where that stands behind. "
+        f"{bars} {data}",
+        alt="A panel a model, a row a way to aggregate: the difference in score from the mean, with its interval.",
+    )
+else:
+    left_out()
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st
@@ -129,54 +143,68 @@ show(
 
 # %% tags=["hide-input"]
 said = []
-for model, own in ways.groupby("model", sort=False):
+for model, own in ways.groupby("model", sort=False) if len(ways) else ():
     gains = own.set_index("way")
     apart = [way for way in gains.index if f"{way}, nuclei by mean" in gains.index]
+    if not apart:
+        continue
     best = gains.loc[apart, "mean"].idxmax()
     rest = gains.loc[f"{best}, nuclei by mean"]
     said.append(
         f"{model}: *{best}* for both planes {in_words(gains.loc[best])}, for the membrane plane alone "
         f"{in_words(rest)}"
     )
-display(
-    Markdown(f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part.")
-)
+if said:
+    display(
+        Markdown(
+            f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part."
+        )
+    )
 
 # %% [markdown]
 # ## One marker alone
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(alone, "channels", label=f"{metric}, difference from all", zero=True),
-    label="fig-sweep-alone",
-    caption="Difference from all membrane markers when one channel alone makes the membrane plane, or none "
-    f"does and the plane is empty. {bars} {data}",
-    alt="A panel a model, a row a marker: the difference in score from all markers, with its interval.",
-)
+if len(alone):
+    show(
+        choice_dots(alone, "channels", label=f"{metric}, difference from all", zero=True),
+        label="fig-sweep-alone",
+        caption="Difference from all membrane markers when one channel alone makes the membrane plane, or none "
+        f"does and the plane is empty. {bars} {data}",
+        alt="A panel a model, a row a marker: the difference in score from all markers, with its interval.",
+    )
+else:
+    left_out()
 
 # %% [markdown]
 # ## All but one
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(without, "channels", label=f"{metric}, difference from all", zero=True),
-    label="fig-sweep-without",
-    caption=f"Difference from all membrane markers when one is left out. {bars} {data}",
-    alt="A panel a model, a row a marker left out: the difference in score from all, with its interval.",
-)
+if len(without):
+    show(
+        choice_dots(without, "channels", label=f"{metric}, difference from all", zero=True),
+        label="fig-sweep-without",
+        caption=f"Difference from all membrane markers when one is left out. {bars} {data}",
+        alt="A panel a model, a row a marker left out: the difference in score from all, with its interval.",
+    )
+else:
+    left_out()
 
 # %% [markdown]
 # ## All numbers
 
 # %% tags=["hide-input"]
-scores = ["ap50", "map", "sap", "truth_ap50"]
-means = table.groupby(["model", "channels", "way"], sort=False)[scores].mean().reset_index()
-show_table(
-    means.rename(columns={"truth_ap50": "ap50 with the truth"}),
-    label="tab-sweep-channels",
-    caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
-    f"it is not. {data}",
-)
+if why_not:
+    left_out()
+else:
+    scores = ["ap50", "map", "sap", "truth_ap50"]
+    means = table.groupby(["model", "channels", "way"], sort=False)[scores].mean().reset_index()
+    show_table(
+        means.rename(columns={"truth_ap50": "ap50 with the truth"}),
+        label="tab-sweep-channels",
+        caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
+        f"it is not. {data}",
+    )
 
 # %% [markdown]
 # ## What this does not show
@@ -187,12 +215,14 @@ show_table(
 #   and with few images they are wide.
 
 # %% tags=["remove-cell"]
-assert len(ways) and len(alone) and len(without)
-assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
-assert not table.duplicated(["model", "channels", "way", "sample"]).any()
-per_point = table.groupby(["model", "channels", "way"])["sample"].nunique()
-assert (per_point == images).all(), "every point scored the same images"
-assert ((ways["low"] <= ways["mean"]) & (ways["mean"] <= ways["high"])).all()
+if not why_not:
+    assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
+    assert not table.duplicated(["model", "channels", "way", "sample"]).any()
+    per_point = table.groupby(["model", "channels", "way"])["sample"].nunique()
+    assert (per_point == images).all(), "every point scored the same images"
+    shown = [rows for rows in (ways, alone, without) if len(rows)]
+    for rows in shown if images > 1 else []:
+        assert ((rows["low"] <= rows["mean"]) & (rows["mean"] <= rows["high"])).all()
 
 # %% [markdown]
 # ## Takeaways

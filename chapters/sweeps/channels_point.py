@@ -67,31 +67,41 @@ from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score
 from imc_helpers.experiments.model_inputs import with_channels
 
 key = annotated_cohort(edition, cohort)
-segmenter = load_segmenter(model)
-samples = open_samples(key, images=images, crop_px=crop_px)
-seen = [
-    with_channels(sample, channels, aggregation, nucleus=nucleus, seed=seed) for sample in samples
-]
-found = segmenter.run(seen).labels
-rows = pd.DataFrame(score(sample, labels) for sample, labels in zip(samples, found, strict=True))
-title = model_record(model).title
-mean = rows[["ap50", "map", "sap"]].mean()
-display(
-    Markdown(
-        f"**In short.** {title}, membrane channels *{channels}*, aggregated by *{aggregation}* (nuclear "
-        f"ones by *{nucleus or aggregation}*): mean ap50 "
-        f"with the annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in "
-        f"{len(rows)} images of `{key}`."
+samples = open_samples(key, images=images, crop_px=crop_px) if key else []
+if samples:
+    segmenter = load_segmenter(model)
+    seen = [
+        with_channels(sample, channels, aggregation, nucleus=nucleus, seed=seed)
+        for sample in samples
+    ]
+    found = segmenter.run(seen).labels
+    rows = pd.DataFrame(
+        score(sample, labels) for sample, labels in zip(samples, found, strict=True)
     )
-)
+    title = model_record(model).title
+    mean = rows[["ap50", "map", "sap"]].mean()
+    display(
+        Markdown(
+            f"**In short.** {title}, membrane channels *{channels}*, aggregated by *{aggregation}* (nuclear "
+            f"ones by *{nucleus or aggregation}*): mean ap50 "
+            f"with the annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in "
+            f"{len(rows)} images of `{key}`."
+        )
+    )
+else:
+    display(
+        Markdown(
+            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
+        )
+    )
 
 # %% [markdown]
 # ## What the model saw, and what it found
 
 # %% tags=["hide-input"]
-first = samples[0]
-annotator = next(iter(first.masks))
-if picture:
+if picture and samples:
+    first = samples[0]
+    annotator = next(iter(first.masks))
     show(
         seen_and_found(
             dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
@@ -107,17 +117,19 @@ if picture:
     )
 
 # %% tags=["hide-input"]
-show_table(
-    rows.rename(columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}).drop(
-        columns=["truth_map", "truth_sap"]
-    ),
-    label="tab-point-channels",
-    caption="Scores of each image: mean over the annotators, and with the truth where it is known; a pair of "
-    f"cells matches when IoU ≥ t. {source_note([key])}",
-)
+if samples:
+    show_table(
+        rows.rename(columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}).drop(
+            columns=["truth_map", "truth_sap"]
+        ),
+        label="tab-point-channels",
+        caption="Scores of each image: mean over the annotators, and with the truth where it is known; a pair of "
+        f"cells matches when IoU ≥ t. {source_note([key])}",
+    )
 
 # %% tags=["remove-cell"]
-hand_over(rows)
+if samples:
+    hand_over(rows)
 
 # %% [markdown]
 # ## What this does not show
@@ -125,9 +137,10 @@ hand_over(rows)
 # - Whether this choice is better than another: [](channels) compares them.
 
 # %% tags=["remove-cell"]
-assert len(rows) == len(samples)
-assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
-assert all(image.shape == sample.shape for image, sample in zip(found, samples, strict=True))
+if samples:
+    assert len(rows) == len(samples)
+    assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+    assert all(image.shape == sample.shape for image, sample in zip(found, samples, strict=True))
 
 # %% [markdown]
 # ## Takeaways

@@ -56,28 +56,34 @@ from IPython.display import Markdown, display
 from imc_helpers.experiments.compensation import compensation_errors
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.data.manifest import load_edition, model_record, source_note
 from imc_helpers.images.clean import remove_hot_pixels
+from imc_helpers.images.pipeline import NONE
 from imc_helpers.data.readers.published import open_cohort
-from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
+    cohort_spillover,
     differ,
+    find_sweep,
     in_words,
     step_names,
 )
 
 cohort = annotated_cohort(edition)
-table = read_sweep(edition, "preprocessing")
-table["model"] = table["model"].map(lambda key: model_record(key).title)
-table["steps"] = step_names(table)
-images = table["sample"].nunique()
-data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+table, why_not = find_sweep(edition, "preprocessing")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
-differences = by_choice(table, "steps", "none", metric)
+differences = table
+if not why_not:
+    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    table["steps"] = step_names(table)
+    images = table["sample"].nunique()
+    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    differences = by_choice(table, "steps", NONE, metric)
+    if differences.empty:
+        why_not = "This edition's sweep has no step to compare with none."
 said = []
-for model, own in differences.groupby("model", sort=False):
+for model, own in differences.groupby("model", sort=False) if len(differences) else ():
     best, worst = own.loc[own["mean"].idxmax()], own.loc[own["mean"].idxmin()]
     said.append(
         f"{model}: best *{best['steps']}*, {in_words(best)}; worst *{worst['steps']}*, {in_words(worst)}; "
@@ -87,7 +93,9 @@ for model, own in differences.groupby("model", sort=False):
 lines = "\n".join(f"- {line}." for line in said)
 display(
     Markdown(
-        f"**In short.** Mean {metric} with the annotators, as difference from no pre-processing (95 % "
+        f"**In short.** {why_not}"
+        if why_not
+        else f"**In short.** Mean {metric} with the annotators, as difference from no pre-processing (95 % "
         f"interval):\n\n{lines}"
     )
 )
@@ -96,13 +104,16 @@ display(
 # ## Every step, with every model
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(differences, "steps", label=f"{metric}, difference from none", zero=True),
-    label="fig-sweep-preprocessing",
-    caption="Difference from no pre-processing. Steps act on every channel before they are averaged or, where "
-    f"*planes* stands behind them, on the two planes that the model sees. {bars} {data}",
-    alt="A panel a model, a row a way to pre-process: the difference in score from none, with its interval.",
-)
+if why_not:
+    display(Markdown(f"*{why_not}*"))
+else:
+    show(
+        choice_dots(differences, "steps", label=f"{metric}, difference from none", zero=True),
+        label="fig-sweep-preprocessing",
+        caption="Difference from no pre-processing. Steps act on every channel before they are averaged or, where "
+        f"*planes* stands behind them, on the two planes that the model sees. {bars} {data}",
+        alt="A panel a model, a row a way to pre-process: the difference in score from none, with its interval.",
+    )
 
 # %% [markdown]
 # What the names mean:
@@ -113,17 +124,27 @@ show(
 # - *clahe*: local equalisation of the histogram with limited contrast, as Mesmer does
 #   ({cite:t}`greenwald2022`).
 # - *spillover*: compensation between channels by non-negative least squares ({cite:t}`chevrier2018`), with the
-#   cohort's own table of spillover or, where there is none, the model of it that makes the phantom. The study
+#   matrix that was measured on the cohort's own instrument; a phantom has the one that it was made with. The study
 #   cites {cite:t}`bai2021` here, who mean another thing: what a cell's neighbours add to its counts, sideways.
 #   That needs the cells first, so it cannot help to find them.
 # - *gaussian* (1 px), *median* (3 x 3 px), *non_local_means*, *wavelet*: denoisers; the last two work on
 #   counts whose noise was made even by the transform of {cite:t}`anscombe1948`.
 
+# %% tags=["hide-input"]
+if cohort and cohort_spillover(cohort) is None:
+    display(
+        Markdown(
+            f"**No *spillover* here.** `{cohort}` was published without a matrix measured on its instrument. "
+            "Another instrument's would take away counts that its channels never got from one another, so the step "
+            "is left out. A cohort that has one keeps it at `data/COHORT/spillover.csv`."
+        )
+    )
+
 # %% [markdown]
 # ## What the rule for hot pixels takes for hot
 
 # %% tags=["hide-input"]
-sample = open_cohort(cohort)[0]
+sample = open_cohort(cohort or load_edition(edition).cohorts[0])[0]
 hot = pd.Series(
     (remove_hot_pixels(sample.image) != sample.image).mean(axis=(1, 2)), index=sample.panel.names
 )
@@ -178,14 +199,17 @@ display(
 # ## All numbers
 
 # %% tags=["hide-input"]
-scores = ["ap50", "map", "sap", "truth_ap50"]
-means = table.groupby(["model", "before", "after"], sort=False)[scores].mean().reset_index()
-show_table(
-    means.rename(columns={"truth_ap50": "ap50 with the truth"}),
-    label="tab-sweep-preprocessing",
-    caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
-    f"it is not. {data}",
-)
+if table.empty:
+    display(Markdown(f"*{why_not}*"))
+else:
+    scores = ["ap50", "map", "sap", "truth_ap50"]
+    means = table.groupby(["model", "before", "after"], sort=False)[scores].mean().reset_index()
+    show_table(
+        means.rename(columns={"truth_ap50": "ap50 with the truth"}),
+        label="tab-sweep-preprocessing",
+        caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
+        f"it is not. {data}",
+    )
 
 # %% [markdown]
 # ## What this does not show
@@ -197,9 +221,10 @@ show_table(
 # - Luck. The best of many steps looks better than it is; the intervals are not corrected for the choosing.
 
 # %% tags=["remove-cell"]
-assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
-assert not table.duplicated(["model", "before", "after", "sample"]).any()
-assert (table.groupby(["model", "steps"])["sample"].nunique() == images).all()
+if len(table):
+    assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
+    assert not table.duplicated(["model", "before", "after", "sample"]).any()
+    assert (table.groupby(["model", "steps"])["sample"].nunique() == images).all()
 assert wide["compensated"].abs().sum() < wide["as imaged"].abs().sum(), "compensation helps in all"
 assert wide.loc[worst, "as imaged"] > abs(wide.loc[worst, "compensated"])
 

@@ -63,33 +63,42 @@ from imc_helpers.figures.sweep_plots import seen_and_found
 from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
-from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score, spillover_table
+from imc_helpers.experiments.sweeps import annotated_cohort, cohort_spillover, open_samples, score
 from imc_helpers.experiments.model_inputs import preprocessed
 
 key = annotated_cohort(edition, cohort)
-segmenter = load_segmenter(model)
-samples = open_samples(key, images=images, crop_px=crop_px)
-table = spillover_table(key)
-seen = [preprocessed(sample, before, after, table) for sample in samples]
-found = segmenter.run(seen).labels
-rows = pd.DataFrame(score(sample, labels) for sample, labels in zip(samples, found, strict=True))
-title = model_record(model).title
-mean = rows[["ap50", "map", "sap"]].mean()
-display(
-    Markdown(
-        f"**In short.** {title} after *{before}* on channels and *{after}* on planes: mean ap50 with the "
-        f"annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in {len(rows)} "
-        f"images of `{key}`."
+samples = open_samples(key, images=images, crop_px=crop_px) if key else []
+if samples:
+    segmenter = load_segmenter(model)
+    matrix = cohort_spillover(key)
+    seen = [preprocessed(sample, before, after, matrix) for sample in samples]
+    found = segmenter.run(seen).labels
+    rows = pd.DataFrame(
+        score(sample, labels) for sample, labels in zip(samples, found, strict=True)
     )
-)
+    title = model_record(model).title
+    mean = rows[["ap50", "map", "sap"]].mean()
+    display(
+        Markdown(
+            f"**In short.** {title} after *{before}* on channels and *{after}* on planes: mean ap50 with the "
+            f"annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in {len(rows)} "
+            f"images of `{key}`."
+        )
+    )
+else:
+    display(
+        Markdown(
+            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
+        )
+    )
 
 # %% [markdown]
 # ## What the model saw, and what it found
 
 # %% tags=["hide-input"]
-first = samples[0]
-annotator = next(iter(first.masks))
-if picture:
+if picture and samples:
+    first = samples[0]
+    annotator = next(iter(first.masks))
     show(
         seen_and_found(
             dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
@@ -105,17 +114,19 @@ if picture:
     )
 
 # %% tags=["hide-input"]
-show_table(
-    rows.rename(columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}).drop(
-        columns=["truth_map", "truth_sap"]
-    ),
-    label="tab-point-preprocessing",
-    caption="Scores of each image: mean over the annotators, and with the truth where it is known; a pair of "
-    f"cells matches when IoU ≥ t. {source_note([key])}",
-)
+if samples:
+    show_table(
+        rows.rename(columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}).drop(
+            columns=["truth_map", "truth_sap"]
+        ),
+        label="tab-point-preprocessing",
+        caption="Scores of each image: mean over the annotators, and with the truth where it is known; a pair of "
+        f"cells matches when IoU ≥ t. {source_note([key])}",
+    )
 
 # %% tags=["remove-cell"]
-hand_over(rows)
+if samples:
+    hand_over(rows)
 
 # %% [markdown]
 # ## What this does not show
@@ -123,9 +134,10 @@ hand_over(rows)
 # - Whether this is better than no pre-processing: [](preprocessing) compares them.
 
 # %% tags=["remove-cell"]
-assert len(rows) == len(samples)
-assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
-assert all(image.image.min() >= 0 for image in seen), "no step makes counts negative"
+if samples:
+    assert len(rows) == len(samples)
+    assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+    assert all(image.image.min() >= 0 for image in seen), "no step makes counts negative"
 
 # %% [markdown]
 # ## Takeaways

@@ -55,7 +55,6 @@ from IPython.display import Markdown, display
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
 from imc_helpers.data.manifest import model_record, source_note
-from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     NEAR_PX,
@@ -65,6 +64,7 @@ from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
+    find_sweep,
     found_shares,
     in_words,
     input_names,
@@ -72,48 +72,71 @@ from imc_helpers.experiments.sweeps import (
 )
 
 cohort = annotated_cohort(edition)
-table = read_sweep(edition, "scale")
-table["model"] = table["model"].map(lambda key: model_record(key).title)
-images = table["sample"].nunique()
-data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+table, why_not = find_sweep(edition, "scale")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
-largest = table["crop_px"].max()
-windows = table[table["crop_px"] == largest].copy()
-windows = windows.sort_values("window_px", key=lambda px: px.replace(WHOLE, largest), kind="stable")
-windows["window"] = windows["window_px"].astype(str).replace(str(WHOLE), "whole")
-scaled = table[table["crop_px"] < largest].copy()
-scaled["input"] = input_names(scaled)
-enlarged = by_choice(scaled, "input", AS_IT_IS, metric)
-smaller = by_choice(windows, "window", "whole", metric)
+windows = scaled = enlarged = smaller = table
+if not why_not:
+    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    data = f"{table['sample'].nunique()} images of `{cohort}`. {source_note([cohort])}"
+    # Enlargement and windows are tried on crops of two sizes; each crop is compared with itself.
+    cut = table["crop_px"].isin(table.loc[table["window_px"] != WHOLE, "crop_px"])
+    enlarges = table["crop_px"].isin(table.loc[table["factor"] > 1, "crop_px"])
+    windows = table[cut & (table["factor"] == 1)].copy()
+    windows = windows.sort_values(
+        "window_px", key=lambda px: px.replace(WHOLE, table["crop_px"].max()), kind="stable"
+    )
+    windows["window"] = windows["window_px"].astype(str).replace(str(WHOLE), "whole")
+    scaled = table[enlarges & (table["window_px"] == WHOLE)].copy()
+    scaled["input"] = input_names(scaled)
+    enlarged = by_choice(scaled, "input", AS_IT_IS, metric)
+    smaller = by_choice(windows, "window", "whole", metric)
 said = []
-for model, own in enlarged.groupby("model", sort=False):
+for model, own in enlarged.groupby("model", sort=False) if len(enlarged) else ():
     best = own.loc[own["mean"].idxmax()]
-    cut = smaller[(smaller["model"] == model)].iloc[0]
     said.append(
         f"{model}: the best enlargement is *{best['input']}*, {in_words(best)}, and "
-        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval; windows "
-        f"of {cut['window']} px instead of the whole image: {in_words(cut)}"
+        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval"
+    )
+for model, own in smaller.groupby("model", sort=False) if len(smaller) else ():
+    least = own.iloc[0]
+    said.append(
+        f"{model}: windows of {least['window']} px instead of the whole image: {in_words(least)}"
+    )
+if not said and not why_not:
+    why_not = (
+        "This edition's sweep has no enlargement and no window to compare with the image as it is."
     )
 lines = "\n".join(f"- {line}." for line in said)
 display(
     Markdown(
-        f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
+        f"**In short.** {why_not}"
+        if why_not
+        else f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
         f"interval):\n\n{lines}"
     )
 )
+
+
+def left_out():
+    """Say why a figure is missing."""
+    display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
+
 
 # %% [markdown]
 # ## Enlarged input
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(enlarged, "input", label=f"{metric}, difference from as it is", zero=True),
-    label="fig-sweep-enlarged",
-    caption="Difference from the image as it is when the input is enlarged, by factor and interpolation. "
-    "*told*: the model knows that pixels are smaller now; *not told*: it takes cells for larger. Labels are "
-    f"scored in the annotators' pixels. {bars} {data}",
-    alt="A panel a model, a row a factor and interpolation: the difference in score, with its interval.",
-)
+if len(enlarged):
+    show(
+        choice_dots(enlarged, "input", label=f"{metric}, difference from as it is", zero=True),
+        label="fig-sweep-enlarged",
+        caption="Difference from the image as it is when the input is enlarged, by factor and interpolation. "
+        "*told*: the model knows that pixels are smaller now; *not told*: it takes cells for larger. Labels are "
+        f"scored in the annotators' pixels. {bars} {data}",
+        alt="A panel a model, a row a factor and interpolation: the difference in score, with its interval.",
+    )
+else:
+    left_out()
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told
@@ -123,62 +146,71 @@ show(
 # ## Which cells get lost
 
 # %% tags=["hide-input"]
-bicubic = scaled[(scaled["factor"] == 1) | (scaled["interpolation"] == "bicubic")]
-sizes = found_shares(bicubic, ["model", "input"], SIZES)
-show(
-    choice_lines(
-        sizes,
-        "class",
-        "input",
-        xlabel="annotators' cells, by area",
-        ylabel="share found",
-    ),
-    label="fig-sweep-sizes",
-    caption="Share of the annotators' cells that a label matches at IoU ≥ .5, for the smallest, middle and "
-    f"largest third of each annotator's cells in each image. Enlargement bicubic. {bars} {data}",
-    alt="A panel a model, lines for factors of enlargement: the share of small, medium and large cells found.",
-)
+if len(enlarged):
+    bicubic = scaled[(scaled["factor"] == 1) | (scaled["interpolation"] == "bicubic")]
+    sizes = found_shares(bicubic, ["model", "input"], SIZES)
+    show(
+        choice_lines(
+            sizes,
+            "class",
+            "input",
+            xlabel="annotators' cells, by area",
+            ylabel="share found",
+        ),
+        label="fig-sweep-sizes",
+        caption="Share of the annotators' cells that a label matches at IoU ≥ .5, for the smallest, middle and "
+        f"largest third of each annotator's cells in each image. Enlargement bicubic. {bars} {data}",
+        alt="A panel a model, lines for factors of enlargement: the share of small, medium and large cells found.",
+    )
+else:
+    left_out()
 
 # %% [markdown]
 # ## Windows instead of the whole
 
 # %% tags=["hide-input"]
-places = found_shares(windows, ["model", "window"], PLACES)
-show(
-    choice_lines(
-        places,
-        "window",
-        "class",
-        xlabel="edge of the windows, px",
-        ylabel="share found",
-    ),
-    label="fig-sweep-windows",
-    caption="Share of the annotators' cells found when an image is segmented in windows one by one. *cut*: at "
-    f"the window's edge; *near*: less than {NEAR_PX} px from it, the border that the study ignores; "
-    f"*inside*: farther in. {bars} {data}",
-    alt="A panel a model: the share of cells found against the size of windows, for cells at, near and far "
-    "from the window's edge.",
-)
+if len(smaller):
+    places = found_shares(
+        windows[windows["model"].isin(smaller["model"])], ["model", "window"], PLACES
+    )
+    show(
+        choice_lines(
+            places,
+            "window",
+            "class",
+            xlabel="edge of the windows, px",
+            ylabel="share found",
+        ),
+        label="fig-sweep-windows",
+        caption="Share of the annotators' cells found when an image is segmented in windows one by one. *cut*: at "
+        f"the window's edge; *near*: less than {NEAR_PX} px from it, the border that the study ignores; "
+        f"*inside*: farther in. {bars} {data}",
+        alt="A panel a model: the share of cells found against the size of windows, for cells at, near and far "
+        "from the window's edge.",
+    )
+else:
+    left_out()
 
 # %% tags=["hide-input"]
-said = []
-for model, own in places.groupby("model", sort=False):
-    sizes_px = list(dict.fromkeys(own["window"]))
-    small, whole = (own[own["window"] == sizes_px[k]] for k in (0, -1))
-    said.append(
-        f"{model}: windows of {sizes_px[0]} px find {standardised_share(small, small):.1%} of all cells, the "
-        f"whole image {standardised_share(whole, whole):.1%}. With no more cells at and near the edge than in the "
-        f"whole image, the windows would find {standardised_share(small, whole):.1%}"
+if len(smaller):
+    said = []
+    for model, own in places.groupby("model", sort=False):
+        sizes_px = list(dict.fromkeys(own["window"]))
+        small, whole = (own[own["window"] == sizes_px[k]] for k in (0, -1))
+        said.append(
+            f"{model}: windows of {sizes_px[0]} px find {standardised_share(small, small):.1%} of all cells, the "
+            f"whole image {standardised_share(whole, whole):.1%}. With no more cells at and near the edge than in the "
+            f"whole image, the windows would find {standardised_share(small, whole):.1%}"
+        )
+    cells = windows.groupby("window", sort=False)[[f"cells_{place}" for place in PLACES]].sum()
+    cut_share = cells["cells_cut"] / cells.sum(axis=1)
+    display(
+        Markdown(
+            f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image, "
+            f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
+            "due to the edge."
+        )
     )
-cells = windows.groupby("window", sort=False)[[f"cells_{place}" for place in PLACES]].sum()
-cut_share = cells["cells_cut"] / cells.sum(axis=1)
-display(
-    Markdown(
-        f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image, "
-        f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
-        "due to the edge."
-    )
-)
 
 # %% [markdown]
 # ## All numbers
@@ -186,20 +218,23 @@ display(
 # %% tags=["hide-input"]
 keys = ["model", "factor", "interpolation", "declared", "window_px", "crop_px"]
 scores = ["ap50", "map", "sap", "truth_ap50"]
-means = table.groupby(keys, sort=False)[scores].mean().reset_index()
-show_table(
-    means.rename(
-        columns={
-            "declared": "told",
-            "window_px": "window, px",
-            "crop_px": "image, px",
-            "truth_ap50": "ap50 with the truth",
-        }
-    ),
-    label="tab-sweep-scale",
-    caption="Mean scores with the annotators (IoU ≥ t), averaged over windows, and with the truth where it is "
-    f"known; a dash where it is not. A window of 0 is the whole image. {data}",
-)
+if table.empty:
+    left_out()
+else:
+    means = table.groupby(keys, sort=False)[scores].mean().reset_index()
+    show_table(
+        means.rename(
+            columns={
+                "declared": "told",
+                "window_px": "window, px",
+                "crop_px": "image, px",
+                "truth_ap50": "ap50 with the truth",
+            }
+        ),
+        label="tab-sweep-scale",
+        caption="Mean scores with the annotators (IoU ≥ t), averaged over windows, and with the truth where it is "
+        f"known; a dash where it is not. A window of 0 is the whole image. {data}",
+    )
 
 # %% [markdown]
 # ## What this does not show
@@ -211,13 +246,17 @@ show_table(
 # - Luck. The best of many scales looks better than it is; the intervals are not corrected for the choosing.
 
 # %% tags=["remove-cell"]
-assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
-assert not table.duplicated([*keys, "sample"]).any()
-for place in (*SIZES, *PLACES):
-    assert (table[f"found_{place}"] <= table[f"cells_{place}"]).all()
-by_size = table[[f"cells_{c}" for c in SIZES]].sum(axis=1)
-assert (by_size == table[[f"cells_{c}" for c in PLACES]].sum(axis=1)).all(), "each cell counts once"
-assert cut_share.is_monotonic_decreasing, "larger windows cut fewer cells"
+if len(table):
+    assert table[["ap50", "map", "sap"]].apply(lambda s: s.between(0, 1)).to_numpy().all()
+    assert not table.duplicated([*keys, "sample"]).any()
+    for place in (*SIZES, *PLACES):
+        assert (table[f"found_{place}"] <= table[f"cells_{place}"]).all()
+    by_size = table[[f"cells_{c}" for c in SIZES]].sum(axis=1)
+    assert (by_size == table[[f"cells_{c}" for c in PLACES]].sum(axis=1)).all(), (
+        "each cell counts once"
+    )
+    if len(smaller):
+        assert cut_share.is_monotonic_decreasing, "larger windows cut fewer cells"
 
 # %% [markdown]
 # ## Takeaways

@@ -77,61 +77,71 @@ from imc_helpers.experiments.sweeps import (
 from imc_helpers.experiments.model_inputs import enlarged
 
 key = annotated_cohort(edition, cohort)
-segmenter = load_segmenter(model)
-samples = open_samples(key, images=images, crop_px=crop_px)
-windows = [in_windows(sample, window_px) for sample in samples]
-pooled, firsts = [], []
-for pieces in windows:
-    seen = [enlarged(piece, factor, interpolation, declared=declared) for piece in pieces]
-    found = [shrink_labels(labels, factor) for labels in segmenter.run(seen).labels]
-    firsts.append((seen[0], found[0]))
-    scored = zip(pieces, found, strict=True)
-    pooled.append(
-        pool([score(piece, labels) | count_found(piece, labels) for piece, labels in scored])
+samples = open_samples(key, images=images, crop_px=crop_px) if key else []
+if samples:
+    segmenter = load_segmenter(model)
+    windows = [in_windows(sample, window_px) for sample in samples]
+    pooled, firsts = [], []
+    for pieces in windows:
+        seen = [enlarged(piece, factor, interpolation, declared=declared) for piece in pieces]
+        found = [shrink_labels(labels, factor) for labels in segmenter.run(seen).labels]
+        firsts.append((seen[0], found[0]))
+        scored = zip(pieces, found, strict=True)
+        pooled.append(
+            pool([score(piece, labels) | count_found(piece, labels) for piece, labels in scored])
+        )
+    rows = pd.DataFrame(pooled)
+    title = model_record(model).title
+    shares = {c: rows[f"found_{c}"].sum() / rows[f"cells_{c}"].sum() for c in SIZES}
+    display(
+        Markdown(
+            f"**In short.** {title}, input enlarged {factor} times ({interpolation}), "
+            f"{f'windows of {window_px} px' if window_px else 'in one piece'}: mean ap50 with the annotators "
+            f"{rows['ap50'].mean():.3f} in {len(rows)} images of `{key}`. It finds {shares['small']:.0%} of the "
+            f"smallest third of their cells, and {shares['large']:.0%} of the largest."
+        )
     )
-rows = pd.DataFrame(pooled)
-title = model_record(model).title
-shares = {c: rows[f"found_{c}"].sum() / rows[f"cells_{c}"].sum() for c in SIZES}
-display(
-    Markdown(
-        f"**In short.** {title}, input enlarged {factor} times ({interpolation}), "
-        f"{f'windows of {window_px} px' if window_px else 'in one piece'}: mean ap50 with the annotators "
-        f"{rows['ap50'].mean():.3f} in {len(rows)} images of `{key}`. It finds {shares['small']:.0%} of the "
-        f"smallest third of their cells, and {shares['large']:.0%} of the largest."
+else:
+    display(
+        Markdown(
+            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
+        )
     )
-)
 
 # %% [markdown]
 # ## What the model saw, and what it found
 
 # %% tags=["hide-input"]
-piece = windows[0][0]
-large, labels = firsts[0]
-annotator = next(iter(piece.masks))
-names = dict(zip(large.panel.names, large.image[:, ::factor, ::factor], strict=True))
-if picture:
-    show(
-        seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
-        label="fig-point-scale",
-        caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
-        f"is drawn), and the borders of {annotator} (blue) and of the model (gold), both white. "
-        f"{source_note([key])}",
-        alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
-        fmt="png",
-    )
+if samples:
+    piece = windows[0][0]
+    large, labels = firsts[0]
+    annotator = next(iter(piece.masks))
+    names = dict(zip(large.panel.names, large.image[:, ::factor, ::factor], strict=True))
+    if picture:
+        show(
+            seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
+            label="fig-point-scale",
+            caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
+            f"is drawn), and the borders of {annotator} (blue) and of the model (gold), both white. "
+            f"{source_note([key])}",
+            alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
+            fmt="png",
+        )
 
 # %% tags=["hide-input"]
-show_table(
-    rows[["sample", "n_pred", "ap50", "map", "sap", "truth_ap50"]].rename(
-        columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}
-    ),
-    label="tab-point-scale",
-    caption="Scores of each image, averaged over its windows: mean over the annotators, and with the truth "
-    f"where it is known; a pair of cells matches when IoU ≥ t. {source_note([key])}",
-)
+if samples:
+    show_table(
+        rows[["sample", "n_pred", "ap50", "map", "sap", "truth_ap50"]].rename(
+            columns={"n_pred": "cells found", "truth_ap50": "ap50 with the truth"}
+        ),
+        label="tab-point-scale",
+        caption="Scores of each image, averaged over its windows: mean over the annotators, and with the truth "
+        f"where it is known; a pair of cells matches when IoU ≥ t. {source_note([key])}",
+    )
 
 # %% tags=["remove-cell"]
-hand_over(rows)
+if samples:
+    hand_over(rows)
 
 # %% [markdown]
 # ## What this does not show
@@ -139,10 +149,11 @@ hand_over(rows)
 # - Whether this scale is better than another: [](scale) compares them.
 
 # %% tags=["remove-cell"]
-assert len(rows) == len(samples)
-assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
-assert labels.shape == piece.shape, "labels came back to the annotators' pixels"
-assert (rows.filter(like="found_").to_numpy() <= rows.filter(like="cells_").to_numpy()).all()
+if samples:
+    assert len(rows) == len(samples)
+    assert rows[["ap50", "map", "sap"]].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+    assert labels.shape == piece.shape, "labels came back to the annotators' pixels"
+    assert (rows.filter(like="found_").to_numpy() <= rows.filter(like="cells_").to_numpy()).all()
 
 # %% [markdown]
 # ## Takeaways

@@ -16,7 +16,6 @@ from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.enlargement import enlarge
 from imc_helpers.images.pipeline import NONE, SPILLOVER, parse, preprocess
-from imc_helpers.phantom.imaging import ImagingParameters, spillover_matrix
 
 ALL, NOTHING, ONLY, WITHOUT = "all", "none", "only ", "without "
 """Which channels make the membrane plane: all of the panel's, none, one, or all but one."""
@@ -142,7 +141,9 @@ def with_channels(
     return replace(sample, image=np.stack([first, second]), panel=_TWO)
 
 
-def preprocessed(sample: Sample, before: str, after: str, spillover: Path | None = None) -> Sample:
+def preprocessed(
+    sample: Sample, before: str, after: str, spillover: np.ndarray | None = None
+) -> Sample:
     """Clean a sample before and after its channels are averaged.
 
     Parameters
@@ -154,30 +155,28 @@ def preprocessed(sample: Sample, before: str, after: str, spillover: Path | None
     after
         Pipeline for the two planes that follow from them; without ``spillover``.
     spillover
-        Table of the cohort's spillover (`read_spillover`); where there is none, the phantom's model
-        of it takes its place, which was fitted to one real instrument's images.
+        (C, C) array: the spillover of the instrument that made the image.
 
     Raises
     ------
     InputError
-        If a pipeline is unknown, or spillover is to be compensated between planes that are not
-        metals.
+        If a pipeline is unknown, if spillover is to be compensated between planes that are not
+        metals, or without the instrument's matrix.
     """
     for pipeline in (before, after):
         _checked(pipeline)
-    matrix = None
     if SPILLOVER in parse(after):
         raise InputError(
             f"pipeline {after!r}: spillover is between metals, not between aggregates; "
             "compensate it before"
         )
-    if SPILLOVER in parse(before):
-        matrix = (
-            spillover_matrix(sample.panel, ImagingParameters())
-            if spillover is None
-            else read_spillover(spillover, sample.panel)
+    if SPILLOVER in parse(before) and spillover is None:
+        raise InputError(
+            f"pipeline {before!r}: sample {sample.id} comes without a measured matrix of "
+            "spillover, and that of another instrument would take away what was never added. "
+            "Put its own at data/COHORT/spillover.csv, or leave the step out"
         )
-    clean = replace(sample, image=preprocess(sample.image, before, matrix))
+    clean = replace(sample, image=preprocess(sample.image, before, spillover))
     planes = with_channels(clean, ALL, "mean")
     return planes if after == NONE else replace(planes, image=preprocess(planes.image, after))
 

@@ -6,11 +6,11 @@ its outputs, so it needs no file and runs anywhere; the runner collects the poin
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage as ndi
 
 from imc_helpers.agreement.intervals import (
     bootstrap_ratios,
@@ -24,11 +24,14 @@ from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
-from imc_helpers.experiments.model_inputs import crop, part
+from imc_helpers.experiments.model_inputs import crop, part, read_spillover
+from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.images.pipeline import NONE
 from imc_helpers.metrics import contingency_table, evaluate, matched_pairs
 from imc_helpers.patching import cover
 from imc_helpers.phantom.drawing import TRUTH
+from imc_helpers.phantom.imaging import spillover_matrix
+from imc_helpers.phantom.recipes import find_recipe
 
 SIZES = ("small", "medium", "large")
 """Thirds of an annotator's cells in an image, by area."""
@@ -45,22 +48,26 @@ AS_IT_IS = "as it is"
 def annotated_cohort(edition: str, cohort: str = "") -> str:
     """Return a cohort's key, or the first of an edition that two annotators or more have labelled.
 
+    Where none has two, the first with one is returned, and an empty name where none has any.
+
     Raises
     ------
     InputError
-        If the edition has none.
+        If the manifest has no cohort of that name.
     """
     if cohort:
         cohort_record(cohort)
         return cohort
-    for key in load_edition(edition).cohorts:
-        if len(cohort_record(key).raters) > 1:
-            return key
-    raise InputError(f"edition {edition!r}: no cohort has two annotators; name a cohort")
+    annotators = {key: len(cohort_record(key).raters) for key in load_edition(edition).cohorts}
+    for enough in (2, 1):
+        for key, count in annotators.items():
+            if count >= enough:
+                return key
+    return ""
 
 
 def open_samples(cohort: str, *, images: int, crop_px: int) -> list[Sample]:
-    """Read the middle of a cohort's first samples, with the truth where it is known.
+    """Read the middle of a cohort's first labelled samples, with the truth where it is known.
 
     Parameters
     ----------
@@ -73,7 +80,8 @@ def open_samples(cohort: str, *, images: int, crop_px: int) -> list[Sample]:
     """
     opened = open_cohort(cohort)
     found = []
-    for sample in opened[:images]:
+    labelled = [sample for sample in opened.ids if opened.annotators_of(sample)]
+    for sample in map(opened.read, labelled[:images]):
         masks = dict(sample.masks)
         if cohort_record(cohort).synthetic:
             masks[TRUTH] = opened.read_mask(sample.id, TRUTH)
@@ -82,10 +90,55 @@ def open_samples(cohort: str, *, images: int, crop_px: int) -> list[Sample]:
     return found
 
 
-def spillover_table(cohort: str) -> Path | None:
-    """Return a cohort's own table of spillover, ``data/COHORT/spillover.csv``, where it has one."""
-    path = open_cohort(cohort).folder / "spillover.csv"
-    return path if path.is_file() else None
+def cohort_spillover(cohort: str) -> np.ndarray | None:
+    """Return the spillover of the instrument that a cohort was imaged with, where it is known.
+
+    Parameters
+    ----------
+    cohort
+        Key in the manifest.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (C, C) float64: what ``data/COHORT/spillover.csv`` says (`read_spillover`), else of a
+        phantom the matrix that it was made with. None for a real cohort without a table.
+    """
+    opened = open_cohort(cohort)
+    path = opened.folder / "spillover.csv"
+    if path.is_file():
+        return read_spillover(path, opened.panel)
+    made = cohort_record(cohort).phantom
+    if made is None:
+        return None
+    return spillover_matrix(opened.panel, find_recipe(made.recipe).imaging)
+
+
+def find_sweep(edition: str, name: str) -> tuple[pd.DataFrame, str]:
+    """Return the table of a sweep or, where there is none, the reason in words.
+
+    Parameters
+    ----------
+    edition, name
+        Name of the edition, and of a file in ``sweeps/``.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        What `read_sweep` returns; empty where there is nothing to show.
+    reason : str
+        Why it is empty, as a sentence for the page; empty otherwise.
+    """
+    command = f"`make sweep NAME={name} EDITION={edition}`"
+    if not annotated_cohort(edition):
+        return pd.DataFrame(), "No cohort of this edition has masks, so there is nothing to score."
+    try:
+        table = read_sweep(edition, name)
+    except InputError:
+        return pd.DataFrame(), f"This edition was made without this sweep. {command} runs it."
+    if table.empty:
+        return table, f"No point of this sweep has a result. {command} says why."
+    return table, ""
 
 
 def score(sample: Sample, labels: np.ndarray) -> dict[str, Any]:
@@ -153,10 +206,7 @@ def _gap_to_edge(mask: np.ndarray, ids: np.ndarray) -> np.ndarray:
     distance = np.minimum(
         np.minimum(rows, height - 1 - rows), np.minimum(columns, width - 1 - columns)
     )
-    least = np.full(len(ids), max(height, width))
-    inside = mask > 0
-    np.minimum.at(least, np.searchsorted(ids, mask[inside]), distance[inside])
-    return least
+    return np.asarray(ndi.minimum(distance, mask, ids), dtype=int)
 
 
 def in_windows(sample: Sample, window_px: int) -> list[Sample]:
@@ -209,20 +259,23 @@ def by_choice(
     -------
     pandas.DataFrame
         ``model``, the column ``choice``, ``mean``, ``low``, ``high``, ``images``; 95 % intervals
-        from a bootstrap over images (`intervals.interval`). With a baseline, the
-        baseline's own row is left out.
+        from a bootstrap over images (`intervals.interval`). With a baseline, the baseline's own
+        row is left out, and so is a model without it.
     """
-    parts = []
+    columns = ["model", choice, "mean", "low", "high", "images"]
+    parts = [pd.DataFrame(columns=columns)]
     for model, rows in table.groupby("model", sort=False):
         wide = rows.pivot_table(index="sample", columns=choice, values=metric, sort=False)
         wide.columns = wide.columns.astype(object)
+        if baseline is not None and (baseline not in wide or len(wide.columns) == 1):
+            continue
         result = (
             mean_intervals(wide, wide.index)
             if baseline is None
             else paired_differences(wide, wide.index, baseline)
         )
         parts.append(result.rename_axis(choice).reset_index().assign(model=model))
-    return pd.concat(parts, ignore_index=True)[["model", choice, "mean", "low", "high", "images"]]
+    return pd.concat(parts[1:] or parts, ignore_index=True)[columns]
 
 
 def found_shares(table: pd.DataFrame, by: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
@@ -299,7 +352,12 @@ def input_names(table: pd.DataFrame) -> pd.Series:
 
 
 def in_words(row: pd.Series) -> str:
-    """Write a difference with its interval: ``"+0.012 (-0.003 to +0.027)"``."""
+    """Write a difference with its interval: ``"+0.012 (-0.003 to +0.027)"``.
+
+    One image gives no interval.
+    """
+    if np.isnan(row["low"]):
+        return f"{row['mean']:+.3f} (one image: no interval)"
     return f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
 
 

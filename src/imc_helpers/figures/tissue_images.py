@@ -23,6 +23,8 @@ from imc_helpers.figures.page import BLUE, GOLD, GREEN, PURPLE, SKY, VERMILION, 
 from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
 
+_SAVED_DPI = 144
+"""Dots per inch at which a page saves its figures: a pixel of tissue becomes whole pixels of it."""
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -386,7 +388,7 @@ def border_panels(panels: Mapping[str, np.ndarray], *, enlarge: int = 6) -> Figu
     height, width = next(iter(panels.values())).shape[:2]
     columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = -(-len(panels) // columns)
-    inches = width * enlarge / mpl.rcParams["savefig.dpi"]
+    inches = width * enlarge / _SAVED_DPI
     figure, axes = plt.subplots(
         rows,
         columns,

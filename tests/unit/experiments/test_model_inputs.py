@@ -1,7 +1,6 @@
 """The same sample, seen differently."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from imc_helpers.data.panels import Channel, Panel
@@ -19,7 +18,6 @@ from imc_helpers.experiments.model_inputs import (
 )
 from imc_helpers.images.clean import clip
 from imc_helpers.images.spillover import compensate_spillover
-from imc_helpers.phantom.imaging import ImagingParameters, spillover_matrix
 
 PANEL = Panel(
     (
@@ -130,14 +128,16 @@ def test_what_is_linear_may_stand_before_or_after_the_mean():
     assert before.image == pytest.approx(after.image, rel=1e-5)
 
 
-def test_spillover_is_the_phantoms_where_no_table_is_given(tmp_path):
-    model = spillover_matrix(PANEL, ImagingParameters())
-    expected = compensate_spillover(SAMPLE.image, model)[1:3].mean(axis=0)
-    assert np.array_equal(preprocessed(SAMPLE, "spillover", "none").image[1], expected)
-    tags = [f"{c.channel}Di" for c in PANEL.channels]
-    pd.DataFrame(model, index=tags, columns=tags).to_csv(tmp_path / "spillover.csv")
-    read = preprocessed(SAMPLE, "spillover", "none", tmp_path / "spillover.csv")
-    assert read.image[1] == pytest.approx(expected, rel=1e-5)
+def test_spillover_is_compensated_with_the_matrix_given():
+    matrix = np.eye(4) + 0.02 * np.eye(4, k=1)
+    expected = compensate_spillover(SAMPLE.image, matrix)[1:3].mean(axis=0)
+    assert np.array_equal(preprocessed(SAMPLE, "spillover", "none", matrix).image[1], expected)
+
+
+@pytest.mark.parametrize("before", ["spillover", "hot_pixels+spillover"])
+def test_spillover_without_a_matrix_is_refused_with_the_reason(before):
+    with pytest.raises(InputError, match=r"sample one comes without a measured matrix.*COHORT/"):
+        preprocessed(SAMPLE, before, "none")
 
 
 def test_a_table_of_spillover_by_name(tmp_path):

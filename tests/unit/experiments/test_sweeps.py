@@ -1,21 +1,29 @@
 """Points, their rows, and what pages make of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from imc_helpers.data import manifest
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
+from imc_helpers.experiments import sweeps
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
+    cohort_spillover,
     count_found,
     differ,
+    find_sweep,
     found_shares,
     in_windows,
     in_words,
     input_names,
+    open_samples,
     pool,
     score,
     standardised_share,
@@ -24,6 +32,8 @@ from imc_helpers.experiments.sweeps import (
 )
 from imc_helpers.metrics import evaluate
 from imc_helpers.phantom.drawing import TRUTH
+from imc_helpers.phantom.imaging import spillover_matrix
+from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 
 def squares(side, boxes):
@@ -199,3 +209,90 @@ def test_the_first_cohort_with_two_annotators():
     assert annotated_cohort("demo", "pancreas_imc") == "pancreas_imc"
     with pytest.raises(InputError, match="not in the manifest"):
         annotated_cohort("demo", "nowhere")
+
+
+@pytest.fixture
+def edition(monkeypatch):
+    """Make an edition of some cohorts."""
+
+    def make(*cohorts):
+        edition = manifest.Edition(title="t", description="d", cohorts=cohorts)
+        monkeypatch.setattr(sweeps, "load_edition", lambda name: edition)
+
+    return make
+
+
+def test_one_annotator_will_do_and_none_is_no_error(edition, monkeypatch):
+    edition("phantom_ali20", "pancreas_imc")
+    assert annotated_cohort("mine") == "phantom_ali20"
+    bare = manifest.cohort_record("pancreas_imc").model_copy(update={"annotators": {}})
+    monkeypatch.setattr(sweeps, "cohort_record", lambda key: bare)
+    assert annotated_cohort("mine") == ""
+    table, reason = find_sweep("mine", "channels")
+    assert table.empty
+    assert reason.startswith("No cohort of this edition has masks")
+
+
+def test_a_sweep_that_has_not_run_and_one_that_has(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    table, reason = find_sweep("demo", "channels")
+    assert table.empty
+    assert "`make sweep NAME=channels EDITION=demo` runs it" in reason
+    folder = tmp_path / "results" / "demo" / "sweeps"
+    folder.mkdir(parents=True)
+    (folder / "channels.csv").write_text("model,ap50\n")
+    assert "No point of this sweep has a result" in find_sweep("demo", "channels")[1]
+    (folder / "channels.csv").write_text("model,ap50\nm,0.5\n")
+    table, reason = find_sweep("demo", "channels")
+    assert not reason
+    assert table["ap50"].tolist() == [0.5]
+
+
+def test_a_model_without_the_baseline_has_no_differences():
+    rest = SCORES[SCORES["choice"] != "a"]
+    assert by_choice(rest, "choice", "a").empty
+    both = pd.concat([SCORES, rest.assign(model="n")])
+    assert set(by_choice(both, "choice", "a")["model"]) == {"m"}
+    alone = by_choice(SCORES[SCORES["choice"] == "a"], "choice", "a")
+    assert alone.columns.tolist() == ["model", "choice", "mean", "low", "high", "images"]
+    assert alone.empty
+
+
+def test_one_image_gives_a_difference_without_an_interval():
+    row = by_choice(SCORES[SCORES["sample"] == "i"], "choice", "a").iloc[0]
+    assert in_words(row) == "+0.100 (one image: no interval)"
+
+
+def test_the_spillover_of_a_phantom_is_that_of_its_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    recipe = find_recipe("phantom_ali20")
+    made = make_sample(recipe, (64, 64), 0, "one")
+    drawn = replace(made, masks={"annotator1": made.masks[TRUTH]})
+    write_cohort(tmp_path / "data" / "phantom_ali20", [drawn])
+    expected = spillover_matrix(recipe.panel, recipe.imaging)
+    assert np.array_equal(cohort_spillover("phantom_ali20"), expected)
+
+
+def test_the_spillover_of_a_real_cohort_is_what_was_measured_or_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    panel = Panel((Channel("Ir191", "DNA1", "nucleus"), Channel("Ir193", "DNA2", "nucleus")))
+    mask = np.ones((4, 4), np.uint32)
+    image = np.ones((2, 4, 4), np.float32)
+    one = Sample("roi", image, panel, 1.0, {"ilastik": mask, "cellprofiler": mask})
+    write_cohort(tmp_path / "data" / "spleen_imc", [one])
+    assert cohort_spillover("spleen_imc") is None
+    table = tmp_path / "data" / "spleen_imc" / "spillover.csv"
+    table.write_text(",Ir191,Ir193\nIr191,1,0.04\n")
+    assert cohort_spillover("spleen_imc").tolist() == [[1, 0.04], [0, 1]]
+
+
+def test_samples_without_masks_are_not_scored(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    panel = Panel((Channel("Ir191", "DNA1", "nucleus"),))
+    mask = np.ones((4, 4), np.uint32)
+    image = np.ones((1, 4, 4), np.float32)
+    masks = {"ilastik": mask, "cellprofiler": mask}
+    samples = [Sample("bare", image, panel, 1.0), Sample("drawn", image, panel, 1.0, masks)]
+    write_cohort(tmp_path / "data" / "spleen_imc", samples)
+    (opened,) = open_samples("spleen_imc", images=1, crop_px=4)
+    assert opened.id == "drawn"
