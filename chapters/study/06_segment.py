@@ -30,7 +30,7 @@ cohorts: list[str] = ["phantom_lymphoid"]  # keys in data_manifest/cohorts.yml
 model: str = "watershed"  # key in data_manifest/models.yml
 mode: str = "whole"  # whole image, or patch: sliding windows
 device: str = "cpu"  # cpu or cuda; without a GPU that the model's library sees, it runs on the CPU and says so
-made_from: list[str] = []  # digest of what each cohort's masks depend on: masks made from the same are kept
+made_from: list[str] = []  # for each cohort, digest of what its masks depend on
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 crop_px: int = 64  # edge of the crops shown below, pixels
@@ -66,7 +66,13 @@ from imc_helpers.data.readers.published import open_cohort
 # %%
 opened = [open_cohort(cohort) for cohort in cohorts]
 runs = segment_cohorts(
-    opened, model, mode, device=device, window_px=window_px, stride_px=stride_px, made_from=made_from
+    opened,
+    model,
+    mode,
+    device=device,
+    window_px=window_px,
+    stride_px=stride_px,
+    made_from=made_from,
 )
 for remark in dict.fromkeys(remark for run in runs for remark in run.remarks):
     print(f"{remark}.")
@@ -101,6 +107,6 @@ show_table(
 # %% tags=["remove-cell"]
 assert [run.cohort for run in runs] == list(cohorts)
 assert [len(run.samples) for run in runs] == [len(cohort) for cohort in opened]
-assert all(run.device in (device, "") or run.remarks or not model_record(model).gpu for run in runs), (
-    f"asked for {device}, ran on {[run.device for run in runs]}, and nothing says why"
-)
+assert all(
+    run.device in (device, "") or run.remarks or not model_record(model).gpu for run in runs
+), f"asked for {device}, ran on {[run.device for run in runs]}, and nothing says why"
