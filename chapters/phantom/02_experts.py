@@ -22,7 +22,8 @@
 # of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
 # probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
 # differ in their habits and in random slips. This page trains an example group on a small tissue of its
-# own; the demo's cohort has another group, of the same recipe.
+# own, which it also shows; the demo's cohort has another group, of the same recipe, which labelled tissue that
+# is not part of the cohort, so that no cell that was trained on is scored.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -147,9 +148,9 @@ show_table(
 #
 # The parameters of {numref}`tab-group` were chosen by hand so that groups of four agree on lymphoid
 # tissue about as the study's four experts do. No score was set, and no mask was made to fit one. Groups
-# differ by chance: {numref}`tab-groups` shows several, each with experts drawn anew. The demo shows the
-# group of seed 1, *because* it lies close to the study. The mean of the groups lies a little higher than
-# the study, and one group agrees far better.
+# differ by chance: {numref}`tab-groups` shows several, each with experts drawn anew. Their mean lies close to
+# the study, and one group agrees far better. The demo shows the group of seed 1. It was *chosen*, from
+# these, because its agreement was within .05 of the study's, and it still is: below it.
 
 # %% tags=["hide-input"]
 groups = pd.read_csv(shipped("benchmarks/results") / "phantom_groups.csv")
@@ -188,7 +189,9 @@ for chosen in (groups.set_index("seed").loc[1], mean):
     assert 0.51 <= chosen["sap"] <= 0.62
 assert cohort_record("phantom_lymphoid").phantom.seed == 1, "the text names the demo's seed"
 assert groups["ap50"].max() > 0.8, "one group agrees far better: the text says so"
-assert mean["ap50"] > published["ap50"]
+assert (mean - published[mean.index]).abs().max() < 0.05, "their mean lies close to the study"
+chosen = groups.set_index("seed").loc[1, list(METRICS)]
+assert (published[chosen.index] - chosen).between(0, 0.05).all(), "below the study, within .05"
 
 # %% [markdown]
 # ## Takeaways

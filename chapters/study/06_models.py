@@ -59,26 +59,34 @@ from imc_helpers.figures.tissue_images import border_panels, model_crops
 from imc_helpers.data.manifest import cohort_record, load_edition, model_record, source_note
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.readers.published import open_cohort
-from imc_helpers.models.run_tables import describe_doubts, describe_models, describe_runs
+from imc_helpers.models.run_tables import (
+    describe_deviations,
+    describe_doubts,
+    describe_models,
+    describe_remarks,
+    describe_runs,
+)
 
 record = load_edition(edition)
 models = list(record.models)
 runs = describe_runs(record.cohorts, models)
-ran = runs[runs["whole"] > 0]
-idle = runs[runs["not run"].notna() & (runs["whole"] == 0)]
+ran = runs[runs[list(MODES)].sum(axis=1) > 0]
+idle = runs[runs["not run"].notna() & ~runs.index.isin(ran.index)]
 sources = {model_record(key).title: model_record(key).source for key in models}
 trained = [title for title in ran["model"] if sources[title] == "trained"]
 files = [title for title in ran["model"] if sources[title] == "files"]
 made = len(ran) - len(files)
-display(
-    Markdown(
-        f"**In short.** Of {len(runs)} models, {made} ran here"
+if models:
+    answer = (
+        f"Of {len(runs)} models, {made} ran here"
         + (f", {len(trained)} of them trained by this build on synthetic tissue" if trained else "")
         + (f"; of {len(files)} more there are published masks" if files else "")
         + (f". {len(idle)} did not run, and {{numref}}`tab-not-run` says why" if len(idle) else "")
         + "."
     )
-)
+else:
+    answer = "This edition names no models. Its `models:` in `editions/` is where to add some."
+display(Markdown(f"**In short.** {answer}"))
 
 # %% [markdown]
 # ## The same cells, by every model
@@ -86,20 +94,29 @@ display(
 # %% tags=["hide-input"]
 shown = open_cohort(cohort or record.cohorts[0])
 where = sample or shown.ids[0]
-annotator = shown.references_of(where)[0]
+annotator = next(iter(shown.references_of(where)), None)
 data = source_note([shown.name])
 panels = model_crops(shown, where, annotator, models, crop_px=crop_px)
-show(
-    border_panels(panels, enlarge=enlarge),
-    label="fig-models",
-    caption=f"Borders of {annotator} in blue and of the model in gold, both white, in the middle "
-    f"{crop_px} x {crop_px} px of `{where}`, enlarged {enlarge} times without interpolation; in grey the "
-    f"channel {cohort_record(shown.name).dna_channel}. Above each panel: the model, its cells in the crop, "
-    f"and the ap50 of the crop. Masks of whole images. {data}",
-    alt="The same crop of tissue once for every model, with the borders of an annotator in blue and "
-    "of the model in gold.",
-    fmt="png",
+drawn = (
+    f"Borders of {annotator} in blue and of the model in gold, both white"
+    if annotator
+    else ("Borders of the model in gold")
 )
+if panels:
+    show(
+        border_panels(panels, enlarge=enlarge),
+        label="fig-models",
+        caption=f"{drawn}, in the middle {crop_px} x {crop_px} px of `{where}`, enlarged {enlarge} "
+        f"times without interpolation; in grey the channel {cohort_record(shown.name).dna_channel}. "
+        "Above each panel: the model, its cells in the crop"
+        + (", and the ap50 of the crop" if annotator else "")
+        + f". Masks of whole images. {source_note([shown.name])}",
+        alt="The same crop of tissue once for every model, with the borders of the model in gold"
+        + (" and of the first rater in blue." if annotator else "."),
+        fmt="png",
+    )
+else:
+    display(Markdown(f"*No model has masks of `{where}` here, so there is nothing to show.*"))
 
 # %% [markdown]
 # ## What each takes
@@ -110,33 +127,70 @@ show(
 
 # %% tags=["hide-input"]
 table = describe_models(models)
-show_table(
-    table[["model", "version", "takes", "made for", "scaling"]],
-    label="tab-inputs",
-    caption="What goes into each model, from the manifest. *Takes*: planes in the model's own order. "
-    "*Made for*: the pixel size it expects; a dash where it takes any. *Scaling*: what is done to "
-    "intensities before the network or threshold.",
-)
+if models:
+    show_table(
+        table[["model", "version", "takes", "made for", "scaling"]],
+        label="tab-inputs",
+        caption="What goes into each model, from the manifest. *Version*: the one asked for. *Takes*: planes "
+        "in the model's own order. *Made for*: the pixel size it expects; a dash where it takes any. "
+        "*Scaling*: what is done to intensities before the network or threshold.",
+    )
+    show_table(
+        table[["model", "trained on", "parameters", "licence", "weights"]],
+        label="tab-origins",
+        caption="Where each model comes from, from the manifest. *Parameters*: trained numbers. *Licence* is "
+        "of the code, *weights* of what was trained; a dash where there is nothing of the kind.",
+    )
 
 # %% tags=["hide-input"]
-show_table(
-    table[["model", "trained on", "parameters", "licence", "weights"]],
-    label="tab-origins",
-    caption="Where each model comes from, from the manifest. *Parameters*: trained numbers. *Licence* is of "
-    "the code, *weights* of what was trained; a dash where there is nothing of the kind.",
-)
+own = [key for key in models if model_record(key).training is not None]
+if own:
+    display(
+        Markdown(
+            "How the book's own models are trained (labels and settings) was chosen by their scores on "
+            "synthetic tissue of seeds that no cohort has, and never on a cohort that they are shown on: "
+            "`benchmarks/training_choice.py` wrote the table, `benchmarks/results/training_choice.csv`."
+        )
+    )
+
+# %% [markdown]
+# ## Where this differs from the study
+
+# %% tags=["hide-input"]
+deviations = describe_deviations(models)
+if len(deviations):
+    show_table(
+        deviations,
+        label="tab-deviations",
+        caption="Models of the study that run here in another way than there (Schuiki et al. 2025, "
+        "section 3.2), from the manifest.",
+    )
+else:
+    display(
+        Markdown("*No model of this edition is known to run in another way than in the study.*")
+    )
 
 # %% [markdown]
 # ## What ran here
 
 # %% tags=["hide-input"]
-show_table(
-    ran.drop(columns="not run"),
-    label="tab-ran",
-    caption=f"Models with finished masks. *whole* and *patch*: cohorts, of {len(record.cohorts)}, that were "
-    "segmented as whole images and window by window. *Cells*: labels in all whole images. *files*: "
-    f"published masks, not made here. {source_note(record.cohorts)}",
-)
+if len(ran):
+    show_table(
+        ran.drop(columns="not run"),
+        label="tab-ran",
+        caption=f"Models with finished masks. *whole* and *patch*: cohorts, of {len(record.cohorts)}, that "
+        "were segmented as whole images and window by window. *Cells*: labels in all whole images. "
+        f"*files*: published masks, not made here. {source_note(record.cohorts)}",
+    )
+else:
+    display(Markdown("*No model has masks here.*"))
+remarks = describe_remarks(record.cohorts, models)
+if len(remarks):
+    show_table(
+        remarks,
+        label="tab-remarks",
+        caption="What differed in these runs from what was asked for, from their records.",
+    )
 
 # %% tags=["hide-input"]
 if len(idle):
@@ -145,30 +199,34 @@ if len(idle):
         label="tab-not-run",
         caption="Models of this edition that did not run. Nothing was put in their place.",
     )
-else:
+elif models:
     display(Markdown("*Every model of this edition ran.*"))
 
 # %% [markdown]
-# Each run is a notebook of its own, one model on one cohort in one mode: `06_segment`. Yours can be one
+# Each model runs in a notebook of its own, in one mode over all cohorts: `06_segment`. Yours can be one
 # too: lay masks in a folder and name it in `data_manifest/models.yml` ([](../../how_to_run)).
 
 # %% [markdown]
 # ## What could not be checked
 
 # %% tags=["hide-input"]
-show_table(
-    describe_doubts(models),
-    label="tab-doubts",
-    caption="Statements of the manifest that rest on less than their source, and what a reader should know of a "
-    "model before comparing it.",
-)
+doubts = describe_doubts(models)
+if len(doubts):
+    show_table(
+        doubts,
+        label="tab-doubts",
+        caption="Statements of the manifest that rest on less than their source, and what a reader should know of "
+        "a model before comparing it.",
+    )
+else:
+    display(Markdown("*The manifest states nothing of these models that could not be checked.*"))
 
 # %% [markdown]
 # ## What this does not show
 #
 # - The study's scores for models whose weights are not here.
-# - The best that a model can do: nothing was tuned to these images, but what {numref}`tab-origins` names as
-#   trained on synthetic tissue has seen tissue of the same kind as the synthetic cohorts.
+# - The best that a model can do: nothing was tuned to these images. But a model that was trained on
+#   synthetic tissue has seen tissue of the same kind as the synthetic cohorts.
 
 # %% tags=["remove-cell"]
 assert len(runs) == len(models), "every model of the edition has a row"
@@ -176,7 +234,7 @@ assert set(ran["model"]) | set(runs.loc[runs["not run"].notna(), "model"]) == se
     "a model ran, or it says why not"
 )
 assert runs[list(MODES)].le(len(record.cohorts)).all(axis=None)
-assert (ran["cells"] > 0).any()
+assert len(panels) <= len(ran), "a panel belongs to a model that ran"
 
 # %% [markdown]
 # ## Takeaways

@@ -17,23 +17,24 @@
 # ---
 
 # %% [markdown]
-# # One model, one cohort
+# # One model
 #
-# **What does this model find in this cohort, and what does it take?**
+# **What does this model find in these cohorts, and what does it take?**
 #
 # This notebook runs a model and keeps its masks; every other page works from masks. The book's build runs it
-# once for each model, cohort and mode, on the model's own kernel, and on a GPU where there is one. By
+# once for each model and mode, over all cohorts, on the model's own kernel, and on a GPU where there is one. By
 # itself it runs anywhere with papermill.
 
 # %% tags=["parameters"]
-cohort: str = "phantom_lymphoid"  # key in data_manifest/cohorts.yml
+cohorts: list[str] = ["phantom_lymphoid"]  # keys in data_manifest/cohorts.yml
 model: str = "watershed"  # key in data_manifest/models.yml
 mode: str = "whole"  # whole image, or patch: sliding windows
-device: str = "cpu"  # cpu or cuda; the run fails when it gets another
+device: str = "cpu"  # cpu or cuda; without a GPU that the model's library sees, it runs on the CPU and says so
+made_from: list[str] = []  # for each cohort, digest of what its masks depend on
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 crop_px: int = 64  # edge of the crops shown below, pixels
-crops: int = 3  # number of those crops
+crops: int = 1  # number of those crops, for each cohort
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -58,33 +59,54 @@ import pandas as pd
 
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import border_panels, found_crops
-from imc_helpers.models.run import segment_cohort
+from imc_helpers.models.run import segment_cohorts
 from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.data.readers.published import open_cohort
 
 # %%
-samples = open_cohort(cohort)
-run = segment_cohort(samples, model, mode, device=device, window_px=window_px, stride_px=stride_px)
-
-# %% tags=["hide-input"]
-title, data = model_record(model).title, source_note([cohort])
-show(
-    border_panels(found_crops(samples, model, mode, crop_px=crop_px, most=crops)),
-    label="fig-found",
-    caption=f"Borders that {title} drew, in gold, on the middle {crop_px} x {crop_px} px of images or windows. {data}",
-    alt="Crops of tissue in grey with the model's cell borders in gold.",
-    fmt="png",
+opened = [open_cohort(cohort) for cohort in cohorts]
+runs = segment_cohorts(
+    opened,
+    model,
+    mode,
+    device=device,
+    window_px=window_px,
+    stride_px=stride_px,
+    made_from=made_from,
 )
+for remark in dict.fromkeys(remark for run in runs for remark in run.remarks):
+    print(f"{remark}.")
 
 # %% tags=["hide-input"]
+title, data = model_record(model).title, source_note(cohorts)
+panels = {
+    f"{cohort.name}\n{name}": panel
+    for cohort in opened
+    for name, panel in found_crops(cohort, model, mode, crop_px=crop_px, most=crops).items()
+}
+if panels:  # no cohort may have an image as large as a window
+    show(
+        border_panels(panels),
+        label="fig-found",
+        caption=f"Borders that {title} drew, in gold, on the middle {crop_px} x {crop_px} px of images or windows. {data}",
+        alt="Crops of tissue in grey with the model's cell borders in gold.",
+        fmt="png",
+    )
+
+# %% tags=["hide-input"]
+table = pd.DataFrame(
+    [{"cohort": run.cohort, **sample.model_dump()} for run in runs for sample in run.samples]
+)
+machines = " and ".join(dict.fromkeys(run.device_name for run in runs))
 show_table(
-    pd.DataFrame([sample.model_dump() for sample in run.samples]),
+    table,
     label="tab-run",
-    caption=f"What each sample took on {run.device_name or 'no machine: the masks came as files'}. {data}",
+    caption=f"What each sample took on {machines or 'no machine: the masks came as files'}. {data}",
 )
 
 # %% tags=["remove-cell"]
-assert run.device in (device, "") or not model_record(model).gpu, (
-    f"asked for {device}, ran on {run.device}"
-)
-assert len(run.samples) == len(samples)
+assert [run.cohort for run in runs] == list(cohorts)
+assert [len(run.samples) for run in runs] == [len(cohort) for cohort in opened]
+assert all(
+    run.device in (device, "") or run.remarks or not model_record(model).gpu for run in runs
+), f"asked for {device}, ran on {[run.device for run in runs]}, and nothing says why"

@@ -214,6 +214,10 @@ class ModelRecord(_Record):
     """Published masks, for ``source: files``."""
     folder: str = ""
     """A user's own masks, ``FOLDER/COHORT/SAMPLE.tiff`` under the root; ``source: files``."""
+    deviations: tuple[str, ...] = ()
+    """Where this book runs the model in another way than the study that it reproduces (Schuiki et
+    al. 2025, section 3.2), in sentences; empty where it does not, and for models that the study
+    does not run."""
     unverified: tuple[Unverified, ...] = ()
 
     @model_validator(mode="after")

@@ -286,7 +286,7 @@ def border_crops(
 
 
 def model_crops(
-    cohort: Cohort, sample: str, annotator: str, models: Iterable[str], *, crop_px: int
+    cohort: Cohort, sample: str, annotator: str | None, models: Iterable[str], *, crop_px: int
 ) -> dict[str, np.ndarray]:
     """Overlay an annotator's borders and every model's in the middle of a sample.
 
@@ -295,27 +295,29 @@ def model_crops(
     cohort
         A cohort of the manifest.
     sample, annotator
-        Which image, and whose mask is drawn in blue.
+        Which image, and whose mask is drawn in blue; None for nobody's.
     models
         Keys; those without finished masks of whole images are left out.
     crop_px
-        Edge of the crop, pixels.
+        Edge of the crop, pixels; the whole of an image that is smaller.
 
     Returns
     -------
     dict
-        (crop_px, crop_px, 3) overlay by title; the title prints the model's cells in the crop and
-        the crop's ap50 (IoU >= t).
+        (crop_px, crop_px, 3) overlay by title; the title prints the model's cells in the crop and,
+        where there is an annotator, the crop's ap50 (IoU >= t).
     """
-    crop = _middle(sample, cohort.shape(sample), crop_px)
+    crop = _middle(sample, cohort.shape(sample), min(crop_px, *cohort.shape(sample)))
     dna = cohort.panel.index(cohort_record(cohort.name).dna_channel)
     background = stretch(cohort.read_image(sample)[dna])[crop]
-    reference = cohort.read_mask(sample, annotator)[crop]
+    drawn = None if annotator is None else cohort.read_mask(sample, annotator)[crop]
+    reference = np.zeros(background.shape[:2], np.uint32) if drawn is None else drawn
     panels = {}
     for model in find_models(cohort.name, models, "whole"):
         labels = read_prediction(cohort.name, model, "whole", sample)[crop]
         scores = evaluate(reference, labels)
-        title = f"{model_record(model).title}\n{scores.n_pred} cells, ap50 {scores.ap50:.2f}"
+        ap50 = "" if drawn is None else f", ap50 {scores.ap50:.2f}"
+        title = f"{model_record(model).title}\n{scores.n_pred} cells{ap50}"
         panels[title] = borders(reference, labels, background)
     return panels
 

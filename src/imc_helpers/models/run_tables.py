@@ -8,6 +8,21 @@ from imc_helpers.data.manifest import model_record
 from imc_helpers.data.predictions import MODES, find_models, read_run
 from imc_helpers.models.registry import why_not
 
+DESCRIPTION = (
+    "model",
+    "version",
+    "takes",
+    "made for",
+    "scaling",
+    "trained on",
+    "parameters",
+    "licence",
+    "weights",
+)
+"""Columns of `describe_models`."""
+RUNS = ("model", "ran on", *MODES, "cells", "not run")
+"""Columns of `describe_runs`."""
+
 
 def describe_models(keys: Iterable[str]) -> pd.DataFrame:
     """Set models of the manifest side by side.
@@ -20,11 +35,11 @@ def describe_models(keys: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a model: ``model``, ``version``, ``takes`` (planes, in its order), ``made for``
+        One row per model: ``model``, ``version``, ``takes`` (planes, in its order), ``made for``
         (pixel size), ``scaling``, ``trained on``, ``parameters``, ``licence``, ``weights``.
     """
     records = [model_record(key) for key in keys]
-    return pd.DataFrame(
+    rows = [
         {
             "model": record.title,
             "version": record.version,
@@ -37,7 +52,8 @@ def describe_models(keys: Iterable[str]) -> pd.DataFrame:
             "weights": record.weights_license or None,
         }
         for record in records
-    )
+    ]
+    return pd.DataFrame(rows, columns=DESCRIPTION)
 
 
 def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
@@ -51,7 +67,7 @@ def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a statement: ``model``, ``what``, ``why``.
+        One row per statement: ``model``, ``what``, ``why``.
     """
     rows = [
         {"model": record.title, "what": doubt.what, "why": doubt.why}
@@ -59,6 +75,49 @@ def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
         for doubt in record.unverified
     ]
     return pd.DataFrame(rows, columns=["model", "what", "why"])
+
+
+def describe_deviations(keys: Iterable[str]) -> pd.DataFrame:
+    """List where models run here in another way than in the study that the book reproduces.
+
+    Parameters
+    ----------
+    keys
+        Models in ``data_manifest/models.yml``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per deviation: ``model``, ``deviation``.
+    """
+    rows = [
+        {"model": record.title, "deviation": deviation}
+        for record in map(model_record, keys)
+        for deviation in record.deviations
+    ]
+    return pd.DataFrame(rows, columns=["model", "deviation"])
+
+
+def describe_remarks(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
+    """List what differed, in the runs on this machine, from what was asked for.
+
+    Parameters
+    ----------
+    cohorts, keys
+        Cohorts and models of the manifest.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model and remark: ``model``, ``remark``.
+    """
+    pairs = [(cohort, mode) for cohort in cohorts for mode in MODES]
+    rows = []
+    for key in keys:
+        runs = [run for c, mode in pairs if (run := read_run(c, key, mode)) is not None]
+        for remark in dict.fromkeys(remark for run in runs for remark in run.remarks):
+            rows.append({"model": model_record(key).title, "remark": remark})
+    return pd.DataFrame(rows, columns=["model", "remark"])
 
 
 def describe_runs(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
@@ -72,7 +131,7 @@ def describe_runs(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a model: ``model``, ``ran on`` (device), ``whole`` and ``patch`` (cohorts with
+        One row per model: ``model``, ``ran on`` (device), ``whole`` and ``patch`` (cohorts with
         finished masks), ``cells`` (in all whole images), ``not run`` (the reason and the command
         that would help, empty where it ran on all it covers).
     """
@@ -96,7 +155,7 @@ def describe_runs(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
                 "not run": _why_not_all(key, covered, len(found)),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=RUNS)
 
 
 def _why_not_all(key: str, covered: list[str], found: int) -> str | None:
@@ -117,9 +176,9 @@ def speed(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a model and cohort: ``cohort``, ``model``, ``device``, ``device_name``, ``threads``,
-        ``megapixels``, ``seconds``, ``s_per_megapixel``, ``library_share`` (of the seconds),
-        ``load_s``, ``peak_mb`` (resident, of the whole process), ``peak_gpu_mb``.
+        One row per model and cohort: ``cohort``, ``model``, ``device``, ``device_name``,
+        ``threads``, ``megapixels``, ``seconds``, ``s_per_megapixel``, ``library_share`` (of the
+        seconds), ``load_s``, ``peak_mb`` (resident, of the whole process), ``peak_gpu_mb``.
     """
     rows = []
     for cohort in cohorts:

@@ -11,7 +11,8 @@ from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate
 from imc_helpers.models.adapters import cellpose3
 from imc_helpers.models.protocol import Segmenter, model_input
-from imc_helpers.models.training.fit import training_labels, training_samples
+from imc_helpers.models.training.fit import training_samples
+from imc_helpers.models.training.labels import training_labels
 
 pytest.importorskip("cellpose", reason="cellpose 3 is not installed (extra `models`)")
 

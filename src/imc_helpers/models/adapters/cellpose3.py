@@ -4,20 +4,20 @@ Stringer et al. 2021 (doi:10.1038/s41592-020-01018-x), Stringer & Pachitariu 202
 (doi:10.1038/s41592-025-02595-5). Cellpose takes the plane to segment first and the nuclei second.
 """
 
-import logging
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
+from imc_helpers.models.cellpose_network import CellposeNetwork
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.training.fit import epochs_on, training_labels, write_note
+from imc_helpers.models.training.labels import training_labels
+from imc_helpers.models.training.notes import epochs_on, write_note
 
 if TYPE_CHECKING:
     from cellpose.models import CellposeModel
@@ -32,52 +32,7 @@ PUBLISHED_WIDTHS = (32, 64, 128, 256)
 _CHANNELS = [1, 2]  # in Cellpose's count from one: segment the first plane, nuclei in the second
 
 
-class Cellpose3:
-    """A Cellpose 3 network that is loaded.
-
-    Parameters
-    ----------
-    model
-        The library's model, its network in place.
-    diameter_um
-        Diameter of the cells, micrometres: images are scaled so that such a cell has the size that
-        the network was trained on.
-    eval_parameters
-        Passed to the library's ``eval``.
-    """
-
-    def __init__(
-        self, model: "CellposeModel", diameter_um: float, eval_parameters: dict[str, Any]
-    ) -> None:
-        self.model = model
-        self.diameter_um = diameter_um
-        self.eval_parameters = eval_parameters
-
-    def predict(self, images: Sequence[np.ndarray], um_per_px: float) -> Sequence[np.ndarray]:
-        """Outline the cells of some images; see `imc_helpers.models.protocol.Adapter`."""
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            return [self.predict([image], um_per_px)[0] for image in images]
-        from cellpose.transforms import normalize_img  # noqa: PLC0415
-
-        # Each image by itself: the library normalises a stack that it is given as one. It also
-        # works in place. It warns of empty planes, which are no news here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            stack = np.stack([normalize_img(image.transpose(1, 2, 0).copy()) for image in images])
-            masks, _, _ = self.model.eval(
-                stack,
-                channels=_CHANNELS,
-                channel_axis=3,
-                z_axis=0,
-                normalize=False,
-                diameter=self.diameter_um / um_per_px,
-                **self.eval_parameters,
-            )
-        return list(masks.reshape(stack.shape[:3]))
-
-
-def load(record: ModelRecord, device: str, weights: Path) -> Cellpose3:
+def load(record: ModelRecord, device: str, weights: Path) -> CellposeNetwork:
     """Load a Cellpose 3 network from a file under ``weights``; nothing is ever downloaded.
 
     The parameters of the record are those of the library's ``eval``, and two of ours: ``widths``,
@@ -96,7 +51,7 @@ def load(record: ModelRecord, device: str, weights: Path) -> Cellpose3:
     diameter_um = parameters.pop("diameter_um", None)
     if diameter_um is None:  # the median in the training images, in their pixels
         diameter_um = float(model.diam_labels) * (record.um_per_px or 1.0)
-    return Cellpose3(model, diameter_um, parameters)
+    return CellposeNetwork(model, diameter_um, {"channels": _CHANNELS, **parameters})
 
 
 def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: Path) -> None:
@@ -149,8 +104,6 @@ def _new_model(widths: Sequence[int], device: str, diam_mean: float = 30.0) -> "
     from cellpose.models import CellposeModel  # noqa: PLC0415
     from cellpose.resnet_torch import CPnet  # noqa: PLC0415
 
-    # Its warnings about stacks of images, and its progress, are not for a page.
-    logging.getLogger("cellpose").setLevel(logging.ERROR)
     if widths[-1] != 256:
         raise InputError(
             f"widths: Cellpose needs 256 channels at the deepest level, found {widths[-1]}"

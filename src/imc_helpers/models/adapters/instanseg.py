@@ -20,7 +20,8 @@ from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.training.fit import epochs_on, training_labels, write_note
+from imc_helpers.models.training.labels import training_labels
+from imc_helpers.models.training.notes import epochs_on, write_note
 
 if TYPE_CHECKING:
     import torch

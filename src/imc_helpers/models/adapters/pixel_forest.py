@@ -22,8 +22,6 @@ from imc_helpers.errors import InputError
 from imc_helpers.images.pixel_classifier import grow_cells, grow_forest, multiscale_features
 from imc_helpers.models.protocol import model_input
 from imc_helpers.models.registry import TRAINING
-from imc_helpers.phantom.drawing import ONE_EXPERT
-from imc_helpers.phantom.experts import train_experts
 
 LIBRARIES = ("scikit-learn", "centrosome")
 """Distributions that do the work: run records ask them for their versions."""
@@ -106,6 +104,10 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
     """
     if record.training is None:
         raise InputError("record: it has no `training`, so nothing says how to train")
+    # Only training needs the phantom; real images are segmented without it.
+    from imc_helpers.phantom.drawing import ONE_EXPERT  # noqa: PLC0415
+    from imc_helpers.phantom.experts import train_experts  # noqa: PLC0415
+
     start = time.perf_counter()
     bright = {sample.id: _bright(model_input(sample, record.inputs)) for sample in samples}
 
