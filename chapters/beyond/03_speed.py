@@ -2,6 +2,7 @@
 # jupyter:
 #   imc_book:
 #     reads:
+#     - scores
 #     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
@@ -51,52 +52,58 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
+from imc_helpers.agreement.score_table import read_scores
+from imc_helpers.agreement.summaries import against
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.speed_plots import speed_against_score
 from imc_helpers.data.manifest import load_edition, model_record, source_note
 from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import speed
-from imc_helpers.agreement.scoring import score_models
 
 record = load_edition(edition)
 taken = speed(record.cohorts, record.models)
 taken.to_csv(results_dir(edition, "models") / "speed.csv", index=False)
+cohorts = {key: open_cohort(key) for key in record.cohorts}
+# The score is with the masks of the first cohort that has some.
+key = next((key for key, cohort in cohorts.items() if cohort.references), None)
+makers = [r for r in cohorts[key].raters if r.name in cohorts[key].references] if key else []
+whose = noun(makers)
 if len(taken):
-    sums = (
-        taken.groupby(["model", "device"], sort=False)[["megapixels", "seconds"]]
-        .sum()
-        .reset_index()
-    )
+    by_model = taken.groupby(["model", "device"], sort=False)
+    sums = by_model[["megapixels", "seconds"]].sum().reset_index()
     sums["s_per_megapixel"] = sums["seconds"] / sums["megapixels"]
-    sums["peak_mb"] = taken.groupby(["model", "device"], sort=False)["peak_mb"].max().to_numpy()
-    key = record.cohorts[0]
-    here = list(taken.loc[taken["cohort"] == key, "model"])
-    scores = score_models(
-        open_cohort(key), here, modes=("whole",), controls=False, annotators=False
-    )
-    sums["ap50"] = sums["model"].map(scores.groupby("model")["ap50"].mean())
+    sums["peak_mb"] = by_model["peak_mb"].max().to_numpy()
+    judged = against(read_scores(edition), {key: [rater.name for rater in makers]})
+    judged = judged[judged["mode"] == "whole"]
+    sums["ap50"] = sums["model"].map(judged.groupby("rater_pred")["ap50"].mean())
     sums["title"] = [model_record(model).title for model in sums["model"]]
-    fast, best = sums.loc[sums["s_per_megapixel"].idxmin()], sums.loc[sums["ap50"].idxmax()]
-    display(
-        Markdown(
-            f"**In short.** The fastest, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s for a megapixel; the "
-            f"most accurate in `{key}`, {best['title']}, {best['s_per_megapixel']:.2f} s."
+    fast = sums.loc[sums["s_per_megapixel"].idxmin()]
+    summary = f"The fastest, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s for a megapixel"
+    if sums["ap50"].notna().any():
+        best = sums.loc[sums["ap50"].idxmax()]
+        summary += (
+            f"; the one closest to the {whose} of `{key}`, {best['title']}, "
+            f"{best['s_per_megapixel']:.2f} s."
         )
-    )
+    else:
+        summary += ". No cohort of this edition has masks to score them with."
 else:
-    display(Markdown("*No model was timed here: none ran.*"))
+    summary = "No model was timed here: none ran."
+display(Markdown(f"**In short.** {summary}"))
 
 # %% tags=["hide-input"]
-if len(taken):
-    machine = ", ".join(dict.fromkeys(taken["device_name"]))
+machine = ", ".join(dict.fromkeys(taken["device_name"])) if len(taken) else ""
+if len(taken) and sums["ap50"].notna().any():
     show(
-        speed_against_score(sums),
+        speed_against_score(sums, raters=whose),
         label="fig-speed",
-        caption=f"Seconds for a megapixel, over all whole images of the edition, and mean ap50 with the annotators in `{key}`. Up "
-        "and to the left is better. Loading the library and the weights is not counted. "
-        f"Measured while the book was built, other jobs running beside it, on: {machine}. {source_note(record.cohorts)}",
-        alt="A point a model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
+        caption="Seconds for a megapixel, over all whole images of the edition, and mean ap50 with the "
+        f"{whose} of `{key}`. Up and to the left is better. Loading the library and the weights is not counted. "
+        f"Measured while the book was built, other jobs running beside it, on: {machine}. "
+        f"{source_note(record.cohorts)}",
+        alt="A point per model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
     )
 
 # %% tags=["hide-input"]
@@ -105,7 +112,7 @@ if len(taken):
         sums[["title", "device", "megapixels", "s_per_megapixel", "peak_mb", "ap50"]].rename(
             columns={
                 "title": "model",
-                "s_per_megapixel": "s a megapixel",
+                "s_per_megapixel": "s per megapixel",
                 "peak_mb": "peak memory, MB",
             }
         ),

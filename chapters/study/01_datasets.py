@@ -55,6 +55,7 @@ from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import gallery
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.data.paths import results_dir
+from imc_helpers.data.raters import describe_raters
 from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
@@ -132,11 +133,7 @@ show_table(
 # That decides what agreement between two masks means.
 
 # %% tags=["hide-input"]
-makers = pd.DataFrame(
-    {"cohort": key, "mask of": name, "kind": who.kind, "made": who.how, "how": who.description}
-    for key, record in records.items()
-    for name, who in record.raters.items()
-)
+makers = describe_raters({key: cohort.raters for key, cohort in cohorts.items()})
 if len(makers):
     show_table(
         makers,

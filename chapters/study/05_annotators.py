@@ -1,7 +1,11 @@
 # ---
 # jupyter:
+#   imc_book:
+#     reads:
+#     - scores
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -56,35 +60,44 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement.pairwise import (
-    METRICS,
+from imc_helpers.agreement.score_table import METRICS, read_scores
+from imc_helpers.agreement.summaries import (
+    PAIRWISE_NAMES,
     against,
-    agreement_matrix,
+    as_columns,
+    between,
     mean_agreement,
-    pairwise,
 )
-from imc_helpers.experiments.ceiling import correlation_sweep
+from imc_helpers.experiments.ceiling import copies, correlation_sweep
 from imc_helpers.figures.agreement_plots import agreement_matrices, ceiling_curves
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import border_crops, border_panels
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
 from imc_helpers.data.paths import results_dir
+from imc_helpers.data.raters import TRUTH, describe_raters, noun
 from imc_helpers.phantom.recipes import find_recipe
-from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.data.readers.published import open_cohort
 
-cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
-cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
-table = pd.concat(
-    pairwise(cohort, window_px=window_px, stride_px=stride_px, border_px=border_px, strict=strict)
-    for cohort in cohorts.values()
+everything = {key: open_cohort(key) for key in load_edition(edition).cohorts}
+scores = read_scores(
+    edition, window_px=window_px, stride_px=stride_px, border_px=border_px, strict=strict
 )
+pairs = between(scores, everything)
+cohorts = {key: everything[key] for key in pairs["cohort"].unique()}
+table = as_columns(pairs, PAIRWISE_NAMES)
 table.to_csv(results_dir(edition, "annotators") / "pairwise.csv", index=False)
-means = mean_agreement(table)
+means = mean_agreement(pairs)
 rule = "IoU > t" if strict else "IoU ≥ t"
 data = source_note(cohorts)
+raters = {
+    key: [r for r in cohort.raters if r.name in cohort.references]
+    for key, cohort in cohorts.items()
+}
+whose = noun([rater for own in raters.values() for rater in own])
 whole = means[means["mode"] == "whole"].set_index("cohort")
-found = "; ".join(f"{row.ap50:.3f} in `{key}`" for key, row in whole.iterrows())
+found = "; ".join(
+    f"{row.ap50:.3f} between the {noun(raters[key])} of `{key}`" for key, row in whole.iterrows()
+)
 comparison = (
     "The annotators here are simulated. Their habits were tuned, and this group chosen, so that they agree "
     "about as the study's experts do: the closeness is built in, not found."
@@ -92,53 +105,62 @@ comparison = (
     else "That was on other images and with other masks. Here: "
     + "; ".join(
         f"`{key}`, {cohort_record(key).modality}, masks by "
-        + " and ".join(f"{a} ({who.kind})" for a, who in cohort_record(key).annotators.items())
-        for key in cohorts
+        + " and ".join(f"{rater.name} ({rater.how or rater.kind})" for rater in own)
+        for key, own in raters.items()
     )
     + "."
 )
 ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]
-display(
-    Markdown(
-        f"**In short.** Mean ap50 between annotators, whole images: {found}. The study's four experts "
-        f"reach {ceiling['ap50', 'whole']:.3f} (published). {comparison}"
-    )
+summary = (
+    f"Mean ap50 of whole images: {found}. The study's four experts reach "
+    f"{ceiling['ap50', 'whole']:.3f} (published). {comparison}"
+    if cohorts
+    else "No cohort of this edition has the masks of two raters for one image, so nobody's agreement can be "
+    f"measured here. The study's four experts reach {ceiling['ap50', 'whole']:.3f} in ap50 (published)."
 )
+display(Markdown(f"**In short.** {summary}"))
 
 # %% [markdown]
-# ## Pairs of annotators
+# ## Pair by pair
 
 # %% tags=["hide-input"]
-show(
-    agreement_matrices(table),
-    label="fig-agreement",
-    caption="Agreement of every pair of annotators: mean over samples (whole) or patches (patch). "
-    f"A pair of cells matches when {rule}. {data}",
-    alt="Matrices with an annotator a row and a column: three metrics side by side, and below each "
-    "other the whole images and the patches of each cohort.",
-)
+if cohorts:
+    show(
+        agreement_matrices(pairs),
+        label="fig-agreement",
+        caption=f"Agreement of every pair of {whose}: mean over samples (whole) or patches (patch). "
+        f"A pair of cells matches when {rule}. {data}",
+        alt="Matrices with a rater a row and a column: three metrics side by side, and below each "
+        "other the whole images and the patches of each cohort.",
+    )
+else:
+    display(Markdown("*One mask for an image makes no pair: there is nothing to draw.*"))
 
 # %% [markdown]
-# The metrics are symmetric: it does not matter which of two annotators is called the truth.
+# The metrics are symmetric: it does not matter which mask of two is called the truth.
 
 # %% [markdown]
 # ## What they disagree about
 #
-# Numbers hide what happened. {numref}`fig-borders` draws the borders of both annotators: where they
-# are white, both drew the same pixel.
+# Numbers hide what happened. Where two masks of one image exist, their borders are drawn here: where they
+# are white, both have the same pixel.
 
 # %% tags=["hide-input"]
-panels = border_crops(cohorts, crop_px=crop_px, strict=strict)
-show(
-    border_panels(panels, enlarge=enlarge),
-    label="fig-borders",
-    caption=f"Borders in the middle {crop_px} x {crop_px} px of the first samples, enlarged "
-    f"{enlarge} times without interpolation. First annotator blue, second gold, both white; in grey "
-    f"the DNA channel, stretched between its 1st and 99th percentile. Scores are of the crop. {data}",
-    alt="Small crops of tissue in grey with cell borders in blue and gold, white where they fall "
-    "together. The scores of each crop stand above it.",
-    fmt="png",
-)
+if cohorts:
+    panels = border_crops(cohorts, crop_px=crop_px, strict=strict)
+    show(
+        border_panels(panels, enlarge=enlarge),
+        label="fig-borders",
+        caption=f"Borders in the middle {crop_px} x {crop_px} px of the first samples, enlarged "
+        f"{enlarge} times without interpolation. The first of each pair blue, the second gold, both white; "
+        "in grey the DNA channel, stretched between its 1st and 99th percentile. Scores are of the crop. "
+        f"{data}",
+        alt="Small crops of tissue in grey with cell borders in blue and gold, white where they fall "
+        "together. The scores of each crop stand above it.",
+        fmt="png",
+    )
+else:
+    display(Markdown("*No image here has two masks.*"))
 
 # %% [markdown]
 # ## Who made these masks
@@ -147,37 +169,40 @@ show(
 # who each trained ilastik on crops of their own drawing. The masks here are these:
 
 # %% tags=["hide-input"]
-makers = pd.DataFrame(
-    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
-    for key in cohorts
-    for name, who in cohort_record(key).annotators.items()
-)
-show_table(
-    makers, label="tab-annotators", caption=f"The makers of the masks, from the manifest. {data}"
-)
+shown = cohorts or everything
+makers = describe_raters({key: cohort.raters for key, cohort in shown.items()})
+if len(makers):
+    show_table(
+        makers,
+        label="tab-annotators",
+        caption=f"The makers of the masks, from the manifest. {source_note(shown)}",
+    )
+else:
+    display(Markdown("*No cohort of this edition has a mask.*"))
 
 # %% tags=["hide-input"]
-counts = table[table["mode"] == "whole"].groupby(
-    ["cohort", "annotator_true", "annotator_pred"], sort=False
+counts = pairs[pairs["mode"] == "whole"].groupby(
+    ["cohort", "rater_true", "rater_pred"], sort=False
 )[["n_true", "n_pred"]]
 sums = counts.sum().reset_index()
 both = sums[["n_true", "n_pred"]]
 sums["best"] = both.min(axis=1) / both.max(axis=1)
-show_table(
-    sums.rename(
-        columns={
-            "annotator_true": "first",
-            "annotator_pred": "second",
-            "n_true": "cells, first",
-            "n_pred": "cells, second",
-            "best": "highest AP possible",
-        }
-    ),
-    label="tab-counts",
-    caption="Cells that each annotator of a pair found in all samples, and the AP they would reach if "
-    f"every cell of the smaller set matched perfectly. {data}",
-    decimals=2,
-)
+if len(sums):
+    show_table(
+        sums.rename(
+            columns={
+                "rater_true": "first",
+                "rater_pred": "second",
+                "n_true": "cells, first",
+                "n_pred": "cells, second",
+                "best": "highest AP possible",
+            }
+        ),
+        label="tab-counts",
+        caption="Cells that each of a pair found in all samples, and the AP they would reach if "
+        f"every cell of the smaller set matched perfectly. {data}",
+        decimals=2,
+    )
 
 # %% [markdown]
 # When one mask has many more cells than the other, they may have outlined different things, or one split
@@ -195,41 +220,12 @@ show_table(
 synthetic = {key: cohort for key, cohort in cohorts.items() if cohort_record(key).synthetic}
 if synthetic:
     key, cohort = next(iter(synthetic.items()))
-    truth = against(
-        cohort,
-        TRUTH,
-        window_px=window_px,
-        stride_px=stride_px,
-        border_px=border_px,
-        strict=strict,
-    )
+    truth = as_columns(against(scores, {key: [TRUTH]}, cohort.annotators), PAIRWISE_NAMES)
     truth.to_csv(results_dir(edition, "annotators") / "truth.csv", index=False)
-    matrix = agreement_matrix(table[table["cohort"] == key], "ap50", "whole")
-    with_truth = truth[truth["mode"] == "whole"].groupby("annotator_pred", sort=False)
-    perfect = with_truth["ap50"].mean().mean()
-    each = pd.DataFrame(
-        {
-            "masks of": matrix.index,
-            "cells": with_truth["n_pred"].sum().to_numpy(),
-            "with the truth": with_truth["ap50"].mean().to_numpy(),
-            "with the other annotators": matrix.mean(axis=1).to_numpy(),
-            "a copy, with all annotators": matrix.fillna(1).mean(axis=1).to_numpy(),
-        }
-    )
-    n_truth = int(with_truth["n_true"].sum().iloc[0])
+    each = copies(scores, cohort)
+    people, perfect = each[:-1], each.iloc[-1]
     show_table(
-        pd.concat(
-            [
-                each,
-                pd.DataFrame(
-                    {
-                        "masks of": ["the truth"],
-                        "cells": [n_truth],
-                        "a copy, with all annotators": [perfect],
-                    }
-                ),
-            ]
-        ),
+        each,
         label="tab-ceiling",
         caption="Mean ap50 on whole images: of each annotator with the truth and with the other "
         "annotators, and of a model that copies the masks in that row, scored against all annotators "
@@ -238,20 +234,21 @@ if synthetic:
 else:
     display(
         Markdown(
-            "*The cohorts of this edition are real, and their truth is not known. The demo edition, "
-            "whose tissue is synthetic, asks the question here.*"
+            "*No cohort of this edition has both several annotators and a known truth: that takes synthetic "
+            "tissue. The demo edition asks the question here.*"
         )
     )
 
 # %% tags=["hide-input"]
+COPY = "a copy, with all annotators"
 if synthetic:
     agreement = whole.loc[key, "ap50"]
-    best = each.loc[each["a copy, with all annotators"].idxmax()]
+    best = people.loc[people[COPY].idxmax()]
     display(
         Markdown(
             f"The annotators' mean agreement is {agreement:.3f}. A model that equals the truth scores "
-            f"{perfect:.3f} with them, {'below' if perfect < agreement else 'above'} it. A model that "
-            f"copies {best['masks of']} scores {best['a copy, with all annotators']:.3f} with all of "
+            f"{perfect[COPY]:.3f} with them, {'below' if perfect[COPY] < agreement else 'above'} it. A model that "
+            f"copies {best['masks of']} scores {best[COPY]:.3f} with all of "
             f"them, and {best['with the other annotators']:.3f} with the others alone. **So mean "
             "agreement is a yardstick, not an upper bound: it says how alike the annotators are, and "
             "not how right.**"
@@ -277,7 +274,7 @@ if synthetic:
         f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
         f"lowest to the highest. The cohort `{key}` has a correlation of {group.correlation:g}. Whole "
         "images, IoU ≥ t. Synthetic data, made by this page.",
-        alt="Three panels, one a metric. With rising correlation the agreement of annotators rises; "
+        alt="Three panels, one per metric. With rising correlation the agreement of annotators rises; "
         "the score of the truth with them does not.",
     )
 
@@ -298,8 +295,8 @@ if synthetic:
             "errors. {numref}`fig-ceiling` turns that knob. At correlation "
             f"{ends[0]:.1f} the truth stands at {first['truth']:.3f}, {order} the agreement of "
             f"{first['annotators']:.3f}: experts without a habit in common still share the image, the "
-            f"software, and cells that nobody can see (in `{key}` the truth holds {n_truth:,} cells, "
-            f"the annotators {each['cells'].min():,} to {each['cells'].max():,}). At correlation "
+            f"software, and cells that nobody can see (in `{key}` the truth holds {perfect['cells']:,.0f} cells, "
+            f"the annotators {people['cells'].min():,} to {people['cells'].max():,}). At correlation "
             f"{ends[1]:.1f} the agreement has risen to {last['annotators']:.3f}, and the truth stands "
             f"at {last['truth']:.3f}; in single tissues it changed by {change.min():+.3f} to "
             f"{change.max():+.3f}. **Shared errors make annotators look better, and a perfect model "
@@ -320,12 +317,13 @@ published.insert(
 )
 means.to_csv(results_dir(edition, "annotators") / "means.csv", index=False)
 show_table(
-    pd.concat([means, published], ignore_index=True)
+    pd.concat([means, published] if len(means) else [published], ignore_index=True)
+    .reindex(columns=list(means))
     .astype({"pairs": "Int64", "scored": "Int64", "both_empty": "Int64"})
     .rename(columns={"both_empty": "both empty"}),
     label="tab-means",
     caption=f"Mean agreement over all pairs; a pair of cells matches when {rule}. *Scored* counts "
-    "images or patches over all pairs; *both empty* counts those where neither annotator has a "
+    "images or patches over all pairs; *both empty* counts those where neither mask has a "
     f"cell, which score 1. {data} The last lines are published, not measured here; the study does not "
     "state its rule for a match.",
 )
@@ -333,9 +331,10 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - Which annotator is right. Two annotators can agree and both be wrong, as when both miss the same
+# - Which mask is right. Two annotators can agree and both be wrong, as when both miss the same
 #   dim cell.
-# - Agreement of experts in IMC, unless {numref}`tab-annotators` says *expert* beside an IMC cohort.
+# - Agreement of experts in IMC, unless the table of makers says *expert* beside an IMC cohort. Two tools that
+#   agree say how alike the tools are, and nothing about people.
 # - Significance. Patches of one image overlap and repeat each other, so their number is not the
 #   number of independent observations.
 
@@ -343,24 +342,20 @@ show_table(
 assert list(table.columns[:8]) == [
     "cohort", "mode", "sample", "patch", "annotator_true", "annotator_pred", "n_true", "n_pred",
 ]  # fmt: skip
-assert table[list(METRICS)].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
-assert (table["map"] <= table["ap50"] + 1e-12).all(), "AP falls with the threshold"
-assert table.loc[table["mode"] == "patch", "patch"].notna().all()
-assert table.loc[table["mode"] == "whole", "patch"].isna().all()
-pairs = {key: len(c.annotators) * (len(c.annotators) - 1) // 2 for key, c in cohorts.items()}
-assert (means["pairs"] == means["cohort"].map(pairs)).all()
-
-if synthetic:
+assert pairs[list(METRICS)].apply(lambda scores: scores.between(0, 1)).to_numpy().all()
+assert (pairs["map"] <= pairs["ap50"] + 1e-12).all(), "AP falls with the threshold"
+assert pairs.loc[pairs["mode"] == "patch", "patch"].notna().all()
+assert pairs.loc[pairs["mode"] == "whole", "patch"].isna().all()
+most = {key: len(own) * (len(own) - 1) // 2 for key, own in raters.items()}
+assert (means["pairs"] <= means["cohort"].map(most)).all()
+if synthetic and edition == "demo" and not strict:
     assert last["annotators"] > first["annotators"], "shared errors raise agreement"
     assert last["annotators"] > last["truth"], "agreement passes the truth"
     assert best["with the other annotators"] >= agreement, "the best annotator is above the mean"
     demo = means.set_index(["cohort", "mode"]).loc[(key, "whole")]
     bands = {"ap50": (0.66, 0.76), "map": (0.30, 0.40), "sap": (0.51, 0.62)}
-    if edition == "demo" and not strict:
-        for metric, (low, high) in bands.items():
-            assert low <= demo[metric] <= high, (
-                f"{metric}: the group no longer agrees as calibrated"
-            )
+    for metric, (low, high) in bands.items():
+        assert low <= demo[metric] <= high, f"{metric}: the group no longer agrees as calibrated"
 
 # %% [markdown]
 # ## Takeaways

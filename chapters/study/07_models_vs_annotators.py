@@ -2,6 +2,7 @@
 # jupyter:
 #   imc_book:
 #     reads:
+#     - scores
 #     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
@@ -23,8 +24,9 @@
 # **How close does each model come to the annotators?**
 #
 # Each model is scored against one annotator at a time, on whole images and window by window
-# ({cite:t}`schuiki2025`, section 4.2). What the scores are worth shows only beside others: so every plot
-# has the annotators as rows of their own, and controls whose score is known.
+# ({cite:t}`schuiki2025`, section 4.2). A score means little alone, so every plot also shows the annotators as
+# rows of their own, and controls whose score is known. Where a cohort has the masks of tools instead of
+# people, the tools stand in their place, and are called tools.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -56,40 +58,53 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement.pairwise import METRICS, MODES, mean_agreement, pairwise
-from imc_helpers.agreement.comparison import differences_from_best, mean_scores, study_tests
+from imc_helpers.agreement.score_table import METRICS, read_scores
+from imc_helpers.agreement.study_tests import study_tests
+from imc_helpers.agreement.summaries import (
+    JUDGED_NAMES,
+    against,
+    as_columns,
+    best_first,
+    between,
+    differences_from_best,
+    in_words,
+    mean_agreement,
+    mean_scores,
+)
 from imc_helpers.figures.model_plots import score_distributions
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.data.manifest import load_edition, published_table, source_note
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
+from imc_helpers.data.predictions import MODES
+from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import describe_runs
-from imc_helpers.agreement.scoring import score_models
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}
-grid = {"window_px": window_px, "stride_px": stride_px, "border_px": border_px, "strict": strict}
-table = pd.concat(score_models(cohort, record.models, **grid) for cohort in everything.values())
+stored = read_scores(
+    edition, window_px=window_px, stride_px=stride_px, border_px=border_px, strict=strict
+)
+judged = against(stored, {key: cohort.references for key, cohort in everything.items()})
+table = as_columns(judged, JUDGED_NAMES)
 table.to_csv(results_dir(edition, "models") / "scores.csv", index=False)
 
-cohorts = {key: cohort for key, cohort in everything.items() if len(cohort.annotators) > 1}
-pairs = pd.concat(pairwise(cohort, **grid) for cohort in cohorts.values())
+pairs = between(stored, everything)
+cohorts = {key: everything[key] for key in pairs["cohort"].unique()}
+makers = {key: [r for r in c.raters if r.name in c.references] for key, c in cohorts.items()}
+whose = noun([rater for own in makers.values() for rater in own])
 agreement = mean_agreement(pairs).set_index(["mode", "cohort"])
-scores = table[table["cohort"].isin(cohorts)]
+scores = judged[judged["cohort"].isin(list(cohorts))]
 means = mean_scores(scores)
 of_models = means[means["model"].isin(record.models)].set_index(["cohort", "mode", "model"])
 rows = {
     key: [
-        [m for m in record.models if (key, "whole", m) in of_models.index],
-        list(cohort.annotators),
+        best_first(means[means["cohort"] == key], record.models),
+        [*cohort.annotators, *cohort.tools],
         list(CONTROLS),
     ]
     for key, cohort in cohorts.items()
-}
-rows = {
-    key: [sorted(names, key=lambda m: -of_models.loc[(key, "whole", m), "ap50"]), *others]
-    for key, (names, *others) in rows.items()
 }
 rule = "IoU > t" if strict else "IoU ≥ t"
 data = source_note(cohorts)
@@ -97,29 +112,34 @@ data = source_note(cohorts)
 sentences = []
 for key, (names, *_) in rows.items():
     limit = agreement.loc[("whole", key), "ap50"]
-    sentence = f"In `{key}` the annotators agree at {limit:.3f} (mean ap50, whole images)"
-    if names:
-        best = of_models.loc[(key, "whole", names[0]), "ap50"]
-        above = sum(of_models.loc[(key, "whole", m), "ap50"] >= limit for m in names)
+    sentence = f"In `{key}` the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images)"
+    ran = [m for m in names if (key, "whole", m) in of_models.index]
+    if ran:
+        best = of_models.loc[(key, "whole", ran[0]), "ap50"]
+        above = sum(of_models.loc[(key, "whole", m), "ap50"] >= limit for m in ran)
         sentence += (
-            f"; of {len(names)} models {above or 'none'} reach{'es' if above == 1 else ''} that, and the "
-            f"best, `{names[0]}`, scores {best:.3f}"
+            f"; of {len(ran)} models {above or 'none'} reach{'es' if above == 1 else ''} that, and the "
+            f"best, `{ran[0]}`, scores {best:.3f}"
         )
-    sentences.append(sentence + ".")
-display(Markdown("**In short.** " + " ".join(sentences)))
+    sentences.append(sentence + ("." if ran else "; no model ran on it."))
+nobody = (
+    "No cohort of this edition has the masks of two raters for one image, so no model can be set beside the "
+    "agreement of people or of tools. [](08_public_cohorts) shows cohorts with one mask."
+)
+display(Markdown("**In short.** " + (" ".join(sentences) or nobody)))
 
 # %% [markdown]
 # ## Whole images
 
 # %% tags=["hide-input"]
 about = (
-    "Each line of marks is one annotator, whose mask is the reference: a dot is an image, a box the middle "
+    f"Each line of marks is one of the {whose}, whose mask is the reference: a dot is an image, a box the middle "
     "half of more than twelve images or patches, a black diamond the mean. Rows: models, best first; the "
-    "annotators themselves; controls (the reference itself, as many random cells, nothing). "
+    f"{whose} themselves; controls (the reference itself, as many random cells, nothing). "
 )
 alt = (
-    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the annotators and "
-    "the controls; a dashed line at the mean agreement of the annotators."
+    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the makers of the "
+    "references and the controls; a dashed line at the mean agreement."
 )
 
 
@@ -130,12 +150,15 @@ def distributions(mode):
     return score_distributions(shown, {key: rows[key] for key in shown}, lines=lines)
 
 
-show(
-    distributions("whole"),
-    label="fig-models-whole",
-    caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
-    alt=alt,
-)
+if cohorts:
+    show(
+        distributions("whole"),
+        label="fig-models-whole",
+        caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+        alt=alt,
+    )
+else:
+    display(Markdown("*Without two masks of one image there is nothing to set a model beside.*"))
 
 # %% [markdown]
 # ## Window by window
@@ -144,39 +167,40 @@ show(
 # see, and some resize their input.
 
 # %% tags=["hide-input"]
-show(
-    distributions("patch"),
-    label="fig-models-patch",
-    caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
-    f"side are ignored. {about}Models saw each window alone; annotators and controls are cut out of "
-    f"the whole image. A pair of cells matches when {rule}. {data}",
-    alt=alt,
-)
+if (scores["mode"] == "patch").any():
+    show(
+        distributions("patch"),
+        label="fig-models-patch",
+        caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
+        f"side are ignored. {about}Models saw each window alone; other masks are cut out of "
+        f"the whole image. A pair of cells matches when {rule}. {data}",
+        alt=alt,
+    )
+else:
+    display(Markdown(f"*No image with two masks is large enough for a window of {window_px} px.*"))
 
 # %% [markdown]
 # ## Means, and how sure they are
 
 # %% tags=["hide-input"]
-kinds = {name: "annotator" for cohort in cohorts.values() for name in cohort.annotators}
-kinds |= dict.fromkeys(CONTROLS, "control") | dict.fromkeys(record.models, "model")
-kind_order = ["model", "annotator", "control"]
+kinds = scores.drop_duplicates("rater_pred").set_index("rater_pred")["kind_pred"]
 listed = means.assign(
     cohort=pd.Categorical(means["cohort"], list(cohorts)),
     mode=pd.Categorical(means["mode"], list(MODES)),
-    kind=pd.Categorical(means["model"].map(kinds), kind_order),
-    interval=[
-        "–" if pd.isna(low) else f"{max(low, 0):.3f} to {min(high, 1):.3f}"
-        for low, high in zip(means["ap50_low"], means["ap50_high"], strict=True)
-    ],
+    kind=pd.Categorical(means["model"].map(kinds), ["model", "annotator", "tool", "control"]),
+    interval=in_words(means),
 ).sort_values(["cohort", "mode", "kind", "ap50"], ascending=[True, True, True, False])
 columns = ["cohort", "mode", "model", "kind", "images", "ap50", "interval", "map", "sap"]
-show_table(
-    listed[columns].rename(columns={"interval": "ap50, 95 %"}),
-    label="tab-models-means",
-    caption="Mean over annotators and images or patches. *95 %*: interval by a bootstrap that draws images, "
-    "then patches within them; a dash where there is one image only, which says nothing about others. "
-    f"{data}",
-)
+if len(listed):
+    show_table(
+        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95 %"}),
+        label="tab-models-means",
+        caption="Mean over references and images or patches. *95 %*: interval by a bootstrap that draws "
+        "images, then patches within them; a dash where there is one image only, which says nothing about "
+        f"others. {data}",
+    )
+else:
+    display(Markdown("*Nothing was scored here.*"))
 
 # %% tags=["hide-input"]
 paired = differences_from_best(scores, record.models)
@@ -201,7 +225,7 @@ else:
 # The study checks each group of scores with {term}`Shapiro-Wilk <Shapiro-Wilk test>` and
 # {term}`Bartlett <Bartlett's test>`, and takes {term}`Student's t <Student's t-test>`,
 # {term}`Welch's t <Welch's t-test>` or {term}`Mann-Whitney U <Mann-Whitney U test>` as they say. Which
-# groups it compares it does not state. Here: a model's scores against all annotators, and the annotators'
+# groups it compares it does not state. Here: a model's scores against all references, and the references'
 # scores against one another, each pair once.
 
 # %% tags=["hide-input"]
@@ -211,7 +235,7 @@ if len(tests):
     shown = tests[tests["metric"] == "ap50"].drop(columns=["metric", "statistic"])
     shown["p"] = ["–" if pd.isna(p) else f"{p:.1e}" for p in shown["p"]]
     show_table(
-        shown.rename(columns={"n_model": "n, model", "n_annotators": "n, annotators"}),
+        shown.rename(columns={"n_model": "n, model", "n_annotators": f"n, {whose}"}),
         label="tab-models-tests",
         caption="The study's procedure, for ap50: which test it chose, what decided, and the two-sided p. *n*: "
         f"scores in a group. The checks were made at a level of {alpha:g}, which the study does not state. "
@@ -222,7 +246,7 @@ else:
 
 # %% [markdown]
 # These p take every score for independent. It is not: patches of one image overlap, one model is scored
-# against several annotators on the same image, and pairs share annotators. So they are too small, and a
+# against several masks of the same image, and pairs share masks. So they are too small, and a
 # small p says only that two means differ, not that the difference matters. [](../beyond/01_equivalence)
 # asks that.
 
@@ -237,22 +261,21 @@ ceiling = published_table("schuiki25_table3").set_index(["mode", "metric"])["val
 tested = tests[tests["p"].notna()]
 claims = []
 for mode in MODES:
+    limits = agreement["ap50"][agreement.index.get_level_values("mode") == mode]
     shown = of_models[of_models.index.get_level_values("mode") == mode]
-    limits = [agreement.loc[(mode, key), "ap50"] for key, *_ in shown.index]
+    reach = [shown.loc[at, "ap50"] >= limits[mode, at[0]] for at in shown.index]
     claims.append(
         {
-            "what": f"mean agreement of annotators, ap50, {mode}",
+            "what": f"mean agreement of {whose}, ap50, {mode}",
             "published": f"{ceiling[mode, 'ap50']:.3f}",
-            "measured": ", ".join(
-                f"{v:.3f} (`{k}`)" for k, v in agreement.loc[mode, "ap50"].items()
-            ),
+            "measured": ", ".join(f"{v:.3f} (`{k}`)" for (_, k), v in limits.items()) or "–",
         }
     )
     claims.append(
         {
             "what": f"models whose mean ap50 reaches it, {mode}",
             "published": published.loc["models that reach the agreement", "value"],
-            "measured": f"{sum(shown['ap50'] >= limits)} of {len(shown)}",
+            "measured": f"{sum(reach)} of {len(reach)}",
         }
     )
 small = float(published.loc["largest p of all tests, below", "value"])
@@ -282,13 +305,16 @@ if len(idle):
         label="tab-models-idle",
         caption="Models of this edition that did not run on all of these cohorts. Nothing was put in their place.",
     )
-else:
+elif record.models:
     display(Markdown("*Every model of this edition ran on all cohorts that it covers.*"))
+else:
+    display(Markdown("*This edition names no model.*"))
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Which model is right. A score against an annotator falls by the annotator's errors too.
+# - Which model is right. A score against a mask falls by the errors of that mask too.
+# - What people would say, where the references are the masks of tools.
 # - What a model can do after training on such images, or with its settings tuned to them.
 # - A fair race, where a model was trained by this build: it learned from labels that were made as the
 #   simulated annotators make theirs, which flatters it beside them ([](06_models)).
@@ -302,18 +328,16 @@ assert table[list(METRICS)].apply(lambda one: one.between(0, 1)).to_numpy().all(
 assert (table.loc[table["model"] == "reference", list(METRICS)] == 1).to_numpy().all()
 empty = (table["model"] == "nothing") & (table["n_true"] > 0)
 assert (table.loc[empty, list(METRICS)] == 0).to_numpy().all()
-chance = means[means["model"] == "random cells"].set_index(["mode", "cohort"])["ap50"]
-assert (chance < agreement.loc[chance.index, "ap50"]).all(), "annotators agree better than chance"
-people = scores[scores["model"].map(kinds) == "annotator"]
-swapped = people.rename(columns={"annotator": "model", "model": "annotator"})
-both = people.merge(swapped, on=["cohort", "mode", "sample", "patch", "annotator", "model"])
-assert len(both) == len(people), "every pair of annotators both ways"
-assert (both["ap50_x"] == both["ap50_y"]).all(), "and with the same score"
+if edition == "demo":
+    chance = means[means["model"] == "random cells"].set_index(["mode", "cohort"])["ap50"]
+    assert (chance < agreement.loc[chance.index, "ap50"]).all(), "annotators beat chance"
+both = scores["kind_pred"] == scores["kind_true"]
+assert both.sum() == 2 * len(pairs), "every pair of references both ways"
 assert not len(tests) or tests["p"].dropna().between(0, 1).all()
 
 # %% [markdown]
 # ## Takeaways
 #
-# - Read a model's score beside three others: the annotators' own, chance, and the next model's.
-# - Say against whom a model was scored. Against another annotator of the same images it has another score.
+# - Read a model's score beside three others: that of annotators among themselves, chance, and the next model's.
+# - Say against whose mask a model was scored. Against another mask of the same images it has another score.
 # - Report intervals over images. The number of patches is not the number of observations.

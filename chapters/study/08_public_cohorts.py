@@ -2,6 +2,7 @@
 # jupyter:
 #   imc_book:
 #     reads:
+#     - scores
 #     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
@@ -55,86 +56,120 @@ if importlib.util.find_spec("imc_helpers") is None:
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.agreement.pairwise import METRICS, MODES, mean_agreement, pairwise
-from imc_helpers.agreement.comparison import mean_scores
+from imc_helpers.agreement.score_table import METRICS, read_scores
+from imc_helpers.agreement.summaries import (
+    against,
+    best_first,
+    between,
+    in_words,
+    mean_agreement,
+    mean_scores,
+)
 from imc_helpers.figures.model_plots import score_distributions
 from imc_helpers.figures.page import show, show_table
-from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.manifest import load_edition, published_table, source_note
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
+from imc_helpers.data.predictions import MODES
+from imc_helpers.data.raters import describe_raters, noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import describe_runs
-from imc_helpers.agreement.scoring import score_models
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}
-grid = {"window_px": window_px, "stride_px": stride_px, "border_px": border_px, "strict": strict}
-cohorts = {key: cohort for key, cohort in everything.items() if len(cohort.annotators) == 1}
-table = pd.concat(score_models(cohort, record.models, **grid) for cohort in cohorts.values())
-lender, *_ = (key for key, cohort in everything.items() if len(cohort.annotators) > 1)
-lent = mean_agreement(pairwise(everything[lender], **grid)).set_index("mode")[list(METRICS)]
+stored = read_scores(
+    edition, window_px=window_px, stride_px=stride_px, border_px=border_px, strict=strict
+)
+cohorts = {key: cohort for key, cohort in everything.items() if len(cohort.references) == 1}
+table = against(stored, {key: cohort.references for key, cohort in cohorts.items()})
+pairs = between(stored, everything)
+lender = next(iter(pairs["cohort"]), None)  # the first cohort with two masks lends its agreement
+lent = mean_agreement(pairs[pairs["cohort"] == lender]).set_index("mode")[list(METRICS)]
+lenders = noun(
+    rater
+    for key in [lender] * bool(lender)
+    for rater in everything[key].raters
+    if rater.name in everything[key].references
+)
 
 means = mean_scores(table)
 means.to_csv(results_dir(edition, "models") / "single_mask_means.csv", index=False)
 of_models = means[means["model"].isin(record.models)]
-best_first = of_models[of_models["mode"] == "whole"].groupby("model")["ap50"].mean()
-names = list(best_first.sort_values(ascending=False).index)
+names = best_first(means, record.models)
 rows = [names, list(CONTROLS)]
 rule = "IoU > t" if strict else "IoU ≥ t"
-data = source_note([*cohorts, lender])
+data = source_note([*cohorts, *([lender] if lender else [])])
 
-if names:
-    top = of_models[of_models["mode"] == "whole"].set_index(["model", "cohort"])["ap50"]
-    limit = lent.loc["whole", "ap50"]
+top = of_models[of_models["mode"] == "whole"].set_index(["model", "cohort"])["ap50"]
+if len(top):
     summary = (
         f"On whole images the models' mean ap50 runs from {top.min():.3f} to {top.max():.3f} (`{top.idxmax()[0]}` "
-        f"on `{top.idxmax()[1]}`). {(top >= limit).sum()} of {len(top)} pairs of model and cohort reach the "
-        f"{limit:.3f} that the annotators of `{lender}` reach among themselves."
+        f"on `{top.idxmax()[1]}`). "
     )
-else:
+    if lender:
+        limit = lent.loc["whole", "ap50"]
+        summary += (
+            f"{(top >= limit).sum()} of {len(top)} pairs of model and cohort reach the "
+            f"{limit:.3f} that the {lenders} of `{lender}` reach among themselves."
+        )
+    else:
+        summary += "No cohort of this edition has two masks of one image, so there is no yardstick to borrow."
+elif cohorts:
     summary = "No model ran on these cohorts."
+else:
+    summary = "Every cohort of this edition has masks of several raters, or none: there is nothing to show here."
 display(Markdown(f"**In short.** {summary}"))
 
 # %% [markdown]
 # ## Whole images
 
 # %% tags=["hide-input"]
+dashed = (
+    f"Dashed: the mean agreement of the {lenders} of `{lender}`, lent to these tissues. "
+    if lender
+    else ""
+)
 about = (
     "Each line of marks is one cohort: a dot is an image, a box the middle half of more than twelve images "
     "or patches, a black diamond the mean. Rows: models, best first; controls (the reference itself, as many "
-    f"random cells, nothing). Dashed: the mean agreement of annotators in `{lender}`, lent to these tissues. "
+    f"random cells, nothing). {dashed}"
 )
 alt = (
     "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the controls; a "
-    "colour for each cohort; a dashed line at the annotators' agreement in another cohort."
+    "colour for each cohort; a dashed line at the agreement in another cohort, where there is one."
 )
-show(
-    score_distributions(
-        {"": table[table["mode"] == "whole"]},
-        {"": rows},
-        by="cohort",
-        lines={"": lent.loc["whole"]},
-    ),
-    label="fig-public-whole",
-    caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
-    alt=alt,
-)
+
+
+def distributions(mode):
+    lines = {"": lent.loc[mode]} if mode in lent.index else None
+    part = table[table["mode"] == mode]
+    return score_distributions({"": part}, {"": rows}, by="cohort", lines=lines)
+
+
+if (table["mode"] == "whole").any():
+    show(
+        distributions("whole"),
+        label="fig-public-whole",
+        caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+        alt=alt,
+    )
+else:
+    display(Markdown("*No cohort of this edition has exactly one mask for an image.*"))
 
 # %% [markdown]
 # ## Window by window
 
 # %% tags=["hide-input"]
-patches = table[table["mode"] == "patch"]
-if len(patches):
+sides = [min(cohort.shape(s)) for cohort in cohorts.values() for s in cohort.ids]
+if (table["mode"] == "patch").any():
     show(
-        score_distributions({"": patches}, {"": rows}, by="cohort", lines={"": lent.loc["patch"]}),
+        distributions("patch"),
         label="fig-public-patch",
         caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
         f"side are ignored. {about}A pair of cells matches when {rule}. {data}",
         alt=alt,
     )
-else:
-    sides = {min(cohort.shape(s)) for cohort in cohorts.values() for s in cohort.ids}
+elif sides:
     display(
         Markdown(
             f"*No image is large enough for a window of {window_px} px: no shorter side is longer than "
@@ -146,15 +181,12 @@ else:
 # ## Means
 
 # %% tags=["hide-input"]
-shown = of_models.assign(
-    interval=[
-        "–" if pd.isna(low) else f"{max(low, 0):.3f} to {min(high, 1):.3f}"
-        for low, high in zip(of_models["ap50_low"], of_models["ap50_high"], strict=True)
-    ]
-)[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]]
+shown = of_models.assign(interval=in_words(of_models))
 if len(shown):
     show_table(
-        shown.rename(columns={"interval": "ap50, 95 %"}),
+        shown[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]].rename(
+            columns={"interval": "ap50, 95 %"}
+        ),
         label="tab-public-means",
         caption="Mean over images or patches. *95 %*: interval by a bootstrap that draws images, then patches "
         f"within them. {source_note(cohorts)}",
@@ -167,16 +199,13 @@ else:
 # score is how like a model's habits that way was.
 
 # %% tags=["hide-input"]
-makers = pd.DataFrame(
-    {"cohort": key, "annotator": name, "kind": who.kind, "how": who.description}
-    for key in cohorts
-    for name, who in cohort_record(key).annotators.items()
-)
-show_table(
-    makers,
-    label="tab-public-makers",
-    caption=f"Who made these masks, from the manifest. {source_note(cohorts)}",
-)
+makers = describe_raters({key: cohort.raters for key, cohort in cohorts.items()})
+if len(makers):
+    show_table(
+        makers,
+        label="tab-public-makers",
+        caption=f"Who made these masks, from the manifest. {source_note(cohorts)}",
+    )
 
 # %% [markdown]
 # ## Measured beside published
@@ -184,20 +213,22 @@ show_table(
 # %% tags=["hide-input"]
 published = published_table("schuiki25_section4").set_index("finding")["value"]
 in_patches = of_models[of_models["mode"] == "patch"]
-reach = in_patches.groupby("model")["ap50"].max() >= lent.loc["patch", "ap50"]
-winners = in_patches.loc[in_patches.groupby("model")["ap50"].idxmax(), "cohort"]
+best = in_patches.sort_values("ap50", ascending=False).drop_duplicates("model")
+reach = best["ap50"] >= (lent.loc["patch", "ap50"] if "patch" in lent.index else float("nan"))
 show_table(
     pd.DataFrame(
         [
             {
                 "what": "models that reach the lent agreement in a cohort (ap50, patch)",
                 "published": published["models that reach the agreement, external cohorts, patch"],
-                "measured": f"{reach.sum()} of {len(reach)}",
+                "measured": f"{reach.sum()} of {len(reach)}" if lender else "–",
             },
             {
                 "what": "cohort on which models are best (ap50, patch)",
                 "published": f"{published['cohort on which all models are best, patch']}, all models",
-                "measured": ", ".join(f"{key}: {n}" for key, n in winners.value_counts().items())
+                "measured": ", ".join(
+                    f"{key}: {n}" for key, n in best["cohort"].value_counts().items()
+                )
                 or "–",
             },
         ]
@@ -210,31 +241,32 @@ show_table(
 # %% tags=["hide-input"]
 runs = describe_runs(cohorts, record.models)
 idle = runs[runs["not run"].notna()] if len(runs) else runs
-if len(idle):
+if len(idle) and cohorts:
     show_table(
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-public-idle",
         caption="Models of this edition that did not run on all of these cohorts.",
     )
-else:
+elif record.models and cohorts:
     display(Markdown("*Every model of this edition ran on all of these cohorts that it covers.*"))
 
 # %% [markdown]
 # ## What this does not show
 #
-# - How far a model is from people on these tissues. The dashed line is other people's agreement, on another
-#   tissue, by another way of making masks.
+# - How far a model is from people on these tissues. A dashed line is the agreement of other raters, on another
+#   tissue, by another way of making masks; where they are tools, not even of people.
 # - That a mask is right. It was made to get on with an analysis, and is taken for the reference because it
 #   is the only one.
 
 # %% tags=["remove-cell"]
 assert table[list(METRICS)].apply(lambda one: one.between(0, 1)).to_numpy().all()
-assert (table.loc[table["model"] == "reference", list(METRICS)] == 1).to_numpy().all()
-assert not (table["model"] == table["annotator"]).any(), "one annotator has nobody to agree with"
-assert set(table["model"]) <= {*record.models, *CONTROLS}
+assert (table.loc[table["rater_pred"] == "reference", list(METRICS)] == 1).to_numpy().all()
+assert not (table["rater_pred"] == table["rater_true"]).any(), "nobody is scored against themselves"
+assert set(table["kind_pred"]) <= {"model", "control", "tool"}
 assert set(table["mode"]) <= set(MODES)
-chance = means[means["model"] == "random cells"]
-assert (chance["ap50"].to_numpy() < lent.loc[chance["mode"], "ap50"].to_numpy()).all()
+if edition == "demo":
+    chance = means[means["model"] == "random cells"]
+    assert (chance["ap50"].to_numpy() < lent.loc[chance["mode"], "ap50"].to_numpy()).all()
 
 # %% [markdown]
 # ## Takeaways

@@ -226,6 +226,42 @@ def mean_scores(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
+def best_first(means: pd.DataFrame, models: Iterable[str], metric: str = "ap50") -> list[str]:
+    """Order models by their mean score, the best first.
+
+    Parameters
+    ----------
+    means
+        What `mean_scores` returns; several cohorts and modes are averaged, whole images where there
+        are any.
+    models
+        Which models; those without scores are left out.
+    metric
+        The score.
+    """
+    ours = means[means["model"].isin(list(models))]
+    by_mode = ours.pivot_table(index="model", columns="mode", values=metric)
+    order = by_mode["whole"] if "whole" in by_mode else pd.Series(np.nan, index=by_mode.index)
+    order = order.fillna(by_mode.mean(axis=1))
+    return [str(name) for name in order.sort_values(ascending=False, kind="stable").index]
+
+
+def in_words(means: pd.DataFrame, metric: str = "ap50") -> list[str]:
+    """Write the interval of each mean as text, ``"0.512 to 0.733"``; a dash where there is none.
+
+    Parameters
+    ----------
+    means
+        What `mean_scores` returns.
+    metric
+        The score; an interval is cut at 0 and 1, beyond which no score lies.
+    """
+    ends = zip(means[f"{metric}_low"], means[f"{metric}_high"], strict=True)
+    return [
+        "–" if pd.isna(low) else f"{max(low, 0):.3f} to {min(high, 1):.3f}" for low, high in ends
+    ]
+
+
 def differences_from_best(
     judged: pd.DataFrame,
     models: Iterable[str],

@@ -4,9 +4,11 @@ Two people who agree say something about people. Two tools that agree say someth
 every mask carries the kind of its maker, and pages take their words from here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+import pandas as pd
 
 from imc_helpers.errors import InputError
 
@@ -74,3 +76,30 @@ def noun(raters: Iterable[Rater], *, plural: bool = True) -> str:
         finer = hows.pop() if kind == "annotator" and len(hows) == 1 else kind
         words[_NOUNS.get(finer, _NOUNS[kind])[int(plural)]] = None
     return (" and " if plural else " or ").join(words) or ("raters" if plural else "a rater")
+
+
+def describe_raters(raters: Mapping[str, Iterable[Rater]]) -> pd.DataFrame:
+    """List who made the masks of cohorts, a phantom's truth left out.
+
+    Parameters
+    ----------
+    raters
+        By cohort, ``cohort.raters`` for instance.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per rater: ``cohort``, ``mask of``, ``kind`` (a word), ``how`` (a sentence).
+    """
+    rows = [
+        {
+            "cohort": cohort,
+            "mask of": rater.name,
+            "kind": f"{rater.kind}, {rater.how}" if rater.how else rater.kind,
+            "how": rater.description,
+        }
+        for cohort, own in raters.items()
+        for rater in own
+        if rater.kind != "truth"
+    ]
+    return pd.DataFrame(rows, columns=["cohort", "mask of", "kind", "how"])

@@ -11,8 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from imc_helpers.agreement.score_table import METRICS, score_masks
+from imc_helpers.agreement.summaries import against, agreement_matrix, between
 from imc_helpers.data.raters import TRUTH, Rater
-from imc_helpers.data.samples import Sample
+from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.phantom.experts import correlated_annotations
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
@@ -44,6 +45,44 @@ def _raters(masks: Mapping[str, np.ndarray]) -> dict[Rater, np.ndarray]:
     """Say who made which mask; the truth first, so that annotators are scored against it."""
     people = {Rater(name): mask for name, mask in masks.items() if name != TRUTH}
     return {Rater(TRUTH, "truth"): masks[TRUTH], **people}
+
+
+def copies(scores: pd.DataFrame, cohort: Cohort, metric: str = "ap50") -> pd.DataFrame:
+    """Say what a model that copies somebody's masks would score, on whole images.
+
+    Parameters
+    ----------
+    scores
+        What `score_table.score_cohort` returns; other cohorts may stand in it.
+    cohort
+        A phantom cohort with two annotators or more.
+    metric
+        One of `METRICS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per annotator, and a last one for the truth: ``masks of``, ``cells`` (in all
+        samples), and the mean scores ``with the truth``, ``with the other annotators``, and of ``a
+        copy, with all annotators`` (the copied one included, with whom it scores 1).
+    """
+    whole = scores[scores["mode"] == "whole"]
+    matrix = agreement_matrix(between(whole, {cohort.name: cohort}), metric, "whole")
+    truth = against(whole, {cohort.name: [TRUTH]}, cohort.annotators)
+    with_truth = truth.groupby("rater_pred", sort=False)
+    each = pd.DataFrame(
+        {
+            "masks of": matrix.index,
+            "cells": with_truth["n_pred"].sum()[matrix.index].to_numpy(),
+            "with the truth": with_truth[metric].mean()[matrix.index].to_numpy(),
+            "with the other annotators": matrix.mean(axis=1).to_numpy(),
+            "a copy, with all annotators": matrix.fillna(1).mean(axis=1).to_numpy(),
+        }
+    )
+    cells = truth.drop_duplicates("sample")["n_true"].sum()
+    mean = each["with the truth"].mean()
+    last = {"masks of": "the truth", "cells": cells, "a copy, with all annotators": mean}
+    return pd.concat([each, pd.DataFrame([last])], ignore_index=True)
 
 
 def correlation_sweep(

@@ -1,4 +1,4 @@
-"""Plots of metrics, and of how annotators agree."""
+"""Plots of metrics, and of how raters agree."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,23 +21,23 @@ from imc_helpers.metrics import (
 
 @in_style
 def agreement_matrices(table: pd.DataFrame) -> Figure:
-    """Draw the pairwise matrices: a row a cohort and mode, a column a metric (Figure 2).
+    """Draw the pairwise matrices: a row per cohort and mode, a column per metric (Figure 2).
 
     Parameters
     ----------
     table
-        What `imc_helpers.agreement.pairwise.pairwise` returns; several cohorts may stand in it.
+        What `imc_helpers.agreement.summaries.between` returns, one row or more; several cohorts may
+        stand in it.
     """
     groups = {
         (str(cohort), str(mode)): part
         for cohort, rows in table.groupby("cohort", sort=False)
         for mode, part in rows.groupby("mode", sort=False)
     }
-    annotators = max(
-        pd.concat([part["annotator_true"], part["annotator_pred"]]).nunique()
-        for part in groups.values()
+    raters = max(
+        pd.concat([part["rater_true"], part["rater_pred"]]).nunique() for part in groups.values()
     )
-    edge = max(2.5, 0.62 * annotators + 1.0)
+    edge = max(2.5, 0.62 * raters + 1.0)
     figure, axes = plt.subplots(
         len(groups), len(METRICS), figsize=(edge * len(METRICS), edge * len(groups)), squeeze=False
     )

@@ -1,4 +1,4 @@
-"""Plots of models beside annotators and controls.
+"""Plots of models beside other raters and controls.
 
 Rows are models, so that their names stay readable on a narrow screen however many there are.
 """
@@ -46,20 +46,20 @@ def score_distributions(
     tables: Mapping[str, pd.DataFrame],
     groups: Mapping[str, Sequence[Sequence[str]]],
     *,
-    by: str = "annotator",
+    by: str = "rater_true",
     lines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Figure:
-    """Draw how the scores of models lie, beside annotators and controls (Figures 4 and 5).
+    """Draw how the scores of models lie, beside other raters and controls (Figures 4 and 5).
 
     Parameters
     ----------
     tables
-        What `scoring.score_models` returns, of one mode, by the title of a block.
+        What `summaries.against` returns, of one mode, by the title of a block; one block or more.
     groups
-        Rows of each block in their order, in groups that a line parts: models, annotators,
+        Rows of each block in their order, in groups that a line parts: models, annotators or tools,
         controls.
     by
-        Column whose values get a colour and a line each: ``"annotator"`` or ``"cohort"``.
+        Column whose values get a colour and a line each: ``"rater_true"`` or ``"cohort"``.
     lines
         Mean agreement by metric, drawn dashed, for blocks that have one.
     """
@@ -102,7 +102,7 @@ def _score_rows(
     rows: Sequence[str],
 ) -> None:
     step = 0.8 / len(levels)
-    scores = {str(key): part[metric] for key, part in table.groupby(["model", by], sort=False)}
+    scores = {str(key): part[metric] for key, part in table.groupby(["rater_pred", by], sort=False)}
     for y, name in enumerate(rows):
         for k, level in enumerate(levels):
             if (key := str((name, level))) in scores:
@@ -150,8 +150,8 @@ def _legend(figure: FigureBase, handles: Sequence[Any], columns: int = 3) -> Non
 
 
 @in_style
-def equivalence_rows(table: pd.DataFrame, margin: float) -> Figure:
-    """Draw each model's difference from the annotators, with its interval and the margin.
+def equivalence_rows(table: pd.DataFrame, margin: float, *, raters: str = "annotators") -> Figure:
+    """Draw each model's difference from its judges, with its interval and the margin.
 
     Parameters
     ----------
@@ -160,6 +160,8 @@ def equivalence_rows(table: pd.DataFrame, margin: float) -> Figure:
         cohorts may stand in it.
     margin
         Difference that does not matter.
+    raters
+        What the judges are called, ``"tools"`` for instance.
     """
     means = table[table["left_out"] == MEAN]
     each = table[table["left_out"] != MEAN]
@@ -181,7 +183,7 @@ def equivalence_rows(table: pd.DataFrame, margin: float) -> Figure:
     axis.set_yticks(range(len(models)), models)
     axis.set_ylim(len(models) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
-    axis.set_xlabel("model's agreement less the annotators' own")
+    axis.set_xlabel(f"model's agreement less that among {raters}")
     _legend(figure, [*_decision_handles(), _alone_handle(), _margin_handle(margin)])
     return figure
 
@@ -194,7 +196,7 @@ def _decision_handles() -> list[Line2D]:
 
 
 def _alone_handle() -> Line2D:
-    return Line2D([], [], color="#777777", marker="|", linestyle="", label="one annotator left out")
+    return Line2D([], [], color="#777777", marker="|", linestyle="", label="one left out")
 
 
 def _margin_handle(margin: float) -> Patch:

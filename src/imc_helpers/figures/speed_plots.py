@@ -10,14 +10,18 @@ _DEVICES = {"cpu": (BLUE, "o"), "cuda": (VERMILION, "s")}
 
 
 @in_style
-def speed_against_score(table: pd.DataFrame) -> Figure:
-    """Draw a point a model: seconds for a megapixel against its mean score.
+def speed_against_score(table: pd.DataFrame, *, raters: str = "annotators") -> Figure:
+    """Draw a point per model: seconds for a megapixel against its mean score.
 
     Parameters
     ----------
     table
-        One row a model and device: ``title``, ``device``, ``s_per_megapixel``, ``ap50``.
+        One row per model and device: ``title``, ``device``, ``s_per_megapixel``, ``ap50``; a model
+        without a score has no point.
+    raters
+        Whose masks the score is with, ``"tools"`` for instance.
     """
+    table = table[table["ap50"].notna()]
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     for device, rows in table.groupby("device", sort=False):
         colour, marker = _DEVICES[str(device)]
@@ -44,7 +48,7 @@ def speed_against_score(table: pd.DataFrame) -> Figure:
         )
     axis.set_xscale("log")
     axis.set_xlabel("seconds for a megapixel")
-    axis.set_ylabel("mean ap50 with the annotators")
+    axis.set_ylabel(f"mean ap50 with the {raters}")
     if len(set(table["device"])) > 1:
         axis.legend(frameon=False)
     return figure

@@ -11,9 +11,11 @@ from imc_helpers.agreement.summaries import (
     against,
     agreement_matrix,
     as_columns,
+    best_first,
     between,
     by_unit,
     differences_from_best,
+    in_words,
     mean_agreement,
     mean_scores,
     pooled_scores,
@@ -213,3 +215,17 @@ def test_differences_are_from_the_best_image_by_image(judged):
     assert found.loc[0, "difference"] == pytest.approx(((0.4 - 0.3) + (0.6 - 0.9)) / 2)
     assert differences_from_best(judged, ["m"]).empty
     assert "difference" in differences_from_best(judged, [])
+
+
+def test_models_are_ordered_by_whole_images_where_there_are_any(judged):
+    means = mean_scores(judged)
+    assert best_first(means, ["n", "m", "absent"]) == ["m", "n"]
+    worse = means.assign(ap50=[0.1, 0.2, 0.9])  # whole: m, n; patch: m
+    assert best_first(worse, ["m", "n"]) == ["n", "m"]
+    assert best_first(means[means["mode"] == "patch"], ["m"]) == ["m"]
+    assert best_first(means, []) == []
+
+
+def test_intervals_in_words_stay_between_nothing_and_one():
+    means = pd.DataFrame({"ap50_low": [-0.2, 0.5, np.nan], "ap50_high": [0.25, 1.5, np.nan]})
+    assert in_words(means) == ["0.000 to 0.250", "0.500 to 1.000", "–"]

@@ -5,7 +5,7 @@ import pytest
 
 from imc_helpers.data.manifest import RaterRecord, cohort_record
 from imc_helpers.data.panels import Channel, Panel
-from imc_helpers.data.raters import KINDS, Rater, noun
+from imc_helpers.data.raters import KINDS, Rater, describe_raters, noun
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
@@ -100,3 +100,15 @@ def test_the_manifest_calls_tools_tools_and_experts_annotators():
 def test_the_manifest_cannot_call_a_tool_a_person(kind, how):
     with pytest.raises(ValueError, match="an annotator is an expert or simulated"):
         RaterRecord(kind=kind, how=how, description="")
+
+
+def test_the_table_of_raters_lists_all_but_the_truth():
+    raters = {
+        "x": [Rater("a", description="Drawn.", how="expert"), Rater("truth", "truth")],
+        "y": [Rater("t", "tool")],
+    }
+    assert describe_raters(raters).to_numpy().tolist() == [
+        ["x", "a", "annotator, expert", "Drawn."],
+        ["y", "t", "tool", ""],
+    ]
+    assert list(describe_raters({})) == ["cohort", "mask of", "kind", "how"]

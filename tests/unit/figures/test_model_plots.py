@@ -22,7 +22,7 @@ def closed():
 def scores(values, mode="whole", cohort="toy"):
     """Rows of scores: {(model, annotator): [score, ...]}."""
     return pd.DataFrame(
-        {"cohort": cohort, "mode": mode, "model": m, "annotator": a, "sample": k,
+        {"cohort": cohort, "mode": mode, "rater_pred": m, "rater_true": a, "sample": k,
          "ap50": v, "map": v / 2, "sap": v / 4}
         for (m, a), several in values.items()
         for k, v in enumerate(several)
