@@ -1,9 +1,12 @@
 """A tiny book in a temporary folder: the real flow, two chapters that take no time, no data."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +16,12 @@ import psutil
 import pytest
 import yaml
 
+import digests
 import gate
+import plan as plans
+from imc_helpers.data import manifest
+from plan import Plan
+from project import Project
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -28,18 +36,23 @@ edition: str = "tiny"  # which edition this page shows
 size: int = 2  # squares, count
 
 # %%
+import os
+import sys
 import time
 from pathlib import Path
 
 from IPython.display import display
 
+from imc_helpers.figures.{name} import SIDE
+
 with (Path("results") / "{name}.log").open("a") as log:
-    log.write("run\\n")
+    log.write(f"{{os.getppid()}} {{getattr(sys, 'touched', '-')}}\\n")
+sys.touched = "{name}"
 while Path("hold").exists():
     time.sleep(0.1)
 
 # %%
-square = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+square = f'<svg xmlns="http://www.w3.org/2000/svg" width="{{SIDE}}" height="9"></svg>'
 display(
     {{"image/svg+xml": square, "text/plain": "A square"}},
     raw=True,
@@ -105,6 +118,14 @@ def write_scores(table, path):
         log.write(f"{path.name}\\n")
 '''
 
+METRICS = '''\
+"""Stands in for the metrics: nothing is compiled."""
+
+
+def warm_up() -> None:
+    pass
+'''
+
 COHORT = "spleen_imc"
 """Any cohort of the manifest: the stand-in above makes it."""
 
@@ -141,7 +162,7 @@ class TinyBook:
         )
 
     def start(self, *options: str) -> psutil.Popen:
-        """Start the wrapper below a shell, as make does, and return at once."""
+        """Start the wrapper below a shell, as make does in a terminal, and return at once."""
         with (self.root / "start.log").open("w") as log:
             process = psutil.Popen(
                 ["sh", "-c", '"$@"; exit $?', "sh", *self.command("tiny", *options)],
@@ -149,9 +170,18 @@ class TinyBook:
                 env=self.environment(),
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
         self.started.append(process)
         return process
+
+    def interrupt(self, process: psutil.Popen) -> None:
+        """Do what Ctrl-C does: signal the group in the foreground, to which jobs do not belong."""
+        os.killpg(process.pid, signal.SIGINT)
+
+    def said(self) -> str:
+        """Return what the run that was started last has said so far."""
+        return (self.root / "start.log").read_text(encoding="utf-8")
 
     @property
     def hold(self) -> Path:
@@ -167,15 +197,18 @@ class TinyBook:
     def html(self, page: str) -> str:
         return (self.root / "_build" / "tiny" / "html" / page).read_text(encoding="utf-8")
 
+    def lines(self, path: str) -> list[str]:
+        """Return what was noted in a log: each thing that is done writes a line."""
+        log = self.root / path
+        return log.read_text().splitlines() if log.is_file() else []
+
     def runs(self, name: str) -> int:
-        """Say how often a chapter was run: it writes a line each time."""
-        log = self.root / "results" / f"{name}.log"
-        return len(log.read_text().splitlines()) if log.is_file() else 0
+        """Say how often a chapter was run."""
+        return len(self.lines(f"results/{name}.log"))
 
     def preparations(self) -> int:
         """Say how often data were prepared."""
-        log = self.root / "prepared.log"
-        return len(log.read_text().splitlines()) if log.is_file() else 0
+        return len(self.lines("prepared.log"))
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path
@@ -202,6 +235,8 @@ def write_tiny_book(root: Path) -> TinyBook:
         "editions/tiny.yml": yaml.safe_dump(edition),
         "envs/constraints.txt": "numpy\n",
         "src/imc_helpers/agreement/score_table.py": SCORES,
+        "src/imc_helpers/metrics/__init__.py": METRICS,
+        **{f"src/imc_helpers/figures/{name}.py": "SIDE = 9\n" for name in ("one", "two")},
         "chapters/parts.yml": "part: The only part\n",
         "references.bib": "",
         "benchmarks/results/metrics.csv": "tool\n",
@@ -227,6 +262,86 @@ def assert_made(book: TinyBook) -> None:
     assert not list((book.root / "_build" / ".scratch").glob("*"))
 
 
+class Planner:
+    """Resolves a book's editions in this process, and says which digests that changes."""
+
+    def __init__(self, book: TinyBook) -> None:
+        self.book = book
+
+    def __call__(
+        self, edition: str = "tiny", *, sweep: str = "", device: str = "cpu", at_a_time: int = 2
+    ) -> Plan:
+        forget()
+        project = Project(self.book.root)
+        return plans.resolve(project, edition, device=device, at_a_time=at_a_time, sweep=sweep)
+
+    def changed(self, edition: str = "tiny", *, sweep: str = "") -> set[str]:
+        """Resolve once more, and return the digests that are new or rewritten."""
+        before = self._times()
+        self(edition, sweep=sweep)
+        after = self._times()
+        return {name for name in after if after[name] != before.get(name)}
+
+    def _times(self) -> dict[str, int]:
+        folder = self.book.root / digests.FOLDER
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return {
+            str(path.relative_to(folder)): path.stat().st_mtime_ns
+            for path in files
+            if path.name != digests.CONTENTS
+        }
+
+
+def forget() -> None:
+    """Forget what was read of another book, or of another state of this one."""
+    for cached in (manifest._cohorts, manifest._models, digests.of_file):
+        cached.cache_clear()
+
+
+def look_at(book: TinyBook, monkeypatch: pytest.MonkeyPatch) -> Planner:
+    """Make this process work on a book, until the test is over."""
+    monkeypatch.setattr(manifest, "shipped", lambda folder: book.root / folder)
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(book.root))
+    monkeypatch.chdir(book.root)
+    return Planner(book)
+
+
+def wait_until(condition, seconds: float = 120.0):
+    """Wait for something to be true and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+def family_of(process: psutil.Popen) -> list[psutil.Process]:
+    """Return a process and all below it."""
+    return [process, *process.children(recursive=True)]
+
+
+def commands(processes: list[psutil.Process]) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield those that are there, with their commands."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield process, " ".join(process.cmdline())
+
+
+def find(processes: list[psutil.Process], word: str) -> psutil.Process:
+    """Return the process whose command has a word in it; the innermost of several."""
+    return [process for process, command in commands(processes) if word in command][-1]
+
+
+GONE_S = 20.0
+"""Patience with slow shared cores, seconds; what is to end does so in one or two."""
+
+
+def assert_gone(family: list[psutil.Process], part: str = "") -> None:
+    """Check that processes end."""
+    _, alive = psutil.wait_procs(family, timeout=GONE_S)
+    assert not alive, (part, [command for _, command in commands(alive)])
+
+
 def end(book: TinyBook) -> None:
     """End what a test started, and all below it, however the test went."""
     for process in book.started:
@@ -248,6 +363,15 @@ def tiny_book(tmp_path: Path) -> Iterator[TinyBook]:
     book = write_tiny_book(tmp_path / "tiny book")
     yield book
     end(book)
+
+
+@pytest.fixture
+def planner(tiny_book: TinyBook, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
+    """The tiny book resolved in this process, a first time already."""
+    found = look_at(tiny_book, monkeypatch)
+    found()
+    yield found
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -42,10 +42,7 @@ def write(root: Path, name: str, parts: Mapping[str, str]) -> str:
     path = root / FOLDER / name
     text = "".join(f"{key}: {value}\n" for key, value in parts.items())
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        _replace(path, text)
     return f"{FOLDER}/{name}"
 
 
@@ -90,9 +87,16 @@ def of_folder(root: Path, folder: Path) -> str:
                 known[key] = hashlib.file_digest(content, "sha256").hexdigest()
         total.update(f"{file.relative_to(folder)} {known[key]}\n".encode())
     if known != before:
-        notes.parent.mkdir(parents=True, exist_ok=True)
-        notes.write_text(json.dumps(known, indent=0), encoding="utf-8")
+        _replace(notes, json.dumps(known, indent=0))
     return total.hexdigest()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a file in its place, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 class Code:

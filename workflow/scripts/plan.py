@@ -176,6 +176,7 @@ class _Resolver:
         self.project, self.name, self.device = project, edition, device
         self.edition = load_edition(edition)
         self.code = digests.Code(project.root / "src")
+        self._script: dict[str, str] = {}
         self.cohorts = self.edition.cohorts
         self.able = [model for model in self.edition.models if not why_not(model)]
         self.notebooks = {c: read_chapter(project.source(c)) for c in project.chapters}
@@ -343,7 +344,7 @@ class _Resolver:
             "records": digests.of_value(records),
             **_of_kernel(self.project, kernel),
             **digests.of_files(self.project.root, shipped),
-            **self._scripts("execute", "gate"),
+            **self._scripts("execute", "gate", "kernels", "parameters", "warm"),
             **self.code.needs(_tree(notebook)),
         }
 
@@ -402,10 +403,10 @@ class _Resolver:
 
     def _scripts(self, *names: str) -> dict[str, str]:
         folder = self.project.root / "workflow" / "scripts"
-        texts = {
-            f"{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in names
-        }
-        return {name: digests.of_tree(ast.parse(text)) for name, text in texts.items()}
+        for name in set(names) - set(self._script):
+            text = (folder / f"{name}.py").read_text(encoding="utf-8")
+            self._script[name] = digests.of_tree(ast.parse(text))
+        return {f"{name}.py": self._script[name] for name in names}
 
     def _write(self, name: str, parts: Mapping[str, str]) -> str:
         return digests.write(self.project.root, name, parts)
