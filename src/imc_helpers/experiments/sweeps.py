@@ -80,7 +80,7 @@ def open_samples(cohort: str, *, images: int, crop_px: int) -> list[Sample]:
     """
     opened = open_cohort(cohort)
     found = []
-    labelled = [sample for sample in opened.ids if opened.annotators_of(sample)]
+    labelled = [sample for sample in opened.ids if opened.references_of(sample)]
     for sample in map(opened.read, labelled[:images]):
         masks = dict(sample.masks)
         if cohort_record(cohort).synthetic:
