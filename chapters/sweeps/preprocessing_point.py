@@ -28,9 +28,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the manifest; empty: the edition's first with two annotators
 model: str = "propagation"  # model of the manifest
-before: str = (
-    "hot_pixels"  # steps on channels, joined by +, or none: see imc_helpers.images.pipeline
-)
+before: str = "hot_pixels"  # steps on channels, joined by +, or none: imc_helpers.images.pipeline
 after: str = "none"  # steps on the two planes, joined by +, or none
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels

@@ -135,7 +135,10 @@ def find_sweep(edition: str, name: str) -> tuple[pd.DataFrame, str]:
     try:
         table = read_sweep(edition, name)
     except InputError:
-        return pd.DataFrame(), f"This edition was made without this sweep. {command} runs it."
+        return pd.DataFrame(), (
+            f"This edition was made without this sweep. {command} runs it, where "
+            f"`sweeps/{name}.yml` has points for the edition."
+        )
     if table.empty:
         return table, f"No point of this sweep has a result. {command} says why."
     return table, ""
