@@ -47,6 +47,11 @@ class InstanSeg:
         ``instanseg.InstanSeg`` around the TorchScript.
     eval_parameters
         Passed to the network's own call: thresholds, ``window_size`` and so on.
+
+    Attributes
+    ----------
+    parts
+        What finds cells fast, or None: then the library's own call does.
     """
 
     def __init__(self, library: Any, eval_parameters: dict[str, Any]) -> None:
