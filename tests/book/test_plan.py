@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 import yaml
+from conftest import COHORT
 
 import plan as plans
-from conftest import COHORT
 from imc_helpers.errors import InputError
 from project import Project
 
@@ -188,7 +188,10 @@ def test_the_texts_around_the_pages_are_inputs_of_the_book(planner):
         ({"title": "Another"}, {BOOK}),
         ({"description": "Another"}, {BOOK}),
         ({"pages": ["part/one"]}, {BOOK}),
-        ({"cohorts": [COHORT, "pancreas_imc"]}, {ONE, TWO, "data/pancreas_imc", "scores/tiny/pancreas_imc"}),
+        (
+            {"cohorts": [COHORT, "pancreas_imc"]},
+            {ONE, TWO, "data/pancreas_imc", "scores/tiny/pancreas_imc"},
+        ),
     ],
 )
 def test_what_a_change_of_the_edition_makes_stale(planner, changed, stale):
@@ -264,7 +267,13 @@ MODELS = {
     "trained": MODEL
     | {
         "source": "trained",
-        "training": {"recipe": "phantom_lymphoid", "images": 1, "side_px": 32, "seed": 9, "epochs": 1},
+        "training": {
+            "recipe": "phantom_lymphoid",
+            "images": 1,
+            "side_px": 32,
+            "seed": 9,
+            "epochs": 1,
+        },
     },
     "net": MODEL
     | {
@@ -310,7 +319,9 @@ def test_models_that_can_run_are_planned(models):
     assert [task.model for task in plan.segmentations] == able
     assert [task.model for task in plan.trainings] == ["trained"]
     assert plan.scorings[0].models == tuple(able)
-    records = [f"predictions/{COHORT}/{m}/{mode}/run.json" for m in able for mode in ("whole", "patch")]
+    records = [
+        f"predictions/{COHORT}/{m}/{mode}/run.json" for m in able for mode in ("whole", "patch")
+    ]
     assert plan.page("part/one").inputs == tuple(records)
     assert plan.page("part/two").inputs == ()
 
@@ -337,7 +348,11 @@ def test_a_model_that_becomes_available_is_run_and_told(models):
         ("src/imc_helpers/models/run.py", CODE, {"toy", "steady", "trained", "net", "mine"}),
         ("src/imc_helpers/models/training/fit.py", CODE, {"trained", "weights"}),
         ("src/imc_helpers/phantom/experts.py", CODE, {"trained", "weights"}),
-        ("chapters/study/06_segment.py", "\n# %%\n1\n", {"toy", "steady", "trained", "net", "mine"}),
+        (
+            "chapters/study/06_segment.py",
+            "\n# %%\n1\n",
+            {"toy", "steady", "trained", "net", "mine"},
+        ),
         ("chapters/study/06_segment.py", "\n# %% [markdown]\n# Words.\n", set()),
         ("envs/other.yml", "  - numpy=2\n", {"net"}),
         ("envs/other.yml", "  # and why\n", set()),

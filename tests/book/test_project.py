@@ -1,9 +1,9 @@
 """Where things are, and what the chapters say of themselves."""
 
 import pytest
+from conftest import TinyBook, write_tiny_book
 from pydantic import ValidationError
 
-from conftest import TinyBook, write_tiny_book
 from project import Project, header, read_chapter
 
 
@@ -22,7 +22,9 @@ def test_the_pages_stand_in_the_order_of_parts_and_names(book):
 
 def test_what_is_no_page_is_no_chapter(book):
     source = book.source("one")
-    source.write_text("# ---\n# jupyter:\n#   imc_book: {page: false}\n# ---\n" + source.read_text())
+    source.write_text(
+        "# ---\n# jupyter:\n#   imc_book: {page: false}\n# ---\n" + source.read_text()
+    )
     assert Project(book.root).chapters == ("part/two",)
 
 

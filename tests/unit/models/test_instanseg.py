@@ -10,7 +10,7 @@ import pytest
 from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate
-from imc_helpers.models.adapters import instanseg
+from imc_helpers.models.adapters import instanseg, instanseg_script
 from imc_helpers.models.protocol import model_input
 from imc_helpers.models.training.fit import training_samples
 from imc_helpers.phantom.drawing import TRUTH
@@ -18,7 +18,8 @@ from imc_helpers.phantom.drawing import TRUTH
 pytest.importorskip("instanseg", reason="instanseg-torch is not installed (extra `models`)")
 
 
-def save_random(path, cells_and_nuclei):
+def save_random(path, cells_and_nuclei, cell_px=None, classifier=None):
+    """Save a network with random weights; with a diameter, its cells are round and as wide."""
     import torch
     from instanseg.utils.loss.instanseg_loss import InstanSeg, InstanSeg_Torchscript
     from instanseg.utils.model_loader import build_model_from_dict
@@ -38,7 +39,11 @@ def save_random(path, cells_and_nuclei):
         },
         random_seed=0,
     )
-    net = method.initialize_pixel_classifier(net)
+    net = method.initialize_pixel_classifier(net, MLP_width=5)
+    if classifier is not None:
+        net.pixel_classifier = classifier
+    if cell_px is not None:
+        instanseg._start(net, cell_px)
     torch.jit.save(
         torch.jit.script(
             InstanSeg_Torchscript(
@@ -77,6 +82,61 @@ def test_labels_come_out(record, tmp_path, assert_labels, tissue, both):
     assert_labels(adapter, [image, image[:, :80, :80]])
     large = np.tile(image, (1, 3, 3))  # at 0.5 um/px larger than a tile of the library's
     assert_labels(adapter, [large])
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("um_per_px", [0.5, 0.8])
+def test_cells_are_those_of_the_library(make_record, tmp_path, tissue, both, um_per_px):
+    save_random(tmp_path / "instanseg.pt", both, cell_px=8)
+    record = make_record(parameters={"window_size": 16, "seed_threshold": 0.5})
+    adapter = instanseg.load(record, "cpu", tmp_path)
+    image = model_input(tissue, ["membrane", "nucleus"])[:, :-7, :-12]  # to be filled up, then
+    [labels] = adapter.predict([image], um_per_px)
+    assert adapter.parts is not None
+    adapter.parts = None
+    assert len(np.unique(labels)) > 20
+    np.testing.assert_array_equal(labels, adapter.predict([image], um_per_px)[0])
+
+
+def test_a_network_sees_over_the_edges_of_its_pieces(make_record, tmp_path, tissue, monkeypatch):
+    save_random(tmp_path / "instanseg.pt", False, cell_px=8)
+    record = make_record(parameters={"seed_threshold": 0.5})
+    parts = instanseg.load(record, "cpu", tmp_path).parts
+    image = np.tile(model_input(tissue, ["membrane", "nucleus"]), (1, 2, 2))
+    whole = parts.segment(image, 0.5)
+    monkeypatch.setattr(instanseg_script, "_PIECE_PX", 80)
+    monkeypatch.setattr(instanseg_script, "_AROUND_PX", 32)
+    np.testing.assert_array_equal(parts.segment(image, 0.5), whole)
+    monkeypatch.setattr(instanseg_script, "_AROUND_PX", 0)
+    assert (parts.segment(image, 0.5) != whole).any()
+
+
+def test_cells_of_a_tiny_image(make_record, tmp_path, tissue):
+    save_random(tmp_path / "instanseg.pt", False, cell_px=8)
+    adapter = instanseg.load(make_record(), "cpu", tmp_path)
+    image = model_input(tissue, ["membrane", "nucleus"])[:, :5, :40]
+    [labels] = adapter.predict([image], 0.5)
+    assert labels.shape == (5, 40)
+
+
+def test_what_cannot_be_taken_apart_is_left_to_the_library(make_record, tmp_path, tissue):
+    import torch
+    from instanseg.utils.loss.instanseg_loss import ProbabilityNet
+
+    class AnotherNet(ProbabilityNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc3(torch.tanh(self.fc1(x)))
+
+    asked = make_record(parameters={"target": "nuclei", "seed_threshold": 0.5})
+    save_random(tmp_path / "instanseg.pt", True, cell_px=8)
+    image = model_input(tissue, ["membrane", "nucleus"])
+    adapter = instanseg.load(asked, "cpu", tmp_path)
+    assert adapter.parts is None
+    assert adapter.predict([image], 0.5)[0].any()
+    save_random(tmp_path / "instanseg.pt", False, classifier=AnotherNet(4, width=5))
+    adapter = instanseg.load(make_record(), "cpu", tmp_path)
+    assert adapter.parts is None
+    assert adapter.predict([image], 0.5)[0].shape == image.shape[1:]
 
 
 def test_an_image_without_cells(record, tmp_path, assert_labels):
