@@ -1,22 +1,27 @@
-"""Staging: what a notebook and the settings look like where Jupyter Book reads them."""
+"""Pages of executed notebooks: staged for Jupyter Book, rendered, shown one by one."""
 
+import base64
+import os
+import shutil
 from pathlib import Path
 
-import status
+import nbformat
+import pytest
 import yaml
-from conftest import TinyBook
 from nbformat import v4
-from stage import configuration, for_myst, with_run
-from stamp import Stamp
 
+import book
+import gate
+import plan as plans
+from book import configuration, for_myst, with_run
+from conftest import COHORT, TinyBook, forget, look_at, write_tiny_book
+from gate import Stamp
 from project import Project
 from sync import GUARD_MARK
 
 STAMP = Stamp(
-    source="s",
-    package="p",
+    made_from="m",
     edition="tiny",
-    edition_file="e",
     parameters={},
     kernel="python3",
     python="3.11.7",
@@ -76,28 +81,247 @@ def test_the_colab_guard_is_not_shown():
     assert cell.metadata["tags"] == ["remove-cell"]
 
 
-def test_the_edition_stands_in_the_settings(made_book: TinyBook):
-    staged = yaml.safe_load((Project(made_book.root).staged("tiny") / "_config.yml").read_text())
-    original = yaml.safe_load((made_book.root / "_config.yml").read_text())
-    assert staged["title"] == f"{original['title']} (tiny edition)"
-    banner = staged["sphinx"]["config"]["html_theme_options"]["announcement"]
-    assert "Tiny edition." in banner
-    assert "Two squares." in banner
-
-
-def test_staging_leaves_the_settings_as_they_are(tmp_path: Path, monkeypatch):
-    settings = {"title": "Book", "sphinx": {"config": {"numfig": True}}}
-    (tmp_path / "_config.yml").write_text(yaml.safe_dump(settings))
-    staged = configuration(Project(tmp_path), "open")
-    assert staged["sphinx"]["config"]["numfig"] is True
-    assert yaml.safe_load((tmp_path / "_config.yml").read_text()) == settings
+def test_staging_leaves_the_settings_as_they_are(pages):
+    settings = pages.tiny.root / "_config.yml"
+    before = settings.read_text()
+    configuration(pages.project, pages.planner())
+    assert settings.read_text() == before
 
 
 def test_the_status_page_lists_every_notebook():
-    page = status.page("tiny", {"study/01": STAMP, "study/02": STAMP})
+    page = book.status("tiny", {"study/01": STAMP, "study/02": STAMP})
     rows = [line for line in page.splitlines() if line.startswith("| [](")]
     assert rows == [
         f"| [](chapters/study/{n}.ipynb) | 12.3 | 457 | cpu | 3.11.7 | 2026-11-21T00:00:00+00:00 |"
         for n in ("01", "02")
     ]
     assert "Together they ran for 25 s" in page
+
+
+FIGURE = {"alt": "A <red> square", "caption": "One **square** of 9 px.", "label": "fig-one"}
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+TABLE = ":::{table} Squares of each\n:name: tab-one\n:align: left\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n:::\n"
+
+
+def executed(name="one", *, figure=FIGURE, text="", **stamped):
+    """Return what a page's run leaves: title, parameters, a figure, a table."""
+    parameters = v4.new_code_cell('edition: str = "x"', metadata={"tags": ["parameters"]})
+    injected = v4.new_code_cell('edition = "tiny"', metadata={"tags": ["injected-parameters"]})
+    shown = v4.new_output("display_data", {"image/svg+xml": SVG}, metadata={"image/svg+xml": figure})
+    table = v4.new_output("display_data", {"text/markdown": TABLE.replace("one", name)})
+    hidden = v4.new_code_cell("assert 1 == 1", metadata={"tags": ["remove-cell"]})
+    made = v4.new_notebook(
+        cells=[
+            v4.new_markdown_cell(f"# Page {name}\n\n{text}"),
+            parameters,
+            injected,
+            v4.new_code_cell("draw()", outputs=[shown]),
+            v4.new_code_cell("tabulate()", outputs=[table]),
+            hidden,
+        ]
+    )
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "P", "language": "python"}
+    made.metadata[gate.KEY] = STAMP.model_copy(update=stamped).model_dump()
+    return made
+
+
+def test_a_page_by_itself_has_all_but_the_code(tmp_path):
+    nbformat.write(executed(), tmp_path / "one.ipynb")
+    target = tmp_path / "new" / "one.html"
+    book.write_single_page(tmp_path / "one.ipynb", target, title="Sweep one")
+    page = target.read_text(encoding="utf-8")
+    assert "<title>Sweep one</title>" in page
+    encoded = base64.b64encode(SVG.encode()).decode()
+    assert f'<img alt="A &lt;red&gt; square" src="data:image/svg+xml;base64,{encoded}"' in page
+    assert "One <strong>square</strong> of 9 px." in page
+    assert "Squares of each" in page
+    assert ":::" not in page
+    assert ":align:" not in page
+    assert "<td" in page
+    for code in ("draw()", "tabulate()", "assert 1", "edition"):
+        assert code not in page
+    assert [path.name for path in target.parent.iterdir()] == ["one.html"]
+
+
+class Pages:
+    """A book whose notebooks are written here instead of run."""
+
+    def __init__(self, tiny: TinyBook, planner) -> None:
+        self.tiny, self.project, self.planner = tiny, Project(tiny.root), planner
+        self.notebooks = {
+            name: executed(name, figure=FIGURE | {"label": f"fig-{name}"}) for name in ("one", "two")
+        }
+
+    @property
+    def folder(self) -> Path:
+        return self.tiny.root / "_build" / "tiny"
+
+    def write(self, name, **changed):
+        self.notebooks[name] = executed(name, **changed)
+
+    def build(self) -> None:
+        for name, notebook in self.notebooks.items():
+            path = self.tiny.executed(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, path)
+        (self.tiny.root / "data" / COHORT).mkdir(parents=True, exist_ok=True)
+        book.build(self.project, self.planner())
+
+    def read(self) -> dict[str, int]:
+        """Return when Sphinx last read each page."""
+        trees = self.folder / "render" / "_build" / ".doctrees"
+        return {path.stem: path.stat().st_mtime_ns for path in trees.rglob("*.doctree")}
+
+    def html(self, name="one"):
+        return self.tiny.html(f"chapters/part/{name}.html")
+
+
+@pytest.fixture
+def pages(tiny_book, monkeypatch):
+    yield Pages(tiny_book, look_at(tiny_book, monkeypatch))
+    forget()
+
+
+def stage(pages):
+    """Stage and return the folder of the sources."""
+    for name, notebook in pages.notebooks.items():
+        path = pages.tiny.executed(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, path)
+    folder = pages.tiny.root / "staged"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    book.stage(pages.project, pages.planner(), folder)
+    return folder
+
+
+def write_edition(tiny, **changed):
+    edition = {"title": "Tiny edition.", "description": "Two squares.", "cohorts": [COHORT]}
+    (tiny.root / "editions/tiny.yml").write_text(yaml.safe_dump({**edition, **changed}))
+
+
+def test_the_edition_stands_in_the_settings(pages):
+    folder = stage(pages)
+    staged = yaml.safe_load((folder / "_config.yml").read_text())
+    original = yaml.safe_load((pages.tiny.root / "_config.yml").read_text())
+    assert staged["title"] == f"{original['title']} (tiny edition)"
+    banner = staged["sphinx"]["config"]["html_theme_options"]["announcement"]
+    assert "Tiny edition." in banner
+    assert "Two squares." in banner
+    del staged["sphinx"]["config"]["html_theme_options"]["announcement"]
+    original["sphinx"]["config"].setdefault("html_theme_options", {})
+    assert staged["sphinx"] == original["sphinx"], "nothing else is another"
+
+
+def test_the_contents_follow_the_parts_and_a_section_follows_its_page(pages):
+    root = pages.tiny.root
+    for name in ("how_to_run", "glossary"):
+        (root / f"{name}.md").write_text("# Text\n")
+    source = pages.tiny.source("two")
+    source.write_text(
+        f"# ---\n# jupyter:\n#   imc_book: {{under: part/one}}\n# ---\n\n{source.read_text()}"
+    )
+    folder = stage(pages)
+    contents = yaml.safe_load((folder / "_toc.yml").read_text())
+    assert contents == {
+        "format": "jb-book",
+        "root": "index",
+        "parts": [
+            {"chapters": [{"file": "how_to_run"}]},
+            {
+                "caption": "The only part",
+                "chapters": [
+                    {
+                        "file": "chapters/part/one",
+                        "sections": [{"file": "chapters/part/two"}],
+                    }
+                ],
+            },
+            {"caption": "Reference", "chapters": [{"file": "glossary"}, {"file": "status"}]},
+        ],
+    }
+    write_edition(pages.tiny, pages=["part/two"])
+    (_, part, _) = yaml.safe_load((stage(pages) / "_toc.yml").read_text())["parts"]
+    assert part["chapters"] == [{"file": "chapters/part/two"}], "its page is left out"
+
+
+def test_what_is_left_out_is_named_and_nothing_links_to_it(pages):
+    text = (
+        "[](two.ipynb), [see](two.ipynb#here), [](../part/two.md), [one](one.ipynb), "
+        "[far](https://x.org/two.ipynb), {numref}`fig-two`, {ref}`here <tab-two>`, {numref}`fig-one`"
+    )
+    figure = FIGURE | {"caption": "As in {numref}`fig-two`."}
+    pages.write("one", text=text, figure=figure)
+    pages.tiny.edit("chapters/part/two.py", "Page two", "The other page")
+    index = "# A tiny book\n\n[Two](chapters/part/two.ipynb) and [](chapters/part/one.ipynb).\n"
+    (pages.tiny.root / "index.md").write_text(index)
+    write_edition(pages.tiny, pages=["part/one"], because="It is late.")
+    folder = stage(pages)
+    assert (folder / "index.md").read_text() == (
+        "# A tiny book\n\n*Two* (not in this edition) and [](chapters/part/one.ipynb).\n"
+        "\n## Not in this edition\n\n- *The other page* (`part/two`): It is late.\n"
+    )
+    page = nbformat.read(folder / "chapters/part/one.ipynb", as_version=4)
+    assert page.cells[0].source.splitlines()[-1] == (
+        "*The other page* (not in this edition), *see* (not in this edition), "
+        "*The other page* (not in this edition), [one](one.ipynb), "
+        "[far](https://x.org/two.ipynb), a figure that this edition lacks, "
+        "a table that this edition lacks, {numref}`fig-one`"
+    )
+    caption = page.cells[3].metadata.mystnb.figure.caption
+    assert caption == "As in a figure that this edition lacks."
+    assert not (folder / "chapters/part/two.ipynb").exists()
+
+
+def test_a_whole_book_says_nothing_of_what_is_left_out(pages):
+    assert (stage(pages) / "index.md").read_text() == "# A tiny book\n"
+
+
+def test_equal_folders_are_left_alone(tmp_path):
+    draft, final = tmp_path / "draft", tmp_path / "final"
+    for folder in (draft, final):
+        (folder / "a").mkdir(parents=True)
+        (folder / "a/same").write_text("same")
+        (folder / "a/changed").write_text(folder.name)
+    (final / "gone/deep").mkdir(parents=True)
+    (final / "gone/deep/file").write_text("")
+    (draft / "new").mkdir()
+    (draft / "new/file").write_text("new")
+    os.utime(final / "a/same", ns=(1, 1))
+    book.bring_in_step(draft, final)
+    found = {str(p.relative_to(final)): p for p in final.rglob("*") if p.is_file()}
+    assert set(found) == {"a/same", "a/changed", "new/file"}
+    assert found["a/same"].stat().st_mtime_ns == 1
+    assert found["a/changed"].read_text() == "draft"
+    assert not (final / "gone").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_was_read_is_kept_and_what_is_wrong_is_never_green(pages):
+    """Build after build of one book; each time Sphinx may have read only what it must."""
+    pages.build()
+    assert "Page one" in pages.html()
+    first = pages.read()
+    assert {"one", "two", "index", "status"} <= set(first)
+
+    # A text changes: its page is read, and the status page, which says when it ran.
+    pages.write("one", text="Another text.", figure=FIGURE, finished="2026-11-22T00:00:00+00:00")
+    pages.build()
+    assert "Another text." in pages.html()
+    second = pages.read()
+    assert {name for name in second if second[name] != first[name]} == {"one", "status"}
+
+    # A page refers to what the other one has no more. That one alone is read, were it not for this.
+    pages.write("one", text="See {numref}`fig-two`.", figure=FIGURE)
+    pages.build()
+    whole = pages.html()
+    pages.write("two", figure=FIGURE | {"label": "fig-three"})
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            pages.build()
+        assert pages.html() == whole, "the book of before stays until there is a better one"
+    pages.write("one", text="See {numref}`fig-three`.", figure=FIGURE)
+    pages.build()
+    assert "fig-three" in pages.html()
+    assert not list((pages.tiny.root / "_build" / ".scratch").iterdir())

@@ -1,9 +1,56 @@
-"""The environment of the jobs."""
+"""A run: what it refuses before anything starts, and the environment of its jobs."""
+
+import os
+import re
 
 import pytest
+import yaml
 
 import run
+from conftest import COHORT
 from project import Project
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked", "message"),
+    [
+        ({}, ("huge", "local"), "edition 'huge': no file .*; there are tiny"),
+        ({}, ("tiny", "local", "cubes"), "sweep 'cubes': no file sweeps/cubes.yml; there are: none"),
+        ({}, ("tiny", "local", "two words"), "sweep 'two words': its name may hold letters"),
+        ({"parts": ["port"]}, ("tiny", "local"), "`parts` names port, and the book has part"),
+        ({"parameters": {"part/one": {"size": ""}}}, ("tiny", "local"), "part/one.py: parameter"),
+    ],
+)
+def test_what_is_not_as_it_should_be_starts_nothing(
+    planner, monkeypatch, capfd, changed, asked, message
+):
+    monkeypatch.setattr(run, "_snakemake", None)
+    edition = {"title": "Tiny", "description": "", "cohorts": [COHORT], **changed}
+    (planner.book.root / "editions/tiny.yml").write_text(yaml.safe_dump(edition))
+    before = dict(os.environ)
+    assert run.run(Project(planner.book.root), *asked) == 2
+    said = capfd.readouterr()
+    assert len(said.err.splitlines()) == 1, "no traceback"
+    assert re.search(message, said.err)
+    assert dict(os.environ) == before
+
+
+def test_what_each_job_took_is_one_table(tmp_path):
+    folder = tmp_path / "_build/tiny/cost/page/part"
+    folder.mkdir(parents=True)
+    columns = ["s", "h:m:s", "max_rss", "cpu_time"]
+    (folder / "one.tsv").write_text("\t".join(columns) + "\n2.5\t0:00:02\t100.5\t1.5\n")
+    run.write_costs(Project(tmp_path), "tiny")
+    assert (tmp_path / "results/tiny/jobs.csv").read_text().splitlines() == [
+        "rule,job,seconds,cpu_seconds,peak_memory_mb",
+        "page,part/one,2.5,1.5,100.5",
+    ]
+
+
+def test_the_jobs_compute_with_one_thread_that_does_not_spin(tmp_path):
+    jobs = run.environment(Project(tmp_path))
+    assert jobs["OMP_NUM_THREADS"] == jobs["NUMBA_NUM_THREADS"] == "1"
+    assert jobs["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_the_jobs_work_in_this_checkout(tmp_path, monkeypatch):

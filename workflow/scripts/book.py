@@ -27,7 +27,7 @@ from sync import GUARD_MARK
 
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
-LABEL = re.compile(r"""label=["']((?:fig|tab)-[\w-]+)""")
+LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
@@ -41,8 +41,8 @@ def build(project: Project, plan: Plan) -> None:
 
     Raises
     ------
-    RuntimeError
-        If rendering gave a warning.
+    SystemExit
+        If rendering gave a warning; Sphinx has said which.
     """
     project.scratch.mkdir(parents=True, exist_ok=True)
     folder = project.root / "_build" / plan.edition
@@ -64,8 +64,8 @@ def render(source: Path, folder: Path) -> Path:
 
     Raises
     ------
-    RuntimeError
-        If rendering gave a warning.
+    SystemExit
+        If rendering gave a warning; Sphinx has said which.
     """
     from jupyter_book.cli.main import main as jupyter_book  # noqa: PLC0415  (slow to load)
 
@@ -161,7 +161,8 @@ class _Without:
             return match[0] if title is None else f"*{match[1] or title}* (not in this edition)"
 
         def reference(match: re.Match[str]) -> str:
-            return "a figure that this edition lacks" if match[2] in self.labels else match[0]
+            kind = "a table" if match[2].startswith("tab-") else "a figure"
+            return f"{kind} that this edition lacks" if match[2] in self.labels else match[0]
 
         return REFERENCE.sub(reference, LINK.sub(link, text))
 
