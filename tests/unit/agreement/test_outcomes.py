@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.agreement.outcomes import cell_outcomes, cell_properties, kind_shares, recall_by
+from imc_helpers.agreement import outcomes
+from imc_helpers.agreement.outcomes import (
+    cell_outcomes,
+    cell_properties,
+    first_to_compare,
+    kind_shares,
+    recall_by,
+)
 from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
 from imc_helpers.errors import InputError
 
@@ -114,3 +121,15 @@ def test_cells_without_the_property_are_left_out():
     found = recall_by(some, "neighbours", bins=3)
     assert found["cells"].tolist() == [8], "one value, one bin"
     assert found["recall"].tolist() == [0.5]
+
+
+def test_what_can_be_compared_first_is_a_cohort_with_two_masks(cohort, monkeypatch):
+    one, none = Cohort(cohort.folder, raters=["a"]), Cohort(cohort.folder, raters=[])
+    assert first_to_compare({"none": none, "one": one, "toy": cohort}, ["m"]) == "toy"
+    assert first_to_compare({"none": none, "one": one}, ["m"]) is None, "no model ran"
+    monkeypatch.setattr(
+        outcomes, "find_models", lambda key, models, mode: {"m": None} if "m" in models else {}
+    )
+    assert first_to_compare({"none": none, "one": one}, ["m"]) == "one"
+    assert first_to_compare({"none": none}, ["m"]) is None
+    assert first_to_compare({}, []) is None
