@@ -49,8 +49,8 @@ def best_and_worst(sweeps: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFr
             if baseline not in choices or len(choices) < 2:
                 continue
             own = by_choice(tried, choice, baseline, metric)
-            for which, at in (("best", own["mean"].idxmax()), ("worst", own["mean"].idxmin())):
-                row = own.loc[at]
+            for which, at in (("best", own["mean"].argmax()), ("worst", own["mean"].argmin())):
+                row = own.iloc[int(at)]
                 rows.append(
                     {
                         "question": question,

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.agreement import outcomes
 from imc_helpers.agreement.outcomes import (
     cell_outcomes,
     cell_properties,
@@ -128,7 +127,8 @@ def test_what_can_be_compared_first_is_a_cohort_with_two_masks(cohort, monkeypat
     assert first_to_compare({"none": none, "one": one, "toy": cohort}, ["m"]) == "toy"
     assert first_to_compare({"none": none, "one": one}, ["m"]) is None, "no model ran"
     monkeypatch.setattr(
-        outcomes, "find_models", lambda key, models, mode: {"m": None} if "m" in models else {}
+        "imc_helpers.agreement.outcomes.find_models",
+        lambda key, models, mode: {"m": None} if "m" in models else {},
     )
     assert first_to_compare({"none": none, "one": one}, ["m"]) == "one"
     assert first_to_compare({"none": none}, ["m"]) is None

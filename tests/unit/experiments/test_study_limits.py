@@ -41,7 +41,9 @@ def test_each_table_answers_its_own_questions():
             "declared": True, "window_px": window, "sample": s, "ap50": v,
         }
         for s in ("s1", "s2")
-        for crop, factor, window, v in ((64, 1, 0, 0.5), (64, 2, 0, 0.6), (99, 1, 0, 0.5), (99, 1, 32, 0.1))
+        for crop, factor, window, v in (
+            (64, 1, 0, 0.5), (64, 2, 0, 0.6), (99, 1, 0, 0.5), (99, 1, 32, 0.1),
+        )
     )  # fmt: skip
     found = best_and_worst({"channels": channels, "scale": scale}, "ap50")
     best = found[found["which"] == "best"].set_index("question")
