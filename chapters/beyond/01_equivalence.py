@@ -2,6 +2,7 @@
 # jupyter:
 #   imc_book:
 #     reads:
+#     - scores
 #     - predictions
 #   jupytext:
 #     formats: ipynb,py:percent
@@ -58,45 +59,36 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-from functools import partial
-
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.experiments.known_quality import known_candidates, trial
-from imc_helpers.agreement.equivalence import MEAN, Decision, human_equivalence
+from imc_helpers.agreement.score_table import read_scores
+from imc_helpers.agreement.equivalence import MEAN, Decision, equivalence_of_cohorts
+from imc_helpers.agreement.intervals import coverage
+from imc_helpers.experiments.known_quality import known_candidates, trial, verdicts
 from imc_helpers.figures.model_plots import equivalence_rows, trial_rows
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.data.manifest import cohort_record, load_edition, source_note
 from imc_helpers.data.paths import results_dir
-from imc_helpers.data.predictions import find_models, read_prediction
+from imc_helpers.data.predictions import find_models
+from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
-from imc_helpers.agreement.scoring import score_models
-from imc_helpers.agreement.statistics import coverage
 
 record = load_edition(edition)
 cohorts = {key: open_cohort(key) for key in record.cohorts}
-cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) > 1}
+cohorts = {key: cohort for key, cohort in cohorts.items() if len(cohort.references) > 1}
+scores = read_scores(edition, cohorts, strict=strict)
 options = {"margin": margin, "confidence": confidence, "draws": draws, "seed": seed}
-parts = []
-for cohort in cohorts.values():
-    scores = score_models(cohort, record.models, strict=strict)
-    people = list(cohort.annotators)
-    panels = [([m for m in record.models if (scores["model"] == m).any()], people)]
-    if len(people) > 2:  # each person once before the others, as if a model
-        panels += [([a], [b for b in people if b != a]) for a in people]
-    parts += [human_equivalence(scores, m, judges, **options) for m, judges in panels if m]
-table = pd.concat(parts) if parts else human_equivalence(scores, [], people)
+table = equivalence_of_cohorts(scores, cohorts, record.models, **options)
 table.to_csv(results_dir(edition, "models") / "equivalence.csv", index=False)
+whose = noun(r for c in cohorts.values() for r in c.raters if r.name in c.references)
 means = table[table["left_out"] == MEAN]
 shown = table[(table["metric"] == metric) & (table["mode"] == mode)]
 synthetic = next((key for key in cohorts if cohort_record(key).synthetic), None)
 if synthetic:
     cohort = cohorts[synthetic]
-    ran = find_models(synthetic, record.models, "whole")
-    candidates = known_candidates(cohort)
-    candidates |= {m: partial(read_prediction, synthetic, m, "whole") for m in ran}
-    tried = trial(cohort, candidates, margin=margin, strict=strict, draws=draws, seed=seed)
+    ran = list(find_models(synthetic, record.models, "whole"))
+    tried = trial(cohort, known_candidates(cohort), ran, scores=scores, strict=strict, **options)
     tried.to_csv(results_dir(edition, "models") / "trial.csv", index=False)
     now = tried[tried["metric"] == metric].reset_index(drop=True)
 of_models = shown[(shown["left_out"] == MEAN) & shown["model"].isin(record.models)]
@@ -110,12 +102,14 @@ checked = (
     if synthetic
     else "Whether they are right can be asked only of synthetic tissue; the demo edition does."
 )
-display(
-    Markdown(
-        f"**In short.** By a margin of {margin:g} in {metric} ({mode}), of {len(of_models)} pairs of model and "
-        f"cohort: {told or 'none, no model ran'}. So say the annotators. {checked}"
-    )
+summary = (
+    f"By a margin of {margin:g} in {metric} ({mode}), of {len(of_models)} pairs of model and "
+    f"cohort: {told or 'none, no model ran'}. So say the {whose}. {checked}"
+    if cohorts
+    else "No cohort of this edition has masks of two raters, and one alone agrees with nobody: whether a model is "
+    "as good as a person cannot be asked here. What the page simulates holds all the same."
 )
+display(Markdown(f"**In short.** {summary}"))
 
 # %% [markdown]
 # ## Model and person before the same judges
@@ -129,22 +123,23 @@ display(
 #
 # The interval of $d$ comes from a {term}`bootstrap` that draws images, and then patches within them
 # {cite:p}`saravanan2020`. Where it lies decides: *below* or *above* when all of it is beyond the margin,
-# *within* when all of it is inside, *undecided* otherwise.
+# *within* when all of it is inside, *undecided* otherwise. Where the masks are those of tools, the same
+# comparison is with tools, and says nothing about people.
 
 # %% tags=["hide-input"]
 if len(shown):
     show(
-        equivalence_rows(shown, margin),
+        equivalence_rows(shown, margin, raters=whose),
         label="fig-equivalence",
-        caption=f"Difference of each model from the annotators in {metric} ({mode}), with its "
-        f"{confidence:.0%} interval; small lines: one annotator left out at a time. Where a cohort has three "
-        "annotators or more, each stands here too, judged by the others as if a model. Band: the margin. A row "
+        caption=f"Difference of each model from the {whose} in {metric} ({mode}), with its "
+        f"{confidence:.0%} interval; small lines: one of them left out at a time. Where a cohort has three "
+        "of them or more, each stands here too, judged by the others as if a model. Band: the margin. A row "
         f"without a line has one image, and so no interval. {data}",
-        alt="A row for each model, with a mark for its difference from the annotators, a line for the "
+        alt="A row for each model, with a mark for its difference from its judges, a line for the "
         "interval, and a band around zero for the margin.",
     )
 else:
-    display(Markdown("*No model ran on cohorts with several annotators.*"))
+    display(Markdown("*No model ran on cohorts with several masks of an image.*"))
 
 # %% [markdown]
 # People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
@@ -164,15 +159,15 @@ else:
     display(Markdown("*Nothing to decide.*"))
 
 # %% tags=["hide-input"]
-pairs_only = [key for key, cohort in cohorts.items() if len(cohort.annotators) == 2]
+pairs_only = [key for key, cohort in cohorts.items() if len(cohort.references) == 2]
 single = [key for key, cohort in cohorts.items() if len(cohort) == 1]
 remarks = []
 if pairs_only:
     names = ", ".join(f"`{key}`" for key in pairs_only)
     remarks.append(
-        f"In {names} there are two annotators. Each is judged by the other alone, so both get the same "
-        "score, and nobody can tell a poor annotator from a poor model: whoever of the two is off lowers the "
-        "bar for every model. Nor can an annotator be tried as if a model: one judge is left, and no agreement."
+        f"In {names} there are two masks of an image. The maker of each is judged by the other alone, so both get "
+        "the same score, and nobody can tell a poor mask from a poor model: whichever of the two is off lowers the "
+        "bar for every model. Nor can one of the two be tried as if a model: one judge is left, and no agreement."
     )
 if single:
     names = ", ".join(f"`{key}`" for key in single)
@@ -180,7 +175,7 @@ if single:
         f"{names} has one image. Its patches say how even that image is and nothing about a second one, so "
         "there is no interval, and nothing is decided."
     )
-if remarks:
+if remarks or not cohorts:
     display(Markdown(" ".join(remarks)))
 else:
     display(Markdown("*Each cohort here has three annotators or more, and two images or more.*"))
@@ -219,7 +214,7 @@ if synthetic:
         trial_rows(now, margin),
         label="fig-trial",
         caption=f"Candidates judged by annotators (left) and by the truth (right): difference in {metric} "
-        f"from the annotators' own score, with {0.95:.0%} interval. Band: the margin. Whole images. "
+        f"from the annotators' own score, with {confidence:.0%} interval. Band: the margin. Whole images. "
         f"{source_note([synthetic])}",
         alt="Two panels with a row for each candidate. The truth and its flawed copies lie left of the "
         "margin when annotators judge, and right of it when the truth does.",
@@ -227,38 +222,16 @@ if synthetic:
 else:
     display(
         Markdown(
-            "*The cohorts of this edition are real, and their truth is not known. The demo edition, whose "
-            "tissue is synthetic, asks the question here.*"
+            "*No cohort of this edition has both several annotators and a known truth: that takes synthetic "
+            "tissue. The demo edition asks the question here.*"
         )
     )
 
 # %% tags=["hide-input"]
 if synthetic:
-    made_of = now["model"].str.contains("copy of|consensus")
-    held_out = now["model"].str.endswith("held out")
-    real = now["model"].isin(record.models)
-    kinds = {
-        "the truth, whole or flawed": ~(made_of | held_out | real),
-        "made of annotators' masks": made_of,
-        "an annotator, held out": held_out,
-        "a model": real,
-    }
-    rank = {Decision.BELOW.value: 0, Decision.WITHIN.value: 1, Decision.ABOVE.value: 2}
-    step = now["decision"].map(rank) - now["decision_truth"].map(rank)
-    verdicts = pd.DataFrame(
-        {
-            "candidate": name,
-            "tried": int(those.sum()),
-            "same verdict": int(now.loc[those, "right"].sum()),
-            "annotators too harsh": int((step[those] < 0).sum()),
-            "annotators too kind": int((step[those] > 0).sum()),
-            "one of them undecided": int((step[those].isna() & ~now.loc[those, "right"]).sum()),
-        }
-        for name, those in kinds.items()
-        if those.any()
-    )
+    by_kind = verdicts(now, record.models)
     show_table(
-        verdicts,
+        by_kind,
         label="tab-verdicts",
         caption=f"Does the annotators' verdict agree with the truth's? {metric}, whole images, margin "
         f"{margin:g}. *Too harsh*: annotators call a candidate below where the truth says within or above, or "
@@ -267,7 +240,7 @@ if synthetic:
 
 # %% tags=["hide-input"]
 if synthetic:
-    by_kind = verdicts.set_index("candidate")
+    by_kind = by_kind.set_index("candidate")
     perfect = now[now["model"] == "the truth"].iloc[0]
     copies = now[now["model"].str.startswith("copy of")]
     flattered = copies.loc[copies["difference"].idxmax()]
@@ -303,15 +276,15 @@ if synthetic:
 
 # %% [markdown]
 # So the comparison answers what it asks: *does the model do what these people do?* It is a fair measure of
-# quality among those who err alike. A model that errs in its own way is told apart from people whether
-# it is worse than they are or better.
+# quality among those who err alike. A model with unusual errors scores low, whether it is better or worse than
+# people.
 
 # %% [markdown]
 # ## What this does not show
 #
 # - That a model is right, or wrong. *Below* means unlike these annotators.
 # - Other annotators. Images are drawn anew, people are not; two or four are too few to draw from.
-# - The right margin. It is a choice; {numref}`fig-equivalence` shows how far people lie from one another.
+# - The right margin. It is a choice; the figure of differences shows how far people lie from one another.
 # - More than one group of simulated annotators: how much their errors correlate was chosen
 #   ([](../study/05_annotators)), and with it how far agreement is from the truth. Another group, whose crops
 #   were drawn by chance in another way, may call the truth *within*.
@@ -322,7 +295,7 @@ sure = table["low"].notna()
 assert (table.loc[sure, "low"] <= table.loc[sure, "difference"]).all()
 assert (table.loc[~sure, "decision"] == Decision.UNDECIDED.value).all()
 gap = table["model_score"] - table["annotator_score"] - table["difference"]
-assert gap.abs().max() < 1e-9 or table.empty, "the difference is that of the two scores"
+assert table.empty or gap.abs().max() < 1e-9, "the difference is that of the two scores"
 assert simulated["bootstrap over images, widened"].min() > confidence - 0.03, "it covers"
 clustered = simulated[simulated["patches of each"] > 1]
 assert (clustered["patches as independent"] < confidence - 0.1).all(), "patches are not independent"

@@ -24,8 +24,9 @@
 #
 # **Would the study's answer change with other channels, cleaner images, another scale, or other models?**
 #
-# The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Four of them can be tried,
-# so this book tries them: as *sweeps*, one notebook run over many combinations of parameters.
+# The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that
+# can be tried, so this book tries them: as *sweeps*, one notebook run over many combinations of parameters. The
+# other two ask for other models.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -50,105 +51,84 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import model_record, source_note
-from imc_helpers.images.pipeline import NONE
+from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.experiments.study_limits import SWEEPS, best_and_worst
 from imc_helpers.experiments.sweep_results import read_sweep
-from imc_helpers.experiments.sweeps import (
-    AS_IT_IS,
-    WHOLE,
-    annotated_cohort,
-    by_choice,
-    input_names,
-    step_names,
-    way_names,
-)
+from imc_helpers.experiments.sweeps import annotated_cohort
 
-cohort = annotated_cohort(edition)
-channels = read_sweep(edition, "channels")
-steps = read_sweep(edition, "preprocessing")
-scale = read_sweep(edition, "scale")
-steps["steps"] = step_names(steps)
-channels["way"] = way_names(channels)
-parts = {
-    "aggregation": (channels[channels["channels"] == "all"], "way", "mean"),
-    "markers": (channels[channels["way"] == "mean"], "channels", "all"),
-    "pre-processing": (steps, "steps", NONE),
-}
-small = scale[scale["crop_px"] < scale["crop_px"].max()].copy()
-small["input"] = input_names(small)
-parts["enlargement"] = (small, "input", AS_IT_IS)
-windows = scale[scale["crop_px"] == scale["crop_px"].max()]
-parts["windows"] = (windows, "window_px", WHOLE)
-
-rows = []
-for question, (table, choice, baseline) in parts.items():
-    for model, own in by_choice(table, choice, baseline, metric).groupby("model", sort=False):
-        for which, at in (("best", own["mean"].idxmax()), ("worst", own["mean"].idxmin())):
-            row = own.loc[at]
-            rows.append(
-                {
-                    "question": question,
-                    "model": model_record(str(model)).title,
-                    "which": which,
-                    "choice": str(row[choice]),
-                    "tried": len(own),
-                    **row[["mean", "low", "high"]],
-                }
-            )
-summary = pd.DataFrame(rows)
+run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
+sweeps = {name: read_sweep(edition, name) for name in run}
+summary = best_and_worst(sweeps, metric)
 summary["label"] = summary["question"] + ", " + summary["which"]
-data = f"{scale['sample'].nunique()} images of `{cohort}`. {source_note([cohort])}"
-gain = summary[summary["which"] == "best"]
-top = gain.loc[gain["mean"].idxmax()]
-low = summary.loc[summary["mean"].idxmin()]
-display(
-    Markdown(
-        f"**In short.** From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95 % "
+if len(summary):
+    cohort = annotated_cohort(edition)
+    images = max(table["sample"].nunique() for table in sweeps.values())
+    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    gain = summary[summary["which"] == "best"]
+    top = gain.loc[gain["mean"].idxmax()]
+    low = summary.loc[summary["mean"].idxmin()]
+    text = (
+        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95 % "
         f"interval {top['low']:+.3f} to {top['high']:+.3f}; {top['question']}: *{top['choice']}*, {top['model']}), the "
         f"largest loss {low['mean']:+.3f} ({low['low']:+.3f} to {low['high']:+.3f}; {low['question']}: "
         f"*{low['choice']}*, {low['model']}), in `{cohort}`."
     )
-)
+else:
+    text = (
+        f"This edition runs none of the sweeps {', '.join(SWEEPS)}, so what such a choice can do was not measured "
+        "here."
+    )
+display(Markdown(f"**In short.** {text}"))
 
 # %% [markdown]
 # ## How much each choice can do
 
 # %% tags=["hide-input"]
-show(
-    choice_dots(summary, "label", label=f"{metric}, difference from the study's choice", zero=True),
-    label="fig-limitations",
-    caption="The best and the worst of all choices that were tried for each question, as difference from the "
-    "study's own: plain mean of all membrane markers, no pre-processing, image as it is and in one piece. "
-    "Best and worst were picked after the fact, so they look more extreme than they are. Dots: means over "
-    f"images; bars: 95 % intervals from a bootstrap over images. {data}",
-    alt="A panel a model: for each question the best and the worst choice, as difference in score from the "
-    "study's choice, with intervals.",
-)
+if len(summary):
+    show(
+        choice_dots(
+            summary, "label", label=f"{metric}, difference from the study's choice", zero=True
+        ),
+        label="fig-limitations",
+        caption="The best and the worst of all choices that were tried for each question, as difference from the "
+        "study's own: plain mean of all membrane markers, no pre-processing, image as it is and in one piece. "
+        "Best and worst were picked after the fact, so they look more extreme than they are. Dots: means over "
+        f"images; bars: 95 % intervals from a bootstrap over images. {data}",
+        alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
+        "study's choice, with intervals.",
+    )
+else:
+    display(Markdown("*No sweep, no figure: `make sweep NAME=channels` runs one.*"))
 
 # %% tags=["hide-input"]
-show_table(
-    summary[["question", "model", "which", "choice", "tried", "mean", "low", "high"]],
-    label="tab-limitations",
-    caption=f"The same in numbers: mean difference in {metric} with the annotators and its 95 % interval. "
-    f"*tried*: choices beside the study's. {data}",
-)
+if len(summary):
+    show_table(
+        summary.drop(columns="label"),
+        label="tab-limitations",
+        caption=f"The same in numbers: mean difference in {metric} with the references and its 95 % interval. "
+        f"*tried*: choices beside the study's. {data}",
+    )
 
 # %% [markdown]
 # ## The study's limits, one by one
 #
+# Three are choices, and are tried by sweeps:
+#
 # - **Channel aggregation.** [](../sweeps/channels): each marker alone, all but one, and eight ways to put
 #   them together.
-# - **Specialised models** for IMC: not a sweep, but models of their own. See [](06_models).
 # - **Pre-processing.** [](../sweeps/preprocessing): hot pixels, spillover, clipping, equalisation, denoisers.
 # - **Scale.** [](../sweeps/scale): enlarged input, and windows from 128 pixels to the whole image.
-# - **Newer architectures**: see [](06_models) for those that this book can run.
 #
-# `make sweep NAME=channels` runs one of them again; a file in `sweeps/` makes a new one
+# Two are other models:
+#
+# - **Specialised models** for IMC, and
+# - **newer architectures**: see [](06_models) for those that this book can run.
+#
+# `make sweep NAME=channels` runs one of the sweeps again; a file in `sweeps/` makes a new one
 # ([](../../how_to_run)).
 
 # %% [markdown]
@@ -160,11 +140,10 @@ show_table(
 #   picked on.
 
 # %% tags=["remove-cell"]
-assert set(summary["question"]) == set(parts)
-best = summary[summary["which"] == "best"].set_index(["question", "model"])["mean"]
-worst = summary[summary["which"] == "worst"].set_index(["question", "model"])["mean"]
-assert (best >= worst).all()
-assert top["mean"] >= low["mean"]
+if len(summary):
+    by_which = summary.set_index(["question", "model", "which"])["mean"].unstack("which")
+    assert (by_which["best"] >= by_which["worst"]).all()
+    assert top["mean"] >= low["mean"]
 
 # %% [markdown]
 # ## Takeaways

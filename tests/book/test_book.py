@@ -8,13 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from conftest import COHORT, TinyBook, forget, look_at
 from nbformat import v4
 
 import book
 import gate
-import plan as plans
 from book import configuration, for_myst, with_run
-from conftest import COHORT, TinyBook, forget, look_at, write_tiny_book
 from gate import Stamp
 from project import Project
 from sync import GUARD_MARK
@@ -107,7 +106,9 @@ def executed(name="one", *, figure=FIGURE, text="", **stamped):
     """Return what a page's run leaves: title, parameters, a figure, a table."""
     parameters = v4.new_code_cell('edition: str = "x"', metadata={"tags": ["parameters"]})
     injected = v4.new_code_cell('edition = "tiny"', metadata={"tags": ["injected-parameters"]})
-    shown = v4.new_output("display_data", {"image/svg+xml": SVG}, metadata={"image/svg+xml": figure})
+    shown = v4.new_output(
+        "display_data", {"image/svg+xml": SVG}, metadata={"image/svg+xml": figure}
+    )
     table = v4.new_output("display_data", {"text/markdown": TABLE.replace("one", name)})
     hidden = v4.new_code_cell("assert 1 == 1", metadata={"tags": ["remove-cell"]})
     made = v4.new_notebook(
@@ -149,7 +150,8 @@ class Pages:
     def __init__(self, tiny: TinyBook, planner) -> None:
         self.tiny, self.project, self.planner = tiny, Project(tiny.root), planner
         self.notebooks = {
-            name: executed(name, figure=FIGURE | {"label": f"fig-{name}"}) for name in ("one", "two")
+            name: executed(name, figure=FIGURE | {"label": f"fig-{name}"})
+            for name in ("one", "two")
         }
 
     @property

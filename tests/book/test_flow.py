@@ -9,9 +9,9 @@ import shutil
 import nbformat
 import pytest
 import yaml
+from conftest import COHORT, TinyBook, assert_made
 
 import gate
-from conftest import COHORT, TinyBook, assert_made
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 import yaml
+from conftest import COHORT
 
 import run
-from conftest import COHORT
 from project import Project
 
 
@@ -15,7 +15,11 @@ from project import Project
     ("changed", "asked", "message"),
     [
         ({}, ("huge", "local"), "edition 'huge': no file .*; there are tiny"),
-        ({}, ("tiny", "local", "cubes"), "sweep 'cubes': no file sweeps/cubes.yml; there are: none"),
+        (
+            {},
+            ("tiny", "local", "cubes"),
+            "sweep 'cubes': no file sweeps/cubes.yml; there are: none",
+        ),
         ({}, ("tiny", "local", "two words"), "sweep 'two words': its name may hold letters"),
         ({"parts": ["port"]}, ("tiny", "local"), "`parts` names port, and the book has part"),
         ({"parameters": {"part/one": {"size": ""}}}, ("tiny", "local"), "part/one.py: parameter"),

@@ -8,7 +8,7 @@ confidence interval of the difference must lie within it (Schuirmann 1987, doi:1
 Piaggio et al. 2012, doi:10.1001/jama.2012.87802).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 import numpy as np
@@ -22,7 +22,8 @@ from imc_helpers.agreement.intervals import (
     interval,
 )
 from imc_helpers.agreement.score_table import METRICS
-from imc_helpers.agreement.summaries import by_unit
+from imc_helpers.agreement.summaries import against, by_unit
+from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 
 MEAN = "mean"
@@ -165,6 +166,60 @@ _COLUMNS = (
     "decision",
     "not_inferior",
 )
+
+
+def equivalence_of_cohorts(
+    scores: pd.DataFrame,
+    cohorts: Mapping[str, Cohort],
+    models: Iterable[str],
+    *,
+    margin: float = MARGIN,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare models with the references of every cohort, and each reference with the others.
+
+    Parameters
+    ----------
+    scores
+        What `score_table.score_cohort` returns, of these cohorts.
+    cohorts
+        Cohort by key; one without two references is left out. Where it has three or more, each is
+        tried once before the others, as if it were a model.
+    models
+        Which models; those without scores are left out.
+    margin, confidence, draws, seed
+        As in `human_equivalence`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What `human_equivalence` returns, cohort after cohort.
+    """
+    models, parts = list(models), [pd.DataFrame(columns=[*_COLUMNS])]
+    for key, cohort in cohorts.items():
+        judges = list(cohort.references)
+        if len(judges) < 2:
+            continue
+        judged = against(scores, {key: judges})
+        panels = [(models, judges)]
+        if len(judges) > 2:
+            panels += [([a], [b for b in judges if b != a]) for a in judges]
+        parts += [
+            human_equivalence(
+                judged,
+                tried,
+                others,
+                margin=margin,
+                confidence=confidence,
+                draws=draws,
+                seed=seed,
+            )
+            for tried, others in panels
+        ]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled or parts[:1], ignore_index=True)
 
 
 def compare_before(

@@ -27,7 +27,7 @@ FOUND_IOU = 0.5
 def cell_outcomes(
     cohort: Cohort, models: Iterable[str], *, references: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Say for every true cell whether each model, and each other annotator, found it.
+    """Say for every true cell whether each model, and each other reference, found it.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ def cell_outcomes(
     models
         Keys of models; those without a finished run on whole images are left out.
     references
-        Whose cells; every annotator's when not given.
+        Whose cells; those of all of ``cohort.references`` when not given.
 
     Returns
     -------
     pandas.DataFrame
-        One row a true cell and model: ``cohort``, ``sample``, ``annotator`` (whose cell),
-        ``model`` (a model, or another annotator), what `cell_properties` gives, ``found`` (IoU of
+        One row per true cell and model: ``cohort``, ``sample``, ``annotator`` (whose cell),
+        ``model`` (a model, or another reference), what `cell_properties` gives, ``found`` (IoU of
         `FOUND_IOU` or more, one to one), and ``kind``, Mesmer's name for what became of it. Whole
         images.
     """
@@ -65,6 +65,28 @@ def cell_outcomes(
     if not parts:
         raise InputError(f"cohort {cohort.name}: nothing to compare: one mask, and no model ran")
     return pd.concat(parts, ignore_index=True).assign(cohort=cohort.name)
+
+
+def first_to_compare(cohorts: Mapping[str, Cohort], models: Iterable[str]) -> str | None:
+    """Return the first cohort of which `cell_outcomes` can say something, or None.
+
+    A cohort with two references or more goes before one where models alone can be compared.
+
+    Parameters
+    ----------
+    cohorts
+        Cohort by key.
+    models
+        Keys of models.
+    """
+    models = list(models)
+    several = [key for key, cohort in cohorts.items() if len(cohort.references) > 1]
+    single = [
+        key
+        for key, cohort in cohorts.items()
+        if cohort.references and find_models(key, models, "whole")
+    ]
+    return next(iter([*several, *single]), None)
 
 
 def _fates(true: np.ndarray, pred: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -5,7 +5,7 @@ truth with known errors, what the annotators have in common), let the annotators
 they were models, and see whether the verdict is the one that the truth gives.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,16 @@ import pandas as pd
 from skimage.segmentation import find_boundaries
 
 from imc_helpers.agreement.consensus import consensus
-from imc_helpers.agreement.equivalence import MARGIN, MEAN, compare_before, human_equivalence
+from imc_helpers.agreement.equivalence import (
+    MARGIN,
+    MEAN,
+    Decision,
+    compare_before,
+    human_equivalence,
+)
 from imc_helpers.agreement.intervals import CONFIDENCE, DRAWS
-from imc_helpers.agreement.score_table import Candidate, score_candidates
+from imc_helpers.agreement.score_table import Candidate, score_candidates, score_cohort
+from imc_helpers.agreement.summaries import against
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
@@ -122,7 +129,9 @@ def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
 def trial(
     cohort: Cohort,
     candidates: Mapping[str, Candidate],
+    models: Sequence[str] = (),
     *,
+    scores: pd.DataFrame | None = None,
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
     strict: bool = False,
@@ -140,6 +149,11 @@ def trial(
         out, since nobody would be left to agree.
     candidates
         What to try, by name.
+    models
+        Which models to try as well.
+    scores
+        What `score_table.score_cohort` returns of the cohort and these models; scored here when
+        not given.
     margin
         Difference of scores that does not matter, for both verdicts.
     strict
@@ -157,26 +171,24 @@ def trial(
         ``worst_decision`` what comes of it then.
     """
     people = list(cohort.annotators)
-    everybody = {a: partial(cohort.read_mask, rater=a) for a in people}
+    judges = [*people, TRUTH]
+    if scores is None:
+        scores = score_cohort(cohort, models, modes=("whole",), strict=strict)
+    known = against(scores, {cohort.name: judges}, [*models, *people])
+    made = score_candidates(cohort, candidates, references=judges, modes=("whole",), strict=strict)
+    judged = pd.concat([made, known[known["mode"] == "whole"]], ignore_index=True)
     options: dict[str, Any] = {
         "margin": margin,
         "confidence": confidence,
         "draws": draws,
         "seed": seed,
     }
-    scores = score_candidates(
-        cohort,
-        {**candidates, **everybody},
-        references=[*people, TRUTH],
-        modes=("whole",),
-        strict=strict,
-    )
-    panels = [(list(candidates), people)]
+    panels = [([*candidates, *models], people)]
     if len(people) > 2:
         panels += [([a], [b for b in people if b != a]) for a in people]
     parts = []
-    for models, judges in panels:
-        each = human_equivalence(scores, models, judges, **options)
+    for tried, others in panels:
+        each = human_equivalence(judged, tried, others, **options)
         keys = ["mode", "metric", "model"]
         mean = each[each["left_out"] == MEAN].drop(columns="left_out")
         alone = each[each["left_out"] != MEAN]
@@ -185,10 +197,52 @@ def trial(
             columns={"left_out": "worst", "difference": "worst_difference"}
         )
         worst = worst.rename(columns={"decision": "worst_decision"})
-        by_truth = compare_before(scores, TRUTH, models, judges, **options)
+        by_truth = compare_before(judged, TRUTH, tried, others, **options)
         by_truth = by_truth.drop(columns=["left_out", "images", "cohort"])
         parts.append(mean.merge(worst, on=keys).merge(by_truth, on=keys, suffixes=("", "_truth")))
     table = pd.concat(parts, ignore_index=True)
     table["model"] = [f"{m}, held out" if m in people else m for m in table["model"]]
     table["right"] = table["decision"] == table["decision_truth"]
     return table
+
+
+def verdicts(tried: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Count how often annotators decide as the truth does, for each kind of candidate.
+
+    Parameters
+    ----------
+    tried
+        What `trial` returns, of one metric.
+    models
+        Which of the candidates are models.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per kind of candidate: ``candidate``, ``tried``, ``same verdict``, ``annotators too
+        harsh`` and ``annotators too kind`` (below, within and above are ranks), ``one of them
+        undecided``.
+    """
+    made_of = tried["model"].str.contains("copy of|consensus")
+    held_out = tried["model"].str.endswith("held out")
+    real = tried["model"].isin(list(models))
+    kinds = {
+        "the truth, whole or flawed": ~(made_of | held_out | real),
+        "made of annotators' masks": made_of,
+        "an annotator, held out": held_out,
+        "a model": real,
+    }
+    rank = {Decision.BELOW.value: 0, Decision.WITHIN.value: 1, Decision.ABOVE.value: 2}
+    step = tried["decision"].map(rank) - tried["decision_truth"].map(rank)
+    return pd.DataFrame(
+        {
+            "candidate": name,
+            "tried": int(those.sum()),
+            "same verdict": int(tried.loc[those, "right"].sum()),
+            "annotators too harsh": int((step[those] < 0).sum()),
+            "annotators too kind": int((step[those] > 0).sum()),
+            "one of them undecided": int((step[those].isna() & ~tried.loc[those, "right"]).sum()),
+        }
+        for name, those in kinds.items()
+        if those.any()
+    )

@@ -1,6 +1,7 @@
 """Human equivalence on scores made up so that the answer is known."""
 
-from itertools import permutations
+from itertools import combinations, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from imc_helpers.agreement.equivalence import (
     Decision,
     compare_before,
     decide,
+    equivalence_of_cohorts,
     human_equivalence,
 )
 from imc_helpers.errors import InputError
@@ -193,3 +195,25 @@ def test_false_equivalence_is_rare():
         found = human_equivalence(table(rows), ["m"], ["a", "b"], metrics=["ap50"], draws=300)
         passed += found["decision"].iloc[-1] == Decision.WITHIN
     assert passed <= 8, "2.5 % of 100; more than 8 happen once in 1000 such runs"
+
+
+def test_each_cohort_is_compared_with_its_own_and_one_without_two_masks_is_left_out():
+    def rows(cohort, people, value):
+        pairs = [row(f"s{k}", a, b, 0.7) for k in range(3) for a, b in combinations(people, 2)]
+        model = [row(f"s{k}", a, "m", value) for k in range(3) for a in people]
+        kinds = {"kind_true": "annotator", "kind_pred": "annotator", "n_true": 1, "n_pred": 1}
+        return table(pairs + model).assign(cohort=cohort, **kinds)
+
+    people = {"many": PEOPLE, "two": ["a", "b"], "one": ["a"], "none": []}
+    cohorts = {key: SimpleNamespace(references=names) for key, names in people.items()}
+    scores = pd.concat([rows("many", PEOPLE, 0.9), rows("two", "ab", 0.3), rows("one", "a", 0.5)])
+    found = equivalence_of_cohorts(scores, cohorts, ["m", "absent"], draws=50)
+    means = found[(found["left_out"] == MEAN) & (found["metric"] == "ap50")]
+    assert means.groupby("cohort", sort=False)["model"].agg(list).to_dict() == {
+        "many": ["m", "a", "b", "c"],
+        "two": ["m"],
+    }
+    assert means["difference"].tolist() == pytest.approx([0.2, 0, 0, 0, -0.4])
+    nothing = equivalence_of_cohorts(scores, {"one": cohorts["one"]}, ["m"])
+    assert nothing.empty
+    assert list(nothing) == list(found)

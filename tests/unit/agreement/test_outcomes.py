@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.agreement.outcomes import cell_outcomes, kind_shares, recall_by
+from imc_helpers.agreement.outcomes import (
+    cell_outcomes,
+    first_to_compare,
+    kind_shares,
+    recall_by,
+)
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
@@ -93,3 +98,16 @@ def test_cells_without_the_property_are_left_out():
     found = recall_by(some, "neighbours", bins=3)
     assert found["cells"].tolist() == [8], "one value, one bin"
     assert found["recall"].tolist() == [0.5]
+
+
+def test_what_can_be_compared_first_is_a_cohort_with_two_masks(cohort, monkeypatch):
+    one, none = Cohort(cohort.folder, raters=["a"]), Cohort(cohort.folder, raters=[])
+    assert first_to_compare({"none": none, "one": one, "toy": cohort}, ["m"]) == "toy"
+    assert first_to_compare({"none": none, "one": one}, ["m"]) is None, "no model ran"
+    monkeypatch.setattr(
+        "imc_helpers.agreement.outcomes.find_models",
+        lambda key, models, mode: {"m": None} if "m" in models else {},
+    )
+    assert first_to_compare({"none": none, "one": one}, ["m"]) == "one"
+    assert first_to_compare({"none": none}, ["m"]) is None
+    assert first_to_compare({}, []) is None

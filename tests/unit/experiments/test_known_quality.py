@@ -1,9 +1,12 @@
 """Candidates of known quality: what they are, and what a trial of them must find."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from imc_helpers.agreement.score_table import score_cohort
 from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.experiments.known_quality import (
@@ -12,9 +15,11 @@ from imc_helpers.experiments.known_quality import (
     merge_cells,
     shrink_cells,
     trial,
+    verdicts,
 )
 from imc_helpers.metrics import evaluate
 
+TRUTH = Rater("truth", "truth")
 PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"),))
 
 
@@ -88,7 +93,7 @@ def cohort(tmp_path):
         masks = {f"a{i}": drop_cells(common, 0.05, seed=10 * k + i) for i in range(3)}
         samples.append(Sample(f"s{k}", image, PANEL, 1.0, {"truth": cells, **masks}))
     write_cohort(tmp_path / "toy", samples)
-    return Cohort(tmp_path / "toy", raters=["a0", "a1", "a2"])
+    return Cohort(tmp_path / "toy", raters=["a0", "a1", "a2", TRUTH])
 
 
 def test_known_candidates_are_what_they_are_called(cohort):
@@ -140,6 +145,33 @@ def test_the_trial_takes_the_confidence_it_is_given(cohort):
 
 
 def test_of_two_annotators_neither_can_be_held_out(cohort):
-    two = Cohort(cohort.folder, raters=["a0", "a1"])
+    two = Cohort(cohort.folder, raters=["a0", "a1", TRUTH])
     found = trial(two, {"the truth": known_candidates(two)["the truth"]})
     assert set(found["model"]) == {"the truth"}
+
+
+def test_the_trial_takes_scores_that_are_there_and_gives_the_same(cohort):
+    made = {"the truth": known_candidates(cohort)["the truth"]}
+    expected = trial(cohort, made)
+    found = trial(cohort, made, scores=score_cohort(cohort))
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_verdicts_are_counted_by_kind_of_candidate():
+    rows = [
+        ("the truth", "below", "above"),
+        ("truth, 10% missing", "below", "below"),
+        ("truth, 1 px shrunk", "undecided", "below"),
+        ("copy of a", "above", "within"),
+        ("consensus", "undecided", "undecided"),
+        ("a, held out", "within", "within"),
+        ("m", "within", "above"),
+    ]
+    tried = pd.DataFrame(rows, columns=["model", "decision", "decision_truth"])
+    tried["right"] = tried["decision"] == tried["decision_truth"]
+    found = verdicts(tried, ["m"]).set_index("candidate")
+    assert found.loc["the truth, whole or flawed"].tolist() == [3, 1, 1, 0, 1]
+    assert found.loc["made of annotators' masks"].tolist() == [2, 1, 0, 1, 0]
+    assert found.loc["an annotator, held out"].tolist() == [1, 1, 0, 0, 0]
+    assert found.loc["a model"].tolist() == [1, 0, 1, 0, 0]
+    assert "a model" not in set(verdicts(tried, [])["candidate"])
