@@ -18,7 +18,7 @@ from imc_helpers.experiments.sweeps import (
     step_names,
     way_names,
 )
-from imc_helpers.images.clean import NONE
+from imc_helpers.images.pipeline import NONE
 
 SWEEPS = ("channels", "preprocessing", "scale")
 """The sweeps that try the study's limits."""
