@@ -230,8 +230,14 @@ class _Resolver:
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
-        values = digests.of_value(record.model_dump(mode="json"))
-        return {"record": values, **digests.of_files(self.project.root, panel), **code}
+        root = self.project.root
+        own = [record.folder, *(rater.folder for rater in record.raters.values())]
+        return {
+            "record": digests.of_value(record.model_dump(mode="json")),
+            **digests.of_files(root, panel),
+            **{folder: digests.of_folder(root, root / folder) for folder in own if folder},
+            **code,
+        }
 
     def _training(self, model: str) -> Training:
         parts = self._of_training(model)

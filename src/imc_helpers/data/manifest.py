@@ -42,6 +42,9 @@ class RaterRecord(_Record):
     ``automatic``: a tool alone; ``simulated``: an annotator of the phantom."""
     description: str
     """How the masks were made, in a sentence."""
+    folder: str = ""
+    """Folder of masks of your own, ``FOLDER/SAMPLE.tiff`` below the book's root; empty where the
+    masks come with the cohort."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RaterRecord":
@@ -92,7 +95,10 @@ class CohortRecord(_Record):
     reader: str
     """Name of the function in ``readers.published`` that knows the source's layout."""
     panel: str = ""
-    """Panel file below ``data_manifest``; none for a synthetic cohort, whose recipe has it."""
+    """Panel file below ``data_manifest``; none for a synthetic cohort, whose recipe has it, or for
+    a steinbock folder, which has its own."""
+    folder: str = ""
+    """A steinbock folder of your own, below the book's root; with the reader ``steinbock``."""
     dna_channel: str
     """Channel that pages show in grey: the one that marks nuclei best."""
     base_url: str = ""
@@ -110,6 +116,8 @@ class CohortRecord(_Record):
             raise ValueError(f"files listed twice: {sorted(repeated)}")
         if self.synthetic != (self.reader == "phantom"):
             raise ValueError("a phantom's recipe goes with the reader 'phantom', and only with it")
+        if bool(self.folder) != (self.reader == "steinbock"):
+            raise ValueError("`folder` goes with the reader 'steinbock', and only with it")
         if self.synthetic and (self.files or self.panel):
             raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
         return self

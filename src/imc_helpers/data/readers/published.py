@@ -1,6 +1,7 @@
-"""The public cohorts: from the files their authors published to steinbock folders."""
+"""The manifest's cohorts: from the files of those who made them to steinbock folders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from imc_helpers.data.download import fetch
 from imc_helpers.data.manifest import CohortRecord, cohort_record
 from imc_helpers.data.panels import Panel
-from imc_helpers.data.paths import data_dir, shipped
+from imc_helpers.data.paths import data_dir, project_root, shipped
 from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.readers.image_files import read_channel_folder
 from imc_helpers.data.readers.mask_files import (
@@ -51,7 +52,8 @@ def prepare(key: str) -> Path:
     if record.files:
         fetch(record.base_url, record.files, raw, title=key)
     folder = data_dir() / key
-    write_cohort(folder, _READERS[record.reader](raw, record), overwrite=True)
+    samples = _READERS[record.reader](raw, record)
+    write_cohort(folder, _with_own_masks(samples, record), overwrite=True)
     return folder
 
 
@@ -64,7 +66,9 @@ def open_cohort(key: str) -> Cohort:
     folder = data_dir() / key
     if not (folder / "images.csv").is_file():
         prepare(key)
-    raters = [Rater(name, **made.model_dump()) for name, made in record.raters.items()]
+    raters = [
+        Rater(name, **made.model_dump(exclude={"folder"})) for name, made in record.raters.items()
+    ]
     if record.synthetic:
         raters.append(Rater(TRUTH, "truth", "What the tissue was made from."))
     return Cohort(folder, name=key, raters=raters)
@@ -134,6 +138,23 @@ def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
         )
 
 
+def _steinbock(_: Path, record: CohortRecord) -> Iterator[Sample]:
+    """Read a steinbock folder of your own, and leave it as it is."""
+    yield from Cohort(project_root() / record.folder)
+
+
+def _with_own_masks(samples: Iterable[Sample], record: CohortRecord) -> Iterator[Sample]:
+    """Add the masks of raters who have a folder; a sample that they left out has none."""
+    folders = {name: project_root() / r.folder for name, r in record.raters.items() if r.folder}
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of masks; expected SAMPLE.tiff in it")
+    for sample in samples:
+        files = {name: folder / f"{sample.id}.tiff" for name, folder in folders.items()}
+        own = {name: read_mask(file) for name, file in files.items() if file.is_file()}
+        yield replace(sample, masks={**sample.masks, **own})
+
+
 def _phantom(_: Path, record: CohortRecord) -> Iterator[Sample]:
     """Make tissue, images and annotators; the truth is a mask like the others."""
     assert record.phantom is not None
@@ -153,5 +174,6 @@ _READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {
     "spectre": _spectre,
     "codex_tile": _codex_tile,
     "cytomapper": _cytomapper,
+    "steinbock": _steinbock,
     "phantom": _phantom,
 }
