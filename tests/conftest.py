@@ -1,9 +1,15 @@
-"""What all tests share: where real data are, and when a test that needs them is skipped."""
+"""What all tests share: the jobs' threads, where real data are, and when a test is skipped."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+# Tests run as the book's jobs do: with one thread each, whatever the machine. Libraries read this
+# when they are loaded, so it stands before any of them.
+for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def pytest_collection_modifyitems(items):

@@ -8,8 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
+from imc_helpers.data.predictions import prediction_dir
+from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
 from imc_helpers.figures import page, tissue_images
 from imc_helpers.figures.page import BLUE, GOLD, SKY
 
@@ -121,3 +124,27 @@ def test_scores_of_one_keep_their_digits(shown):
 def test_no_overlay_is_a_figure_that_says_so():
     (axis,) = tissue_images.border_panels({}).axes
     assert "no image has a window" in axis.texts[0].get_text()
+
+
+@pytest.mark.parametrize("annotator", ["expert", None])
+def test_models_are_shown_with_an_annotator_or_without(tmp_path, monkeypatch, annotator):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    monkeypatch.setattr(
+        tissue_images, "find_models", lambda cohort, models, mode: dict.fromkeys(models)
+    )
+    labels = np.zeros((20, 30), np.uint32)
+    labels[5:15, 8:20] = 7
+    image = np.ones((1, 20, 30), np.float32)
+    panel = Panel((Channel("Ir191", "DNA1", "nucleus"),))
+    sample = Sample("a", image, panel, 1.0, {"expert": labels} if annotator else {})
+    write_cohort(tmp_path / "data" / "toy", [sample])
+    cohort = Cohort(tmp_path / "data" / "toy", name="phantom_lymphoid")
+    folder = prediction_dir("phantom_lymphoid", "watershed", "whole")
+    folder.mkdir(parents=True)
+    tifffile.imwrite(folder / "a.tiff", labels)
+    panels = tissue_images.model_crops(cohort, "a", annotator, ["watershed"], crop_px=64)
+    ((title, overlay),) = panels.items()
+    scored = ", ap50 1.00" if annotator else ""
+    assert title == f"Watershed (CellProfiler's method)\n1 cells{scored}"
+    assert overlay.shape == (20, 20, 3), "the crop is no larger than the image"
+    assert overlay[5, 10] == rgb("white" if annotator else GOLD)
