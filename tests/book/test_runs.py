@@ -1,39 +1,33 @@
 """Models in the flow: what is trained and run, when again, and what is never taken for finished."""
 
 import os
+import signal
+import time
 
 import nbformat
 import pytest
-import stamp
 import yaml
 
-import gpu
-from project import Project, Run
+import gate
+import plan as plans
+from conftest import COHORT, assert_gone, family_of, find, wait_until
 
+MODEL = {
+    "title": "A model",
+    "source": "classical",
+    "version": "1",
+    "citation": "schuiki2025",
+    "license": "MIT",
+    "adapter": "toy",
+    "inputs": ["nucleus"],
+}
+TRAINING = {"recipe": "phantom_lymphoid", "images": 1, "side_px": 32, "seed": 900, "epochs": 1}
 MODELS = {
-    name: {
-        "title": name,
-        "source": "classical",
-        "version": "1",
-        "citation": "schuiki2025",
-        "license": "MIT",
-        "adapter": "toy",
-        "inputs": ["nucleus"],
-    }
-    for name in ("toy", "trained", "absent")
+    "toy": MODEL,
+    "trained": MODEL | {"source": "trained", "training": TRAINING},
+    "steady": MODEL | {"adapter": "steady"},
+    "absent": MODEL | {"adapter": "steady", "packages": ["no_such_library"]},
 }
-MODELS["trained"] |= {
-    "source": "trained",
-    "training": {
-        "recipe": "phantom_lymphoid",
-        "images": 1,
-        "side_px": 32,
-        "seed": 900,
-        "epochs": 1,
-    },
-}
-MODELS["absent"] |= {"source": "library", "packages": ["no_such_library"]}
-
 TOY = """
 from pathlib import Path
 
@@ -43,7 +37,6 @@ def train(samples, record, device, weights):
     (weights / "weights.txt").write_text("w")
     (weights / "training.json").write_text("{}")
 """
-
 SEGMENT = """\
 # ---
 # jupyter:
@@ -51,190 +44,116 @@ SEGMENT = """\
 # ---
 
 # %% tags=["parameters"]
-cohort: str = ""  # key
+cohorts: list[str] = [""]  # keys
 model: str = ""  # key
 mode: str = "whole"  # whole or patch
 device: str = "cpu"  # cpu or cuda
+made_from: list[str] = [""]  # one per cohort
 
 # %%
 import sys, time
 from pathlib import Path
-from imc_helpers.data.predictions import RunRecord, prediction_dir, write_predictions
 
-with Path("segmented.log").open("a") as log:
-    log.write(f"{cohort} {model} {mode} {device}\\n")
 print("a library's warning", file=sys.stderr)
-while Path("hold").exists():
-    time.sleep(0.1)
-if Path("fail").exists():
-    raise RuntimeError("no memory")
-record = RunRecord(
-    cohort=cohort, model=model, mode=mode, version="1", weights="", parameters={}, device=device,
-    device_name="", dtype="", threads=1, window_px=0, stride_px=0, load_seconds=0,
-    peak_memory_mb=0, peak_gpu_memory_mb=0, samples=(), finished="",
-)
-write_predictions(prediction_dir(cohort, model, mode), [], lambda: record)
+for cohort, digest in zip(cohorts, made_from, strict=True):
+    with Path("segmented.log").open("a") as log:
+        log.write(f"{cohort} {model} {mode} {device}\\n")
+    while Path("hold").exists():
+        time.sleep(0.1)
+    if Path(f"fail {model}").exists():
+        raise RuntimeError("no memory")
+    run = Path("predictions") / cohort / model / mode / "run.json"
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.write_text(digest)
 """
-HEADER = """\
-# ---
-# jupyter:
-#   imc_book: {reads: [predictions]}
-# ---
-
-"""
+HEADER = "# ---\n# jupyter:\n#   imc_book: {reads: [predictions]}\n# ---\n\n"
 
 
 @pytest.fixture
 def book(tiny_book):
+    """A tiny book with models; `one` reads their masks, and three jobs share the scoring."""
     root = tiny_book.root
-    (root / "data_manifest/models.yml").write_text(yaml.safe_dump(MODELS))
-    (root / "src/imc_helpers/models/toy.py").write_text(TOY)
-    (root / "chapters/study").mkdir()
-    (root / "chapters/study/06_segment.py").write_text(SEGMENT)
-    page = root / "chapters/part/one.py"
-    page.write_text(HEADER + page.read_text())
-    edition = yaml.safe_load((root / "editions/tiny.yml").read_text())
-    edition["models"] = ["toy", "trained", "absent"]
-    (root / "editions/tiny.yml").write_text(yaml.safe_dump(edition))
+    records = yaml.safe_load((root / "data_manifest/cohorts.yml").read_text())
+    records[COHORT]["samples"] = 2 * plans.CHUNK + 1
+    edition = yaml.safe_load((root / "editions/tiny.yml").read_text()) | {"models": list(MODELS)}
+    page = tiny_book.source("one")
+    files = {
+        "data_manifest/models.yml": yaml.safe_dump(MODELS),
+        "data_manifest/cohorts.yml": yaml.safe_dump(records),
+        "src/imc_helpers/models/adapters/toy.py": TOY,
+        "src/imc_helpers/models/adapters/steady.py": "",
+        "chapters/study/06_segment.py": SEGMENT,
+        "chapters/part/one.py": HEADER + page.read_text(),
+        "editions/tiny.yml": yaml.safe_dump(edition),
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
     return tiny_book
 
 
-def lines(book, name):
-    log = book.root / name
-    return log.read_text().splitlines() if log.is_file() else []
+def runs_of(*models):
+    return sorted(f"{COHORT} {model} {mode} cpu" for model in models for mode in ("whole", "patch"))
 
 
-def ran(book):
-    return sorted(lines(book, "segmented.log"))
-
-
-ALL = sorted(
-    f"spleen_imc {model} {mode} cpu" for model in ("toy", "trained") for mode in ("whole", "patch")
-)
+def scores(book):
+    return (book.root / f"results/tiny/scores/{COHORT}.parquet").read_text().splitlines()
 
 
 @pytest.mark.slow
-def test_what_can_run_is_trained_and_run_once(book):
-    made = book.make()
-    assert made.returncode == 0, made.stdout
-    assert lines(book, "trained.log") == ["1 (32, 32)"]
-    assert ran(book) == ALL
-    notebook = nbformat.read(
-        book.root / "executed/segment/spleen_imc/toy/whole.ipynb", as_version=4
-    )
-    assert stamp.read(notebook).parameters["model"] == "toy"
-    again = book.make()
-    assert again.returncode == 0, again.stdout
-    assert ran(book) == ALL
-    assert (book.runs("one"), book.runs("two")) == (1, 1)
+@pytest.mark.timeout(900)
+def test_models_are_trained_and_run_once_whatever_happens(book):
+    # Stopped in the middle of a model: nothing counts.
+    book.hold.touch()
+    process = book.start()
+    wait_until(lambda: book.lines("segmented.log"))
+    family = family_of(process)
+    start = time.monotonic()
+    find(family, "run.py").send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != 0
+    assert_gone(family)
+    assert time.monotonic() - start < 30
+    assert "Stopped. The next run goes on from here." in book.said()
+    assert not list((book.root / "predictions").rglob("run.json"))
+    assert not list((book.root / "executed").rglob("*.ipynb"))
+    book.hold.unlink()
+    (book.root / "segmented.log").unlink()
 
-    # Another page's code changes: the pages run again, the models do not.
-    (book.root / "src/imc_helpers/figures/new.py").write_text("")
-    assert book.make().returncode == 0
-    assert ran(book) == ALL
-    assert book.runs("one") == 2
-
-    # The adapter changes: training and runs again, and the page that reads them.
-    book.edit("src/imc_helpers/models/toy.py", "import Path", "import Path  # new")
-    assert book.make().returncode == 0
-    assert len(lines(book, "trained.log")) == 2
-    assert len(ran(book)) == 2 * len(ALL)
-
-
-@pytest.mark.slow
-def test_a_model_that_becomes_available_is_run_and_only_it(book):
-    assert book.make().returncode == 0
-    before = book.runs("one")
-    text = (book.root / "data_manifest/models.yml").read_text()
-    (book.root / "data_manifest/models.yml").write_text(text.replace("no_such_library", "yaml"))
-    made = book.make()
-    assert made.returncode == 0, made.stdout
-    new = [line for line in ran(book) if "absent" in line]
-    assert new == ["spleen_imc absent patch cpu", "spleen_imc absent whole cpu"]
-    assert len(ran(book)) == len(ALL) + 2
-    assert book.runs("one") == before + 1
-
-
-@pytest.mark.slow
-def test_a_model_that_fails_stops_the_book_and_leaves_nothing(book):
-    (book.root / "fail").touch()
+    # One model fails: the others are run, and nothing is made of what lacks it.
+    (book.root / "fail toy").touch()
     made = book.make()
     assert made.returncode
     assert "RuntimeError: no memory" in made.stdout
-    assert not list((book.root / "predictions").rglob("*"))
-    assert not list((book.root / "executed").rglob("segment/**/*.ipynb"))
+    assert not list((book.root / f"predictions/{COHORT}").glob("toy/*/run.json"))
+    assert not list((book.root / "executed/segment").rglob("toy/*.ipynb"))
     assert not book.executed("one").exists()
-    (book.root / "fail").unlink()
-    assert book.make().returncode == 0
+    assert book.executed("two").exists(), "it reads no masks"
+    assert not (book.root / "results/tiny/scores").exists()
+    assert set(runs_of("trained", "steady")) <= set(book.lines("segmented.log"))
+    before = book.lines("segmented.log")
 
-
-@pytest.mark.slow
-def test_a_kill_in_the_middle_leaves_nothing_that_counts(book):
-    book.hold.touch()
-    process = book.start()
-    while not lines(book, "segmented.log"):
-        assert process.poll() is None, (book.root / "start.log").read_text()
-    for child in [process, *process.children(recursive=True)]:
-        child.kill()
-    process.wait()
-    assert not list((book.root / "predictions").rglob("run.json"))
-    book.hold.unlink()
+    # Mended: only it is run, and all samples are scored once, by three jobs.
+    (book.root / "fail toy").unlink()
     made = book.make()
     assert made.returncode == 0, made.stdout
-    assert set(ran(book)) == set(ALL)
+    assert sorted(book.lines("segmented.log")[len(before) :]) == runs_of("toy")
+    assert book.lines("trained.log") == ["1 (32, 32)"]
+    notebook = nbformat.read(book.root / "executed/segment/toy/whole.ipynb", as_version=4)
+    assert gate.read_stamp(notebook).parameters["cohorts"] == [COHORT]
+    assert len(book.lines("scored.log")) == 4
+    names = [line for line in scores(book) if len(line) > 1]
+    assert names == 3 * ["toy", "trained", "steady"]
+    assert sorted(line for line in scores(book) if len(line) == 1) == list("abcde")
+    assert (book.runs("one"), book.runs("two")) == (1, 1)
 
-
-def test_masks_without_their_note_or_with_an_older_one_are_forgotten(book, monkeypatch):
-    import segment
-
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(book.root))
-    from imc_helpers.data.manifest import ModelRecord
-
-    def record(key):
-        return ModelRecord.model_validate(MODELS[key])
-
-    monkeypatch.setattr("project.model_record", record)
-
-    project, run = Project(book.root), Run("spleen_imc", "toy", "whole")
-    masks = project.masks(run)
-    masks.parent.mkdir(parents=True)
-    masks.write_text("{}")
-    note = masks.with_name(segment.NOTE)
-    note.write_text(project.run_digest(run))
-    segment.forget_stale(project, run)
-    assert masks.is_file()
-    note.write_text("older")
-    segment.forget_stale(project, run)
-    assert not masks.is_file()
-    masks.write_text("{}")
-    note.unlink()
-    segment.forget_stale(project, run)
-    assert not masks.is_file()
-
-
-def test_the_device_can_be_named_and_nothing_else(monkeypatch):
-    monkeypatch.setenv("IMC_BOOK_DEVICE", "cuda")
-    assert gpu.find_device() == "cuda"
-    monkeypatch.setenv("IMC_BOOK_DEVICE", "tpu")
-    with pytest.raises(SystemExit, match="expected cpu or cuda, found 'tpu'"):
-        gpu.find_device()
-
-
-def test_a_machine_without_a_gpu_is_a_cpu(monkeypatch, tmp_path):
-    monkeypatch.delenv("IMC_BOOK_DEVICE", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu.find_device() == "cpu"
-
-
-def test_a_full_gpu_is_an_error_before_anything_is_loaded(monkeypatch, tmp_path):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 1000\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("IMC_BOOK_DEVICE", raising=False)
-    assert gpu.find_device() == "cuda"
-    with pytest.raises(SystemExit, match="1000 MB free"), gpu.mine("cuda"):
-        pass
-    tool.write_text("#!/bin/sh\necho 80000\n")
-    with gpu.mine("cuda"):
-        pass
+    # One adapter's code changes, and a library is there that was not: those models, no other.
+    book.edit("src/imc_helpers/models/adapters/toy.py", "{len(samples)}", "{len(samples):02d}")
+    book.edit("data_manifest/models.yml", "no_such_library", "yaml")
+    before = book.lines("segmented.log")
+    made = book.make()
+    assert made.returncode == 0, made.stdout
+    assert book.lines("trained.log") == ["1 (32, 32)", "01 (32, 32)"]
+    new = sorted(book.lines("segmented.log")[len(before) :])
+    assert new == runs_of("toy", "trained", "absent")
+    assert scores(book).count("absent") == 3
+    assert book.runs("one") == 2
