@@ -325,8 +325,11 @@ def standardised_share(shares: pd.DataFrame, counts: pd.DataFrame) -> float:
 
 
 def way_names(table: pd.DataFrame) -> pd.Series:
-    """Name each row's aggregation, and that of the nuclear channels where it is another."""
-    nuclei = table["nucleus"].fillna("")
+    """Name each row's aggregation, and that of the nuclear channels where it is another.
+
+    A sweep that never sets the latter has no column for it.
+    """
+    nuclei = table.get("nucleus", pd.Series("", index=table.index)).fillna("")
     names = table["aggregation"].where(nuclei == "", table["aggregation"] + ", nuclei by " + nuclei)
     return names.rename(None)
 

@@ -52,6 +52,11 @@ def sample(**masks):
     return Sample("s1", image, Panel((Channel("Ir191", "DNA1", "nucleus"),)), 1.0, masks)
 
 
+def test_a_sweep_without_another_way_for_nuclei_names_the_aggregation_alone():
+    table = pd.DataFrame({"aggregation": ["mean", "max"]})
+    assert way_names(table).tolist() == ["mean", "max"]
+
+
 def test_the_score_is_the_mean_over_annotators_and_the_truth_stands_apart():
     one, two, labels = squares(100, CELLS), squares(100, CELLS[:3]), squares(100, CELLS[:4])
     row = score(sample(a=one, b=two, **{TRUTH: labels}), labels)
