@@ -230,7 +230,7 @@ def edition(monkeypatch):
 def test_one_annotator_will_do_and_none_is_no_error(edition, monkeypatch):
     edition("phantom_ali20", "pancreas_imc")
     assert annotated_cohort("mine") == "phantom_ali20"
-    bare = manifest.cohort_record("pancreas_imc").model_copy(update={"annotators": {}})
+    bare = manifest.cohort_record("pancreas_imc").model_copy(update={"raters": {}})
     monkeypatch.setattr(sweeps, "cohort_record", lambda key: bare)
     assert annotated_cohort("mine") == ""
     table, reason = find_sweep("mine", "channels")
@@ -272,7 +272,7 @@ def test_the_spillover_of_a_phantom_is_that_of_its_recipe(tmp_path, monkeypatch)
     monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
     recipe = find_recipe("phantom_ali20")
     made = make_sample(recipe, (64, 64), 0, "one")
-    drawn = replace(made, masks={"annotator1": made.masks[TRUTH]})
+    drawn = replace(made, masks={"annotator1": made.masks[TRUTH], TRUTH: made.masks[TRUTH]})
     write_cohort(tmp_path / "data" / "phantom_ali20", [drawn])
     expected = spillover_matrix(recipe.panel, recipe.imaging)
     assert np.array_equal(cohort_spillover("phantom_ali20"), expected)
