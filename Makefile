@@ -3,13 +3,14 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book sweep test lint bench sync phantom-report clean FORCE
+.PHONY: help book sweep test test-all lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
 	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests, on an edition that has every page at its smallest"
+	@echo "make test-all   run them, and those that take long: the demo and the open edition whole"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
@@ -30,10 +31,14 @@ sweep: .venv/.installed
 test: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile
 
+test-all: .venv/.installed
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "not slurm"
+
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports
 
 bench: .venv/.installed
 	@"$(PYTHON)" benchmarks/install.py
