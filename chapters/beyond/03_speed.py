@@ -84,7 +84,7 @@ if len(taken):
     if sums["ap50"].notna().any():
         best = sums.loc[sums["ap50"].idxmax()]
         summary += (
-            f"; the one closest to the {whose} of `{key}`, {best['title']}, "
+            f"; the one closest to the masks of `{key}` ({whose}), {best['title']}, "
             f"{best['s_per_megapixel']:.2f} s."
         )
     else:

@@ -196,7 +196,7 @@ else:
 # %% tags=["hide-input"]
 published = published_table("schuiki25_table1")
 show_table(
-    published[[*columns]].rename(columns=columns),
+    published[[c for c in columns if c in published]].rename(columns=columns),
     label="tab-published-datasets",
     caption=f"The study's cohorts, as published: {published['source'][0]}. Not measured here.",
     decimals=1,

@@ -1,7 +1,11 @@
 # ---
 # jupyter:
+#   imc_book:
+#     reads:
+#     - scores
 #   jupytext:
 #     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
 #     text_representation:
 #       extension: .py
 #       format_name: percent
