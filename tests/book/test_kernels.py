@@ -86,6 +86,44 @@ def test_kernels_are_forked_and_gone_with_their_server(project, modules, importe
     manager.cleanup_resources()
 
 
+@linux
+@pytest.mark.slow
+def test_the_pages_of_a_run_share_a_host_and_nothing_else(project):
+    """A page's kernel is forked; what it does to a module, the next one does not see."""
+    do = "import wave; print(hasattr(wave, 'touched')); wave.touched = True; "
+    before = set(psutil.Process().children())
+    with kernels.host(project, ["wave"]):
+        (server,) = set(psutil.Process().children()) - before
+        for _ in range(2):
+            with kernels.kernels(project, "python3", "cpu") as folder:
+                touched, imported, parent, *_ = ask(folder, do + CODE)
+            assert (touched, imported, parent) == ("False", "True", str(server.pid))
+        server.kill()
+        server.wait()
+        with kernels.kernels(project, "python3", "cpu") as folder:
+            _, _, parent, *_ = ask(folder, do + CODE)
+        assert parent == str(os.getpid()), "one that is started as ever"
+    assert kernels.HOST not in os.environ
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "device"), [("python3", "cuda"), ("other", "cpu")])
+def test_only_plain_kernels_on_the_cpu_are_forked_by_the_host(project, monkeypatch, name, device):
+    with kernels.host(project, ["wave"]):
+        host = os.environ[kernels.HOST]
+        monkeypatch.setattr(kernels, "_find", lambda _: kernels.KernelSpec(argv=["other"]))
+        for asked, forked in ((("python3", "cpu"), True), ((name, device), False)):
+            with kernels.kernels(project, *asked) as folder:
+                described = folder / "kernels" / asked[0] / "kernel.json"
+                assert (described.is_file() and host in described.read_text()) == forked
+
+
+def test_a_host_with_nothing_to_import_is_none(project):
+    with kernels.host(project, []):
+        assert kernels.HOST not in os.environ
+
+
 def test_without_modules_a_kernel_is_started_as_ever(project):
     before = dict(os.environ)
     with kernels.kernels(project, "python3", "cpu") as folder:

@@ -78,7 +78,8 @@ def kernels(
                     yield folder
             else:
                 if (name, device) == (CORE_KERNEL, "cpu") and Path(host).is_socket():
-                    _describe(folder, name, _stand_in(Path(host)))
+                    # The run's host may have been killed: that costs time, and no page.
+                    _describe(folder, name, _stand_in(Path(host), "--kernel-or-start"))
                 yield folder
 
 
@@ -156,10 +157,10 @@ def _warm(socket: Path, spec: KernelSpec, modules: tuple[str, ...]) -> Iterator[
             server.wait()
 
 
-def _stand_in(socket: Path) -> list[str]:
+def _stand_in(socket: Path, how: str = "--kernel") -> list[str]:
     """Return the command of what stands for a kernel that is forked elsewhere."""
     # -I -S: nothing is looked for and nothing is loaded, so that it starts at once.
-    return [sys.executable, "-I", "-S", str(WARM), "--kernel", str(socket)]
+    return [sys.executable, "-I", "-S", str(WARM), how, str(socket)]
 
 
 def _describe(folder: Path, name: str, command: list[str]) -> None:

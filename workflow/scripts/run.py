@@ -161,7 +161,8 @@ def _forget_lost(project: Project, sweep: PlannedSweep) -> list[Path]:
     """Remove the marks of chunks that lack a point's result, and return the files to come.
 
     A point's notebook is no output in Snakemake's eyes: it would remove those of all the points of
-    a chunk before it ran one of them again.
+    a chunk before it ran one of them again. With the marks goes the table: while it is there, newer
+    than its digest, Snakemake asks for no mark.
     """
     by_id = {point.id: point for point in sweep.points}
     missing = []
@@ -171,6 +172,8 @@ def _forget_lost(project: Project, sweep: PlannedSweep) -> list[Path]:
             mark = project.sweep_folder(sweep.edition, sweep.name) / f"{number}.done"
             mark.unlink(missing_ok=True)
         missing += [sweeps.point_file(project, sweep, point) for point in lost]
+    if missing:
+        project.sweep_table(sweep.edition, sweep.name).unlink(missing_ok=True)
     for path in missing:
         path.unlink(missing_ok=True)  # made from something else
     return missing

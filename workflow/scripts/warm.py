@@ -7,7 +7,7 @@ with it, and so does its death.
 
 ``python warm.py --kernel SOCKET CONNECTION_FILE`` is what Jupyter starts in place of a kernel. It
 asks for one and stands for it: it ends with the kernel's exit status, and when it is killed the
-kernel is.
+kernel is. With ``--kernel-or-start`` it starts one of its own where nobody answers.
 
 Runs on a kernel's own Python, which may be of another environment: standard library and ipykernel.
 For Linux: other systems cannot fork a process that has loaded their numerical libraries.
@@ -28,12 +28,22 @@ FIRST_TO_GO = "1000"
 """Score by which the system, out of memory, ends a kernel before anything else."""
 
 
-def stand_for(path: str, connection_file: str) -> int:
-    """Ask for a kernel, wait until it has ended, and return its exit status."""
+def stand_for(path: str, connection_file: str, *, or_start: bool) -> int:
+    """Ask for a kernel, wait until it has ended, and return its exit status.
+
+    Where nobody answers, it may become a kernel that is started as ever.
+    """
     # Jupyter interrupts a kernel before it asks it to shut down, which is enough.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as line:
-        line.connect(path)
+        try:
+            line.connect(path)
+        except OSError:
+            if not or_start:
+                raise
+            signal.signal(signal.SIGINT, before)
+            command = [sys.executable, "-m", "ipykernel_launcher", "-f", connection_file]
+            os.execv(sys.executable, command)
         line.sendall(f"{connection_file}\n".encode())
         answer = line.recv(16)
     return int(answer or b"1")
@@ -126,15 +136,17 @@ def main() -> None:
     """Serve, or stand for a kernel."""
     # A notebook must not find the modules of this folder.
     del sys.path[0]
-    if sys.argv[1] == "--kernel":
-        sys.exit(stand_for(*sys.argv[2:4]))
+    if sys.argv[1] in ("--kernel", "--kernel-or-start"):
+        socket_path, connection_file = sys.argv[2:4]
+        or_start = sys.argv[1] == "--kernel-or-start"
+        sys.exit(stand_for(socket_path, connection_file, or_start=or_start))
     path, *modules = sys.argv[1:]
     _import(modules)
     if modules and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
         # A fork has none of the threads that an import started, and would wait for them for ever.
         os.execv(sys.executable, [sys.executable, __file__, path])
-    if connection_file := serve(path):
-        become_kernel(connection_file)
+    if asked := serve(path):
+        become_kernel(asked)
 
 
 if __name__ == "__main__":
