@@ -57,7 +57,6 @@ from IPython.display import Markdown, display
 
 from imc_helpers.agreement.outcomes import (
     FOUND_IOU,
-    NEIGHBOURHOOD_UM,
     cell_outcomes,
     first_to_compare,
     kind_shares,
@@ -65,6 +64,7 @@ from imc_helpers.agreement.outcomes import (
 )
 from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
 from imc_helpers.figures.page import show
+from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
 from imc_helpers.data.manifest import load_edition, source_note
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.error_types import Kind, mesmer_errors

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from imc_helpers.experiments.study_limits import best_and_worst
-from imc_helpers.images.clean import NONE
+from imc_helpers.images.pipeline import NONE
 
 MODEL = "watershed"
 

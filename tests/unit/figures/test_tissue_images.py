@@ -11,8 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.predictions import prediction_dir
-from imc_helpers.data.samples import Channel, Cohort, Panel, Sample, write_cohort
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.figures import page, tissue_images
 from imc_helpers.figures.page import BLUE, GOLD, SKY
 
