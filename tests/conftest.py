@@ -1,4 +1,4 @@
-"""What all tests share: the jobs' threads, where real data are, and when a test is skipped."""
+"""What all tests share: the jobs' threads, where real data are, and which tests are left out."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,11 @@ for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA"):
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if "full" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     if os.environ.get("IMC_BOOK_MIRROR"):
         return
     skip = pytest.mark.skip(

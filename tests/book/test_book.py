@@ -99,7 +99,16 @@ def test_the_status_page_lists_every_notebook():
 
 FIGURE = {"alt": "A <red> square", "caption": "One **square** of 9 px.", "label": "fig-one"}
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
-TABLE = ":::{table} Squares of each\n:name: tab-one\n:align: left\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n:::\n"
+TABLE = """\
+:::{table} Squares of each
+:name: tab-one
+:align: left
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+:::
+"""
 
 
 def executed(name="one", *, figure=FIGURE, text="", **stamped):
@@ -250,7 +259,8 @@ def test_the_contents_follow_the_parts_and_a_section_follows_its_page(pages):
 def test_what_is_left_out_is_named_and_nothing_links_to_it(pages):
     text = (
         "[](two.ipynb), [see](two.ipynb#here), [](../part/two.md), [one](one.ipynb), "
-        "[far](https://x.org/two.ipynb), {numref}`fig-two`, {ref}`here <tab-two>`, {numref}`fig-one`"
+        "[far](https://x.org/two.ipynb), {numref}`fig-two`, {ref}`here <tab-two>`, "
+        "{numref}`fig-one`"
     )
     figure = FIGURE | {"caption": "As in {numref}`fig-two`."}
     pages.write("one", text=text, figure=figure)

@@ -22,7 +22,9 @@ def start_and_hold(book, *names):
 
 def kernels_in(family):
     """Return the kernels of notebooks, by their connection files; not what stands for them."""
-    forked = {p for p, command in commands(family) if "warm.py" in command and "--kernel" not in command}
+    forked = {
+        p for p, command in commands(family) if "warm.py" in command and "--kernel" not in command
+    }
     return [p for p in forked if p.parent() in forked]
 
 
@@ -34,7 +36,9 @@ def test_whatever_is_killed_nothing_is_left_and_the_next_run_resumes(tiny_book):
         if part == "sh":
             second = book.make()
             assert second.returncode != 0
-            assert second.stdout.startswith("Another `make book`, or the set-up of .venv, is at work")
+            assert second.stdout.startswith(
+                "Another `make book`, or the set-up of .venv, is at work"
+            )
         (process if part == "sh" else find(family, part)).kill()
         assert_gone(family, part)
         process.wait()

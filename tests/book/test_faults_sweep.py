@@ -203,7 +203,9 @@ def test_eight_kernels_at_once(planner):
     book.started.extend(jobs)
     wait_until(lambda: len(ran(book)) == 8, 300)
     families = [member for job in jobs for member in family_of(job)]
-    kernels = {p.pid for job in jobs for server in servers_in(family_of(job)) for p in server.children()}
+    kernels = {
+        p.pid for job in jobs for server in servers_in(family_of(job)) for p in server.children()
+    }
     assert len(kernels) == 8
     book.hold.unlink()
     for number, job in enumerate(jobs):

@@ -1,6 +1,5 @@
 """The plan of an edition: what it holds, what it refuses, and what makes which job stale."""
 
-import os
 import shutil
 
 import pytest
@@ -402,7 +401,7 @@ def test_large_files_count_by_content(models, how):
             (root / name).touch()
         else:
             shutil.copyfile(root / name, root / "copy")
-            os.replace(root / "copy", root / name)
+            (root / "copy").replace(root / name)
     assert models.changed() == set()
 
 

@@ -1,16 +1,15 @@
 """Models in the flow: what is trained and run, when again, and what is never taken for finished."""
 
-import os
 import signal
 import time
 
 import nbformat
 import pytest
 import yaml
+from conftest import COHORT, assert_gone, family_of, find, wait_until
 
 import gate
 import plan as plans
-from conftest import COHORT, assert_gone, family_of, find, wait_until
 
 MODEL = {
     "title": "A model",

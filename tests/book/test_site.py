@@ -1,5 +1,8 @@
 """The rendered book, each edition made once and then looked at page by page.
 
+``editions/ci.yml`` shows every page in little time; the full editions are made where asked for, by
+``pytest -m full``.
+
 Parallel workers take whole files (``--dist loadfile``), so that one of them makes the book.
 """
 
@@ -12,9 +15,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-import stamp
 from nbformat import read
 
+import gate
 from imc_helpers.data.manifest import load_edition
 from project import Project
 
@@ -28,7 +31,7 @@ def _has_data(edition: str) -> bool:
     return all((ROOT / "data" / cohort / "images.csv").is_file() for cohort in cohorts)
 
 
-pytestmark = [pytest.mark.site, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.site, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 class Page(HTMLParser):
@@ -60,13 +63,17 @@ class Page(HTMLParser):
 @pytest.fixture(
     scope="module",
     params=[
-        "demo",
+        "ci",
+        pytest.param("demo", marks=pytest.mark.full),
         pytest.param(
             "open",
-            marks=pytest.mark.skipif(
-                not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
-                reason="needs real data: run `make book EDITION=open`, or set IMC_BOOK_MIRROR",
-            ),
+            marks=[
+                pytest.mark.full,
+                pytest.mark.skipif(
+                    not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
+                    reason="needs real data: run `make book EDITION=open`, or set IMC_BOOK_MIRROR",
+                ),
+            ],
         ),
     ],
 )
@@ -102,7 +109,7 @@ def local(page: Page, link: str) -> Iterator[tuple[Path, str]]:
 
 
 def test_every_page_of_the_contents_is_there(pages):
-    names = {f"chapters/{chapter}.html" for chapter in PROJECT.chapters()}
+    names = {f"chapters/{chapter}.html" for chapter in PROJECT.chapters}
     names |= {f"{p.stem}.html" for p in PROJECT.front_matter() if p.suffix == ".md"}
     assert names | {"status.html"} <= set(pages)
 
@@ -112,7 +119,7 @@ def test_every_launch_link_names_a_file_of_the_repository(pages):
     owner_and_name = urlsplit(repository["url"]).path.strip("/")
     colab = f"/github/{owner_and_name}/blob/{repository['branch']}/"
     binder = f"/v2/gh/{owner_and_name}/{repository['branch']}"
-    for chapter in PROJECT.chapters():
+    for chapter in PROJECT.chapters:
         page = pages[f"chapters/{chapter}.html"]
         links = [urlsplit(link) for link in page.links]
         on_colab = [x.path for x in links if x.netloc == "colab.research.google.com"]
@@ -160,7 +167,7 @@ def test_every_page_names_the_edition(pages, edition):
 
 
 def test_every_figure_and_table_has_its_number(pages, edition):
-    for chapter in PROJECT.chapters():
+    for chapter in PROJECT.chapters:
         notebook = read(PROJECT.executed(edition, chapter), as_version=4)
         page = pages[f"chapters/{chapter}.html"]
         for cell in notebook.cells:
@@ -181,8 +188,7 @@ def test_no_page_is_too_heavy(pages):
 
 
 def test_the_status_page_lists_what_ran(pages, edition):
-    for chapter in PROJECT.chapters():
+    for chapter in PROJECT.chapters:
         notebook = read(PROJECT.executed(edition, chapter), as_version=4)
-        found = stamp.read(notebook)
-        assert found is not None
+        found = gate.read_stamp(notebook)
         assert found.finished in pages["status.html"].text

@@ -10,13 +10,13 @@ import pytest
 
 import parameters
 import sync
-from project import Project, read_chapter
+from project import Project, header, read_chapter
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Project(ROOT)
 SOURCES = sorted((ROOT / "chapters").rglob("*.py"))
 # A notebook that is run as a job, and is no page, says so in its header.
-PAGES = [p for p in SOURCES if read_chapter(p).metadata.get("imc_book", {}).get("page", True)]
+PAGES = [path for path in SOURCES if header(read_chapter(path)).page]
 
 
 @pytest.fixture(params=SOURCES, ids=lambda path: path.relative_to(ROOT / "chapters").as_posix())
@@ -45,7 +45,20 @@ def headings(notebook):
 
 def test_every_chapter_is_in_the_contents_and_the_other_way_round():
     names = [path.relative_to(ROOT / "chapters").with_suffix("").as_posix() for path in PAGES]
-    assert sorted(PROJECT.chapters()) == names
+    assert sorted(PROJECT.chapters) == names
+
+
+def test_every_part_has_a_title_and_pages():
+    for part, title in PROJECT.parts.items():
+        assert title.strip()
+        assert any(chapter.startswith(f"{part}/") for chapter in PROJECT.chapters), part
+
+
+def test_a_section_stands_under_a_page_of_its_part():
+    for page in PAGES:
+        if under := header(read_chapter(page)).under:
+            assert under in PROJECT.chapters
+            assert under.partition("/")[0] == page.parent.name
 
 
 def test_the_pair_is_in_step(source):

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
 BOOK = Path(__file__).parents[1] / "book" / "conftest.py"
 _spec = importlib.util.spec_from_file_location("tiny_book", BOOK)
+assert _spec is not None
+assert _spec.loader is not None
 tiny = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(tiny)
 
@@ -72,6 +74,9 @@ def start_and_hold(book):
     book.hold.touch()
     process = book.start()
     cluster.wait_until(lambda: all(book.runs(n) > before[n] for n in NAMES), "chapters to start")
+    cluster.wait_until(
+        lambda: len(book.trial.jobs()) == len(NAMES), "the scores, which do not wait"
+    )
     here = process.children(recursive=True)
     return process, {part: find(here, part) for part in ("run.py", "snakemake")}
 
@@ -157,8 +162,8 @@ def test_jobs_of_a_run_that_was_killed_do_no_harm_when_they_finish(book):
 
 def test_a_job_that_is_killed_on_its_node_fails_alone(book):
     process, _ = start_and_hold(book)
-    victim = next(p for p in at_work(book) if "execute.py" in " ".join(p.cmdline()[1:2]))
-    name = victim.cmdline()[3]
+    victim = next(p for p in at_work(book) if "job.py tiny page" in " ".join(p.cmdline()))
+    name = next(part for part in victim.cmdline() if part.startswith("part/")).partition("/")[2]
     victim.kill()
     book.hold.unlink()
     assert process.wait(timeout=180) != 0
@@ -173,10 +178,11 @@ def test_a_job_that_is_killed_on_its_node_fails_alone(book):
 
 SEGMENT = """\
 # %% tags=["parameters"]
-cohort: str = ""  # key
+cohorts: list[str] = [""]  # keys
 model: str = ""  # key
 mode: str = "whole"  # whole or patch
 device: str = "cpu"  # cpu or cuda
+made_from: list[str] = [""]  # one per cohort
 
 # %%
 import os
@@ -185,6 +191,12 @@ from pathlib import Path
 seen = [os.environ.get(f"SLURM{name}") for name in ("D_NODENAME", "_JOB_PARTITION")]
 with (Path("results") / f"{model}.log").open("a") as log:
     log.write(f"{mode} {device} {' '.join(seen)} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+if device == "cuda":
+    raise RuntimeError("the trial's GPU is one in name only")
+for cohort, digest in zip(cohorts, made_from, strict=True):
+    run = Path("predictions") / cohort / model / mode / "run.json"
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.write_text(digest)
 """
 MODEL = {
     "title": "Toy",
@@ -198,11 +210,11 @@ MODEL = {
 
 
 def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
-    """The trial's GPU is one in name only, so that the gate refuses what was run on it."""
+    """The trial's GPU is one in name only, so that what asks for it fails there."""
     models = {"small": MODEL, "large": MODEL | {"gpu": True}}
     (book.root / "data_manifest" / "models.yml").write_text(yaml.safe_dump(models))
-    (book.root / "src" / "imc_helpers" / "models" / "toy.py").write_text("")
-    (book.root / "chapters" / "study").mkdir()
+    (book.root / "src" / "imc_helpers" / "models" / "adapters" / "toy.py").write_text("")
+    (book.root / "chapters" / "study").mkdir(parents=True)
     (book.root / "chapters" / "study" / "06_segment.py").write_text(SEGMENT)
     book.edit("editions/tiny.yml", "cohorts:", "models: [small, large]\ncohorts:")
     profile = "workflow/profiles/slurm/config.yaml"
@@ -210,13 +222,12 @@ def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
     monkeypatch.setenv("IMC_BOOK_DEVICE", "cuda")
     made = book.make()
     assert made.returncode != 0
-    assert "run on the device `cpu`" in made.stdout
-    assert "asks for `cuda`" in made.stdout
+    assert "one in name only" in made.stdout
     logs = {
         name: sorted((book.root / "results" / f"{name}.log").read_text().splitlines())
         for name in models
     }
-    assert logs["large"] == ["patch cuda node2 gpu 0", "whole cuda node2 gpu 0"]
+    assert logs["large"] == ["whole cuda node2 gpu 0"]
     for line in logs["small"]:
         mode, device, node, partition, *_ = line.split()
         assert (device, partition) == ("cpu", "cpu")
@@ -225,6 +236,11 @@ def test_a_model_for_a_gpu_is_sent_to_where_gpus_are(book, monkeypatch):
 
 
 POINT = """\
+# ---
+# jupyter:
+#   imc_book: {page: false}
+# ---
+
 # %% [markdown]
 # # A point
 
@@ -254,12 +270,12 @@ def add_sweep(book, chunk):
     """Write a sweep of as many points, some to a job."""
     sweep = {
         "title": "Squares",
-        "notebook": "point",
+        "notebook": "part/point",
         "chunk": chunk,
         "minutes": 1,
         "editions": {"tiny": [{"grid": {"a": list(range(POINTS))}}]},
     }
-    (book.root / "chapters" / "point.py").write_text(POINT)
+    (book.root / "chapters" / "part" / "point.py").write_text(POINT)
     (book.root / "sweeps").mkdir()
     (book.root / "sweeps" / "squares.yml").write_text(yaml.safe_dump(sweep))
 

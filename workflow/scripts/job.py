@@ -73,7 +73,6 @@ def segment(project: Project, plan: Plan, arguments: argparse.Namespace) -> None
 def score(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     """Score some samples of a cohort: every so many, so that each job gets as much."""
     from imc_helpers.agreement.score_table import score_cohort, write_scores
-
     from imc_helpers.data.readers.published import open_cohort
 
     cohort, number = arguments.names
