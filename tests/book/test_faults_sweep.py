@@ -13,7 +13,7 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
-from conftest import assert_gone, commands, family_of, find, wait_until
+from conftest import REPOSITORY, assert_gone, commands, family_of, find, wait_until
 from test_points import add_sweep, ran, table, tiny, write_sweep
 
 import gate
@@ -24,21 +24,9 @@ from project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-OVERVIEW = """\
-# ---
-# jupyter:
-#   imc_book: {page: false}
-# ---
+HOLD_PAGE = """
 
-# %% [markdown]
-# # A sweep
-
-# %% tags=["parameters"]
-edition: str = "tiny"  # edition
-sweep: str = ""  # its name
-swept: list[str] = [""]  # its parameters
-
-# %%
+# %% tags=["remove-cell"]
 import time
 from pathlib import Path
 
@@ -71,8 +59,9 @@ def _parent(process):
 @pytest.fixture
 def book(tiny_book):
     add_sweep(tiny_book)
+    overview = (REPOSITORY / "chapters/sweeps/overview.py").read_text()
     (tiny_book.root / "chapters/sweeps").mkdir()
-    (tiny_book.root / "chapters/sweeps/overview.py").write_text(OVERVIEW)
+    (tiny_book.root / "chapters/sweeps/overview.py").write_text(overview + HOLD_PAGE)
     # Several jobs on a machine with one core, too.
     write_sweep(tiny_book, **tiny({"grid": {"a": list(range(12))}}), chunk=2, minutes=3)
     return tiny_book
@@ -134,7 +123,13 @@ def test_whatever_is_killed_nothing_is_lost_and_a_rerun_completes(book):
     points_run = len(ran(book))
     made = book.sweep()
     assert made.returncode == 0, made.stdout
-    assert shown.is_file()
+    assert f"its page: {shown.as_uri()}" in made.stdout
+    text = shown.read_text()
+    assert "has 12 points and 24 rows" in text
+    assert "Mean square goes from 0.000 (a 0) to 0.000 (a 0)" in text
+    assert 'alt="A panel a parameter: square of every row' in text
+    assert "matplotlib" not in text
+    assert not (book.root / "executed/tiny/part").exists(), "a sweep makes no page of the book"
     assert len(ran(book)) == points_run, "every point was there"
     sockets = socket_prefix(Project(book.root))
     assert not list(Path(tempfile.gettempdir()).glob(f"{sockets}*"))
