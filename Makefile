@@ -32,7 +32,7 @@ test: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile
 
 test-all: .venv/.installed
-	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "not slurm"
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "full or not full"
 
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .
