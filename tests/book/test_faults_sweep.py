@@ -63,7 +63,7 @@ def book(tiny_book):
     (tiny_book.root / "chapters/sweeps").mkdir()
     (tiny_book.root / "chapters/sweeps/overview.py").write_text(overview + HOLD_PAGE)
     # Several jobs on a machine with one core, too.
-    write_sweep(tiny_book, **tiny({"grid": {"a": list(range(12))}}), chunk=2, minutes=3)
+    write_sweep(tiny_book, **tiny({"grid": {"a": list(range(12)), "b": ["x"]}}), chunk=2, minutes=3)
     return tiny_book
 
 
