@@ -46,6 +46,7 @@ bench: .venv/.installed
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/peer_errors.py
 	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/models.py
 	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/instanseg_speed.py
+	@.venv/bin/python benchmarks/job_seconds.py
 
 phantom-report: .venv/.installed
 	@.venv/bin/python benchmarks/phantom.py

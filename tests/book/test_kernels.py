@@ -67,7 +67,11 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks ker
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("modules", "imported"),
-    [(["wave", "no_such_module"], "True"), (["threaded", "wave"], "False")],
+    [
+        (["wave", "no_such_module"], "True"),
+        (["pandas", "imc_helpers.metrics", "wave"], "True"),
+        (["threaded", "wave"], "False"),
+    ],
     ids=["imported", "an import starts a thread"],
 )
 def test_kernels_are_forked_and_gone_with_their_server(project, modules, imported):

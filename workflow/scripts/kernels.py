@@ -21,6 +21,9 @@ from project import Project
 WARM = Path(__file__).with_name("warm.py")
 HOST = "IMC_BOOK_HOST"
 """Environment variable: the socket of the process that forks kernels for the pages of a run."""
+NO_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Keeps an import from starting a thread, which would forbid to fork: pandas loads Arrow, and Arrow's
+allocator starts one to give memory back."""
 COMPILED = "imc_helpers.metrics:warm_up"
 """What loads compiled code, once for all kernels of notebooks that use the package."""
 PATIENCE_S = 120.0
@@ -138,7 +141,7 @@ def _warm(socket: Path, spec: KernelSpec, modules: tuple[str, ...]) -> Iterator[
         [spec.argv[0], str(WARM), str(socket), *modules, *ours],
         # Closed when this process ends, however it does: then the other one ends, and its kernels.
         stdin=subprocess.PIPE,
-        env={**os.environ, **spec.env},
+        env={**os.environ, **spec.env, **NO_THREADS},
     )
     try:
         deadline = time.monotonic() + PATIENCE_S

@@ -144,6 +144,7 @@ def main() -> None:
     _import(modules)
     if modules and len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
         # A fork has none of the threads that an import started, and would wait for them for ever.
+        print("kernels import for themselves: an import started a thread", file=sys.stderr)
         os.execv(sys.executable, [sys.executable, __file__, path])
     if asked := serve(path):
         become_kernel(asked)
