@@ -1,8 +1,9 @@
 """Show where the time of an edition goes: seconds of its jobs per rule, and their share.
 
-Snakemake measures each job, and the flow writes ``results/EDITION/jobs.csv``; this adds them up for
-the editions that were made here and writes ``benchmarks/results/job_seconds.csv``. Wall seconds: the
-kernels of pages are forked by another process, so that a job's processor time is only part of them.
+Snakemake measures each job, and the flow writes ``results/EDITION/jobs.csv``; this adds them up
+for the editions that were made here and writes ``benchmarks/results/job_seconds.csv``. Seconds on
+the wall: the kernels of pages are forked by another process, so that a job's processor time is only
+part of what it takes.
 """
 
 from pathlib import Path

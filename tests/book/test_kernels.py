@@ -72,7 +72,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks ker
         (["pandas", "imc_helpers.metrics", "wave"], "True"),
         (["threaded", "wave"], "False"),
     ],
-    ids=["imported", "an import starts a thread"],
+    ids=["imported", "with tables and compiled code", "an import starts a thread"],
 )
 def test_kernels_are_forked_and_gone_with_their_server(project, modules, imported):
     """A module that starts threads cannot be forked with: then nothing is imported beforehand."""

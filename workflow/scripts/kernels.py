@@ -22,7 +22,7 @@ WARM = Path(__file__).with_name("warm.py")
 HOST = "IMC_BOOK_HOST"
 """Environment variable: the socket of the process that forks kernels for the pages of a run."""
 NO_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""Keeps an import from starting a thread, which would forbid to fork: pandas loads Arrow, and Arrow's
+"""Keeps an import from starting a thread, which would forbid to fork: pandas loads Arrow, whose
 allocator starts one to give memory back."""
 COMPILED = "imc_helpers.metrics:warm_up"
 """What loads compiled code, once for all kernels of notebooks that use the package."""
