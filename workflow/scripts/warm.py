@@ -14,6 +14,7 @@ For Linux: other systems cannot fork a process that has loaded their numerical l
 """
 
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -112,7 +113,15 @@ def become_kernel(connection_file: str) -> None:
     sys.argv = ["ipykernel_launcher", "-f", connection_file]  # what a notebook would see
     # Told its parent, it does not print how one would connect to it by hand.
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"
-    IPKernelApp.launch_instance(argv=[*sys.argv[1:], parent])
+    status = 1
+    try:
+        IPKernelApp.launch_instance(argv=[*sys.argv[1:], parent])
+        status = 0
+    finally:
+        # At once: to take apart, module by module, what it shares with the server takes seconds.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _end(kernel: int) -> None:
@@ -146,6 +155,8 @@ def main() -> None:
         # A fork has none of the threads that an import started, and would wait for them for ever.
         print("kernels import for themselves: an import started a thread", file=sys.stderr)
         os.execv(sys.executable, [sys.executable, __file__, path])
+    # The collector would write to all that kernels share, and so make copies of it.
+    gc.freeze()
     if asked := serve(path):
         become_kernel(asked)
 
