@@ -109,17 +109,19 @@ def shortened(changes, **parameters):
 
 @pytest.mark.slow
 def test_training_finds_cells(tmp_path):
-    # What makes it hold whatever the rounding: images as large as the library's tiles (it pads
-    # smaller ones, and the network, which averages over the tile, has never seen such borders);
-    # 100 epochs, from which on the library lowers the learning rate at the end; and the truth,
-    # which is learned faster than an annotator's slips.
+    # What makes it hold whatever the rounding: enough epochs (the library lowers the learning rate
+    # in the last fifty); the truth, which is learned faster than an annotator's slips; cells at one
+    # scale; images as large as the library's tiles, which are padded otherwise; and no check of
+    # flows, which drops most cells of a network whose flows are right but still rough.
     record = shortened(
-        {"images": 2, "side_px": 224, "epochs": 100, "labels": "truth"},
+        {"images": 2, "side_px": 224, "epochs": 150, "labels": "truth"},
         nimg_per_epoch=4,
         batch_size=4,
         bsize=80,
-        learning_rate=0.01,
+        learning_rate=0.005,
+        scale_range=0.0,
     )
+    record = record.model_copy(update={"parameters": record.parameters | {"flow_threshold": 0.0}})
     samples = training_samples(record.training)
     cellpose3.train(samples, record, "cpu", tmp_path)
     losses = json.loads((tmp_path / "training.json").read_text())["losses"]
@@ -128,7 +130,7 @@ def test_training_finds_cells(tmp_path):
     for sample in samples:
         found = segmenter.segment(sample)
         truth = training_labels(sample, "truth")
-        assert evaluate(truth, found).ap50 > 0.4
+        assert evaluate(truth, found).ap50 > 0.6
         assert evaluate(truth, found[::-1]).ap50 < 0.2  # chance, in tissue as dense as this
 
 
