@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md, followed to the letter in a clone of the book."""
+"""What CONTRIBUTING.md and how_to_run.md tell to write, built in a clone of the book."""
 
 import os
 import re
@@ -127,6 +127,27 @@ def test_what_the_recipes_add_is_built(tmp_path):
     front = (html / "index.html").read_text(encoding="utf-8")
     assert "Not in this edition" in front
     assert not (html / "chapters/study/01_datasets.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.mirror
+@pytest.mark.timeout(1000)
+def test_the_edition_that_how_to_run_prints_is_built(tmp_path):
+    """Two cohorts, one of tools and one of experts; no model, no sweep, nothing synthetic."""
+    root = tmp_path / "clone"
+    clone(root)
+    text = (REPOSITORY / "how_to_run.md").read_text(encoding="utf-8")
+    (content,) = re.findall(r"```yaml\n# editions/mine\.yml\n(.*?)```", text, re.DOTALL)
+    (root / "editions/mine.yml").write_text(content, encoding="utf-8")
+    assert "The mine edition is ready" in run(root, "workflow/scripts/run.py", "mine")
+    edition = yaml.safe_load(content)
+    html = root / "_build/mine/html"
+    shown = {path.parent.name for path in (html / "chapters").rglob("*.html")}
+    assert shown == {*edition["parts"], *(page.partition("/")[0] for page in edition["pages"])}
+    front = (html / "index.html").read_text(encoding="utf-8")
+    assert edition["because"] in front
+    page = (html / "chapters/study/05_annotators.html").read_text(encoding="utf-8")
+    assert "border_px: int = 0" in re.sub("<[^>]+>", "", page)
 
 
 def scores_files(root: Path) -> list[Path]:
