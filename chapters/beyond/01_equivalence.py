@@ -286,8 +286,8 @@ if synthetic:
 # - Other annotators. Images are drawn anew, people are not; two or four are too few to draw from.
 # - The right margin. It is a choice; the figure of differences shows how far people lie from one another.
 # - More than one group of simulated annotators: how much their errors correlate was chosen
-#   ([](../study/05_annotators)), and with it how far agreement is from the truth. Another group, whose crops
-#   were drawn by chance in another way, may call the truth *within*.
+#   ([](../study/05_annotators)), and with it how far agreement is from the truth. Another group may give the
+#   truth another verdict: with other crops, by chance, this cohort's did.
 
 # %% tags=["remove-cell"]
 assert table["decision"].isin([d.value for d in Decision]).all()
@@ -301,12 +301,11 @@ clustered = simulated[simulated["patches of each"] > 1]
 assert (clustered["patches as independent"] < confidence - 0.1).all(), "patches are not independent"
 if synthetic:
     assert (now.loc[now["model"] == "the truth", "model_score_truth"] == 1).all()
-    if edition == "demo" and not strict and metric == "ap50" and margin == 0.05:
-        assert perfect["decision"] == "below", "the page says that a perfect model is called below"
-        assert perfect["decision_truth"] == "above"
-        assert by_kind["annotators too harsh"].iloc[0] > by_kind["annotators too kind"].iloc[0]
-        assert flattered["decision"] == "above"
-        assert flattered["worst_decision"] == "within"
+    judged = by_kind[["same verdict", "annotators too harsh", "annotators too kind"]].sum(axis=1)
+    assert (judged <= by_kind["tried"]).all()
+    assert flattered["worst_difference"] <= flattered["difference"], (
+        "a judge left out is the least kind"
+    )
 
 # %% [markdown]
 # ## Takeaways
