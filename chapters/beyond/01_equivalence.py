@@ -287,7 +287,7 @@ if synthetic:
 # - The right margin. It is a choice; the figure of differences shows how far people lie from one another.
 # - More than one group of simulated annotators: how much their errors correlate was chosen
 #   ([](../study/05_annotators)), and with it how far agreement is from the truth. Another group may give the
-#   truth another verdict: with other crops, by chance, this cohort's did.
+#   truth another verdict.
 
 # %% tags=["remove-cell"]
 assert table["decision"].isin([d.value for d in Decision]).all()
