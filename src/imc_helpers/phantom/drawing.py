@@ -20,10 +20,10 @@ from scipy import ndimage as ndi
 from scipy.special import ndtri
 from skimage.segmentation import find_boundaries
 
+from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.rounding import on_grid
-from imc_helpers.images.touching import touching_pairs
 from imc_helpers.phantom._random import generator, smooth_field
 
 TRUTH = "truth"
@@ -168,7 +168,8 @@ def find_doubts(sample: Sample) -> Doubts:
     smooth = ndi.gaussian_filter(nucleus.astype(np.float64), 1.0)
     area = np.maximum(1, np.bincount(flat, minlength=n + 1)[1:])
     light = np.bincount(flat, smooth.ravel(), minlength=n + 1)[1:] / area
-    pairs = touching_pairs(cells, _MIN_BORDER_PX)
+    touching, lengths = touching_pairs(cells)
+    pairs = touching[lengths >= _MIN_BORDER_PX]
     rows, columns = np.indices(cells.shape)
     centre = np.stack(
         [np.bincount(flat, axis.ravel(), n + 1)[1:] / area for axis in (rows, columns)], axis=1
