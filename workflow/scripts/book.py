@@ -25,6 +25,10 @@ from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
 from sync import GUARD_MARK
 
+ABOUT = "about"
+"""Name of the book's own front page where a lab's answer stands first."""
+ANSWERS = "yours/01_answer"
+"""Page with which a lab's own book begins."""
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
 LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
@@ -97,8 +101,9 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         target = folder / f"{place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(shown, target)
+    answers = _answers(plan)
     for name in plan.front:
-        target = folder / name
+        target = folder / (f"{ABOUT}.md" if answers and name == "index.md" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".md":
             text = without((project.root / name).read_text(encoding="utf-8"), name)
@@ -114,15 +119,26 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
 def contents(project: Project, plan: Plan) -> dict[str, Any]:
     """Return the table of contents: the parts of the book with the pages of the edition."""
     parts: list[dict[str, Any]] = []
-    if front := [{"file": n} for n in FRONT if f"{n}.md" in plan.front]:
-        parts.append({"chapters": front})
+    answers = _answers(plan)
+    front = [{"file": n} for n in FRONT if f"{n}.md" in plan.front]
+    front = [{"file": ABOUT}, *front] if answers else front
     for part, title in project.parts.items():
-        pages = [page for page in plan.pages if page.name.startswith(f"{part}/")]
+        pages = [
+            page for page in plan.pages if page.name.startswith(f"{part}/") and page.name != answers
+        ]
         if pages:
             parts.append({"caption": title, "chapters": list(_nested(pages))})
+    if front:
+        parts.insert(1 if answers else 0, {"chapters": front})
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
     parts.append({"caption": "Reference", "chapters": back})
-    return {"format": "jb-book", "root": "index", "parts": parts}
+    root = f"{CHAPTERS}/{answers}" if answers else "index"
+    return {"format": "jb-book", "root": root, "parts": parts}
+
+
+def _answers(plan: Plan) -> str:
+    """Return the page with which a lab's own book begins; empty where the edition has none."""
+    return next((page.name for page in plan.pages if page.name == ANSWERS), "")
 
 
 def _nested(pages: list[Page]) -> Iterable[dict[str, Any]]:

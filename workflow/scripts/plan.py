@@ -457,13 +457,17 @@ def choose_pages(
             "remove that line"
         )
     asked = bool(edition.parts or edition.pages)
-    chosen = tuple(
-        chapter
-        for chapter in chapters
-        if not asked or chapter in edition.pages or chapter.partition("/")[0] in edition.parts
-    )
     why = edition.because or f"`{where}` names the parts and pages that it shows"
-    return chosen, {chapter: why for chapter in chapters if chapter not in chosen}
+    left_out = {
+        chapter: why
+        for chapter in chapters
+        if asked and chapter not in edition.pages and chapter.partition("/")[0] not in edition.parts
+    }
+    if not edition.own:
+        about = "It tells of a lab's own folder, and this edition shows none."
+        own = [c for c in chapters if header(read_chapter(project.source(c))).own]
+        left_out |= dict.fromkeys(own, about)
+    return tuple(chapter for chapter in chapters if chapter not in left_out), left_out
 
 
 def overview_page(project: Project, plan: Plan, sweep: PlannedSweep) -> Page:

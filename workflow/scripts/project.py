@@ -32,6 +32,8 @@ class Header(BaseModel):
 
     page: bool = True
     """Whether it is a page of the book; else something that the flow runs."""
+    own: bool = False
+    """Whether it tells of a lab's own folder, and so stands in no edition without one."""
     under: str = ""
     """Page whose section it is, ``sweeps/channels`` for instance."""
     device: str = "cpu"

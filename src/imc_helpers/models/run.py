@@ -124,7 +124,13 @@ def segment_cohorts(
     grid = (window_px, stride_px) if mode == "patch" else (0, 0)
     record = model_record(model)
     jobs = [
-        _Job(cohort, prediction_dir(cohort.name, model, mode), grid, digest)
+        _Job(
+            cohort,
+            prediction_dir(cohort.name, model, mode),
+            grid,
+            digest,
+            cohort.labelled_by(model) if record.stands_in else cohort.ids,
+        )
         for cohort, digest in zip(cohorts, digests, strict=True)
     ]
     threads = _threads()
@@ -144,6 +150,8 @@ class _Job:
     grid: tuple[int, int]
     """Edge of a window and step between windows, pixels; zeros for whole images."""
     made_from: str
+    samples: tuple[str, ...]
+    """All of the cohort's; of masks that exist already, those that there are."""
 
     def windows(self, sample: str) -> list[Window] | None:
         """Return the windows of a sample; None for the whole image."""
@@ -235,10 +243,10 @@ def _load(model: str, mode: str, device: str, threads: int) -> _Model:
 def _complete(job: _Job) -> RunRecord | None:
     """Write the record of a run whose masks are all there, and need not be made again."""
     before = read_progress(job.folder, job.made_from)
-    if before is None or {run.sample for run in before.samples} != set(job.cohort.ids):
+    if before is None or {run.sample for run in before.samples} != set(job.samples):
         return None
     return write_predictions(
-        job.folder, (), lambda: before, made_from=job.made_from, keep=job.cohort.ids
+        job.folder, (), lambda: before, made_from=job.made_from, keep=job.samples
     )
 
 
@@ -251,13 +259,13 @@ def _run(job: _Job, model: _Model) -> RunRecord:
 
     def masks() -> Iterator[tuple[str, np.ndarray]]:
         title = f"{model.key} on {job.cohort.name}, {model.mode}"
-        for sample in tqdm(job.cohort.ids, desc=title, disable=None):
+        for sample in tqdm(job.samples, desc=title, disable=None):
             if sample not in done:
                 labels, done[sample] = model.segment(job, sample)
                 yield sample, labels
 
     def report() -> RunRecord:
-        taken = [done[sample] for sample in job.cohort.ids if sample in done]
+        taken = [done[sample] for sample in job.samples if sample in done]
         return model.report(job, taken, before)
 
     return write_predictions(job.folder, masks(), report, made_from=job.made_from, keep=list(done))
@@ -292,7 +300,7 @@ def _check_disk(jobs: Sequence[_Job]) -> None:
     """Refuse to begin where the masks would not fit on the disk."""
     need = _SPARE_BYTES
     for job in jobs:
-        for sample in job.cohort.ids:
+        for sample in job.samples:
             where = job.windows(sample)
             pixels = (
                 math.prod(job.cohort.shape(sample))
