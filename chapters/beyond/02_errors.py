@@ -33,6 +33,7 @@ model: str = ""  # model of the map; when empty, the one that finds most cells
 sample: str = ""  # sample of the map; when empty, the first
 crop_px: int = 150  # edge of the map, pixels
 bins: int = 5  # bins of size and of crowding, with about as many cells each
+most_images: int = 20  # images whose cells are looked at, evenly spread over the cohort
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -80,7 +81,8 @@ if key:
     shown = open_cohort(key)
     makers = [rater for rater in shown.raters if rater.name in shown.references]
     whose, one = noun(makers), noun(makers, plural=False)
-    outcomes = cell_outcomes(shown, record.models)
+    looked_at = shown.ids[:: -(-len(shown) // most_images)]
+    outcomes = cell_outcomes(shown, record.models, samples=looked_at)
     found = outcomes.groupby("model")["found"].mean().sort_values(ascending=False)
     ran = [name for name in found.index if name in record.models]
     people = [name for name in shown.references if name in found]
@@ -90,8 +92,9 @@ if key:
     wrong = shares.loc[ran].drop(columns=Kind.MATCHED.value, errors="ignore").idxmax(axis=1)
     if ran:
         listed = ", ".join(f"`{name}`: {wrong[name]}" for name in ran)
+        part = "" if len(looked_at) == len(shown) else f" ({len(looked_at)} of {len(shown)} images)"
         summary = (
-            f"Of the cells of {one} in `{key}`, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
+            f"Of the cells of {one} in `{key}`{part}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
             f"{FOUND_IOU:g} or more)"
         )
         if people:

@@ -26,7 +26,7 @@ from imc_helpers.data.predictions import (
     read_progress,
     write_predictions,
 )
-from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.samples import Cohort, Sample, label_folder
 from imc_helpers.errors import InputError
 from imc_helpers.models.adapters.own_masks import published_labels
 from imc_helpers.models.device import Device, find_device
@@ -37,7 +37,7 @@ from imc_helpers.models.registry import (
     version_remark,
     weights_digest,
 )
-from imc_helpers.patching import STRIDE_PX, WINDOW_PX, Window, windows
+from imc_helpers.patching import STRIDE_PX, WINDOW_PX, Window, cut, windows
 
 _SPARE_BYTES = 100_000_000
 _BYTES_PER_PX = 1
@@ -180,8 +180,11 @@ class _Model:
         where = job.windows(sample)
         if self.segmenter is not None:
             return _segment(self.segmenter, _bare(job.cohort, sample), where)
-        labels = _cut(published_labels(self.key, job.cohort, sample), where)
-        return labels, SampleRun(
+        labels = published_labels(self.key, job.cohort, sample)
+        if where is not None:
+            labels = cut(labels, size=job.grid[0], stride=job.grid[1])
+        # What stands in a lab's own folder is looked at, and not copied.
+        return labels[:0] if self.record.stands_in else labels, SampleRun(
             sample=sample,
             megapixels=labels.size / 1e6,
             cells=_count(labels),
@@ -210,10 +213,17 @@ class _Model:
             peak_gpu_memory_mb=max(
                 _peak_gpu_memory_mb(), before.peak_gpu_memory_mb if before else 0
             ),
+            masks_in=self._masks_in(job),
             samples=tuple(taken),
             finished=_now(),
             remarks=self.remarks,
         )
+
+    def _masks_in(self, job: _Job) -> str:
+        if not self.record.stands_in:
+            return ""
+        folder = job.cohort.folder / label_folder("masks", self.key)
+        return str(folder.relative_to(project_root()))
 
 
 def _load(model: str, mode: str, device: str, threads: int) -> _Model:
@@ -341,13 +351,6 @@ def _bare(cohort: Cohort, sample: str) -> Sample:
 def _crop(sample: Sample, window: Window) -> Sample:
     rows, columns = window.slices
     return replace(sample, image=sample.image[:, rows, columns])
-
-
-def _cut(labels: np.ndarray, where: list[Window] | None) -> np.ndarray:
-    if where is None:
-        return labels
-    cut = [labels[window.slices] for window in where]
-    return np.stack(cut) if cut else np.zeros((0, *labels.shape), np.uint32)
 
 
 def _count(labels: np.ndarray) -> int:
