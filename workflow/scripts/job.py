@@ -93,6 +93,38 @@ def merge(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     write_scores(merge_scores(parts), arguments.output)
 
 
+def viewer(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
+    """Make the viewer's pages of some samples of a cohort: every so many, as for the scores."""
+    from imc_helpers.data.readers.published import open_cohort
+    from imc_helpers.figures.viewer.links import samples_file
+    from imc_helpers.figures.viewer.pages import write_pages
+
+    cohort, number = arguments.names
+    task = next(one for one in plan.viewings if one.cohort == cohort)
+    opened = open_cohort(cohort)
+    pages = write_pages(
+        opened,
+        task.models,
+        samples_file(plan.edition, cohort).with_suffix(""),
+        edition=plan.edition,
+        title=plan.title,
+        samples=opened.ids[int(number) :: task.chunks],
+    )
+    pages.to_csv(arguments.output, index=False)
+
+
+def list_viewer(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
+    """Put the lists of a cohort's viewer pages together."""
+    import pandas as pd
+
+    (cohort,) = arguments.names
+    task = next(one for one in plan.viewings if one.cohort == cohort)
+    folder = project.root / "_build" / plan.edition / "viewer" / cohort
+    parts = [pd.read_csv(folder / f"{n}.csv", dtype={"sample": str}) for n in range(task.chunks)]
+    listed = pd.concat(parts).sort_values("sample")
+    listed.to_csv(arguments.output, index=False)
+
+
 def points(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     """Run some points of a sweep."""
     from points import run_points
@@ -154,7 +186,20 @@ def overview(project: Project, plan: Plan, arguments: argparse.Namespace) -> Non
 
 TASKS: dict[str, Callable[[Project, Plan, argparse.Namespace], None]] = {
     task.__name__: task
-    for task in (data, weights, segment, score, merge, points, table, page, book, overview)
+    for task in (
+        data,
+        weights,
+        segment,
+        score,
+        merge,
+        viewer,
+        list_viewer,
+        points,
+        table,
+        page,
+        book,
+        overview,
+    )
 }
 
 
