@@ -3,6 +3,7 @@
 #   imc_book:
 #     reads:
 #     - predictions
+#     - viewer
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -54,8 +55,9 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
+from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
     FOUND_IOU,
     cell_outcomes,
@@ -65,6 +67,7 @@ from imc_helpers.agreement.outcomes import (
 )
 from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
 from imc_helpers.figures.page import show
+from imc_helpers.figures.viewer.gallery import links_to_largest
 from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
 from imc_helpers.data.manifest import load_edition, source_note
 from imc_helpers.metrics import contingency_table
@@ -138,6 +141,11 @@ if key:
         "grey, split, merged, entangled, missed and spurious ones in colour.",
         fmt="png",
     )
+
+# %% tags=["hide-input"]
+if key:
+    differ, _ = find_disagreements(true, pred)
+    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
 # ## How often

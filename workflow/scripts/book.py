@@ -3,6 +3,7 @@
 import base64
 import filecmp
 import html
+import os
 import posixpath
 import re
 import shutil
@@ -21,6 +22,8 @@ import digests
 import gate
 import parameters
 from gate import Stamp, read_stamp
+from imc_helpers.figures.viewer.library import install_library
+from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
 from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
 from sync import GUARD_MARK
@@ -57,10 +60,30 @@ def build(project: Project, plan: Plan) -> None:
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
         copy = shutil.copytree(rendered, Path(scratch) / "html")
+        place_viewer(plan, copy)
         final = project.html(plan.edition)
         if final.exists():
             shutil.rmtree(final)
         copy.replace(final)
+
+
+def place_viewer(plan: Plan, folder: Path) -> None:
+    """Put the viewer beside the book's pages: its own, their thumbnails, and what they share.
+
+    The files are linked where the file system can: those of a large study take gigabytes.
+    """
+    for viewing in plan.viewings:
+        source = samples_file(plan.edition, viewing.cohort).with_suffix("")
+        target = folder / FOLDER / viewing.cohort
+        target.mkdir(parents=True)
+        for sample in read_samples(plan.edition, viewing.cohort)["sample"]:
+            for name in (f"{sample}.html", f"{sample}.webp"):
+                try:
+                    os.link(source / name, target / name)
+                except OSError:
+                    shutil.copyfile(source / name, target / name)
+    if plan.viewings:
+        install_library(folder)
 
 
 def render(source: Path, folder: Path) -> Path:

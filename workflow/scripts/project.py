@@ -40,7 +40,7 @@ class Header(BaseModel):
     """``"cpu"`` or ``"cuda"``."""
     reads: tuple[str, ...] = ()
     """What it reads beside cohorts: ``scores`` (the tables of scores), ``predictions`` (masks of
-    models), ``sweeps/NAME`` (a sweep's table)."""
+    models), ``viewer`` (the viewer's pages), ``sweeps/NAME`` (a sweep's table)."""
 
 
 @dataclass(frozen=True)
