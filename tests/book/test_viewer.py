@@ -22,9 +22,8 @@ from imc_helpers.figures.viewer.library import install_library
 from imc_helpers.figures.viewer.pages import write_pages
 from imc_helpers.metrics import contingency_table
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), "")
 DRIVER = shutil.which("chromedriver") or ""
 
 pytestmark = [
@@ -133,6 +132,15 @@ class Viewer:
     def choose(self, name: str, text: str) -> None:
         Select(self[name]).select_by_visible_text(text)
 
+    def enter(self, selector: str, value: str | int) -> None:
+        """Set a slider or a colour, which keys set in ways that differ between systems."""
+        self.run(
+            "const input = document.querySelector(arguments[0]); input.value = arguments[1];"
+            "input.dispatchEvent(new Event('input'))",
+            selector,
+            value,
+        )
+
     def pixels(self) -> np.ndarray:
         """Return what is seen of the tissue, (H, W, 3)."""
         time.sleep(0.2)  # one frame and more, so that the screen has what the page drew
@@ -143,11 +151,14 @@ class Viewer:
         """Count the pixels with the colour of the second rater's outlines."""
         return int((np.abs(self.pixels() - np.array(ORANGE)).max(axis=-1) < 8).sum())
 
+    def on_screen(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a place of the image is shown, from the top left of the tissue."""
+        script = "const p = viewer.map.latLngToContainerPoint(arguments[0]); return [p.x, p.y]"
+        return tuple(self.run(script, [y, x]))
+
     def point_at(self, x: float, y: float, *, click: bool = False) -> None:
         """Move the pointer to a place of the image, in its pixels."""
-        at = self.run(
-            "const p = viewer.map.latLngToContainerPoint(arguments[0]); return [p.x, p.y]", [y, x]
-        )
+        at = self.on_screen(x, y)
         size = self["map"].size
         offset = [round(at[0] - size["width"] / 2), round(at[1] - size["height"] / 2)]
         moves = ActionChains(self.driver).move_to_element_with_offset(self["map"], *offset)
@@ -204,7 +215,7 @@ def test_outlines_go_and_come(viewer):
 def test_an_outline_runs_along_the_cells_edge(viewer):
     viewer.run("viewer.setOutlines([1]); viewer.map.setView([9, 10], 8, {animate: false})")
     scale = viewer.run("return viewer.map.options.crs.scale(viewer.map.getZoom())")
-    left, top = viewer.run("const p = viewer.map.latLngToContainerPoint([5, 6]); return [p.x, p.y]")
+    left, top = viewer.on_screen(6, 5)
     pixels = viewer.pixels()
     orange = np.abs(pixels - np.array(ORANGE)).max(axis=-1) < 8
     middle = round(top + 4 * scale)
@@ -221,10 +232,7 @@ def test_channels_and_contrast_change_the_tissue(viewer):
     viewer.choose("slot-1", "none")
     assert viewer.pixels()[100:-100, 200:-200].max() < 8
     viewer.choose("slot-2", "CD4")
-    viewer.run(
-        "document.querySelector('#slot-2').previousSibling.value = '#00ff00';"
-        "document.querySelector('#slot-2').previousSibling.dispatchEvent(new Event('input'))"
-    )
+    viewer.enter("[aria-label='Colour of channel 3']", "#00ff00")
     tissue = viewer.pixels()
     height = len(tissue)
     assert tissue[height // 4, tissue.shape[1] // 2].max() < 40
@@ -233,10 +241,7 @@ def test_channels_and_contrast_change_the_tissue(viewer):
     arcsinh = viewer.pixels()
     viewer.driver.find_element(By.CSS_SELECTOR, "input[value=linear]").click()
     assert np.abs(viewer.pixels() - arcsinh).max() > 20
-    viewer.run(
-        "const low = document.querySelector('#low'); low.value = 90;"
-        "low.dispatchEvent(new Event('input'))"
-    )
+    viewer.enter("#low", 90)
     assert viewer.text("low-value") == "90"
     assert viewer.pixels().mean() < arcsinh.mean()
     assert np.abs(before - arcsinh).max() > 20
@@ -333,9 +338,9 @@ def test_keys(viewer):
 
 def test_every_control_can_be_reached_and_has_a_name(viewer):
     nameless = viewer.run(
-        "return [...document.querySelectorAll('button, select, input, a')].filter((e) =>"
-        " !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim()))"
-        ".map((e) => e.outerHTML)"
+        "const label = (e) => (e.labels?.[0]?.textContent ?? '') + (e.ariaLabel ?? '');"
+        "return [...document.querySelectorAll('button, select, input, a')]"
+        ".filter((e) => !(e.textContent + label(e)).trim()).map((e) => e.outerHTML)"
     )
     assert nameless == []
     reached = set()
