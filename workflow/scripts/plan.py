@@ -214,7 +214,7 @@ class _Resolver:
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "parameters", "project"),
+                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
                 },
             ),
         )
