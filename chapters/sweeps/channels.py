@@ -126,7 +126,8 @@ else:
 # The study takes the plain mean of all its membrane markers, and says that nobody has tried what else one
 # could do ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
 # all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
-# 4.3.5). [](channels_point) shows one of these combinations closely.
+# 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; run by hand, it also draws what the
+# model saw.
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   imc_book:
-#     under: sweeps/channels
+#     page: false
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book

@@ -108,8 +108,8 @@ else:
 
 # %% [markdown]
 # Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
-# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4).
-# [](preprocessing_point) shows one of them closely.
+# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps is one run
+# of `chapters/sweeps/preprocessing_point.py`; run by hand, it also draws what the model saw.
 
 # %% [markdown]
 # What the names mean:

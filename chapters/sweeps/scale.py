@@ -130,8 +130,8 @@ else:
 # %% [markdown]
 # The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
 # lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
-# 4.4). Here the input is enlarged, and cut into windows of several sizes.
-# [](scale_point) shows one scale closely.
+# 4.4). Here the input is enlarged, and cut into windows of several sizes. Each combination is one run of
+# `chapters/sweeps/scale_point.py`; run by hand, it also draws what the model saw.
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told

@@ -71,11 +71,13 @@ def test_what_is_a_use_of_a_term(string, found):
     assert [word for word, *_ in link(page)] == found
 
 
-def test_headings_code_and_tables_are_left_alone():
+def test_headings_code_tables_references_and_badges_are_left_alone():
     page = new_document("one")
     page += nodes.title("", "The mask")
     page += nodes.paragraph("", "", nodes.literal("", "mask"), nodes.math("", "IoU"))
     page += nodes.table("", text("mask"))
+    page += nodes.citation("", text("A mask of 1995."))
+    page += nodes.paragraph("", "", nodes.raw("", "<b>"), nodes.Text("map"), nodes.raw("", "</b>"))
     page += nodes.paragraph("", "", nodes.reference("", "mask", refuri="elsewhere.html"))
     assert link(page) == [("mask", "", None)]
 
@@ -124,6 +126,14 @@ def test_scripts_that_nothing_uses_are_gone_and_others_are_there_once():
     assert '<meta property="og:title" content="One – The &quot;book&quot;" />' in tags
     assert 'content="https://x.org/demo/part/one.html"' in tags
     assert 'content="https://x.org/demo/_static/card.png"' in tags
+
+
+def test_no_font_is_loaded_before_it_is_needed(tmp_path):
+    page = tmp_path / "part" / "one.html"
+    page.parent.mkdir()
+    page.write_text('<link rel="icon">\n<link rel="preload" as="font" href="a.woff2" />\n<p>')
+    page_finish.without_font_hints(SimpleNamespace(outdir=tmp_path), None)
+    assert page.read_text() == '<link rel="icon">\n<p>'
 
 
 def test_references_are_labelled_as_the_text_cites_them():

@@ -29,6 +29,20 @@ from sync import GUARD_MARK
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
 LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
+FINDINGS = "<!-- what this edition found -->"
+"""Stands in the first page where the edition's picture and numbers go."""
+PICTURE = "front.png"
+FIRST = """\
+:::{{div}} answer
+{said}
+:::
+
+:::{{figure}} front.png
+:alt: Tissue in colour, each cell outlined twice, by two raters; the outlines often differ.
+:figclass: front
+
+{caption}
+:::"""
 TABLE_HEAD = re.compile(r"^:::\{table\} (?P<caption>.*)\n:name: (?P<label>.*)$", re.MULTILINE)
 CSV_LINK = r":::{table} \g<caption> {download}`CSV <\g<label>.csv>`\n:name: \g<label>"
 MARKDOWN, CSV = "text/markdown", "text/csv"
@@ -118,13 +132,39 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".md":
             text = without((project.root / name).read_text(encoding="utf-8"), name)
-            text += without.section if name == "index.md" else ""
+            if name == "index.md":
+                text = _with_findings(text, project, plan, folder) + without.section
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(project.root / name, target)
     _write_yaml(configuration(project, plan), folder / "_config.yml")
     _write_yaml(contents(project, plan), folder / "_toc.yml")
     (folder / f"{STATUS}.md").write_text(status(plan.edition, stamps), encoding="utf-8")
+
+
+def _with_findings(text: str, project: Project, plan: Plan, folder: Path) -> str:
+    """Put what an edition shows first of itself into its first page, where that has a place for it.
+
+    The picture and the numbers are made from the edition's own images and scores; where it has no
+    image with two masks, or was made without scores, its description stands there.
+    """
+    if FINDINGS not in text:
+        return text
+    from imc_helpers.agreement.score_table import read_scores, scores_file  # noqa: PLC0415
+    from imc_helpers.data.manifest import load_edition  # noqa: PLC0415
+    from imc_helpers.data.readers.published import open_cohort  # noqa: PLC0415
+    from imc_helpers.figures import front  # noqa: PLC0415  (slow to load)
+
+    scored = [key for key in plan.cohorts if scores_file(plan.edition, key).is_file()]
+    found = front.with_two_masks({key: open_cohort(key) for key in scored})
+    if found is None:
+        return text.replace(FINDINGS, plan.description)
+    cohort, sample = found
+    picture = front.tissue_with_outlines(cohort, sample)
+    picture.savefig(folder / PICTURE, dpi=144, metadata={"Software": None})
+    models = load_edition(plan.edition).models
+    said = front.findings(read_scores(plan.edition, [cohort.name]), cohort, models)
+    return text.replace(FINDINGS, FIRST.format(said=said, caption=front.picture_caption(cohort)))
 
 
 def contents(project: Project, plan: Plan) -> dict[str, Any]:

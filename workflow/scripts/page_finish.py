@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -33,7 +34,8 @@ _LEFT_ALONE = (
     nodes.footnote_reference,
     addnodes.pending_xref,
 )
-_NO_PROSE = (nodes.table, nodes.caption, nodes.sidebar, addnodes.glossary)
+_FONT_HINT = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
+_NO_PROSE = (nodes.table, nodes.caption, nodes.citation, nodes.footnote)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     register_plugin("pybtex.style.formatting", STYLE, NameYearStyle)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", tidy_head, priority=900)
+    app.connect("build-finished", without_font_hints)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -78,7 +81,10 @@ def _prose(page: nodes.document) -> Iterator[nodes.Text]:
     for paragraph in page.findall(nodes.paragraph):
         if not _within(paragraph, _NO_PROSE):
             for text in paragraph.findall(nodes.Text):
-                if not _within(text, _LEFT_ALONE):
+                # What stands between tags of HTML is a badge.
+                at = text.parent.index(text)
+                badge = at > 0 and isinstance(text.parent[at - 1], nodes.raw)
+                if not badge and not _within(text, _LEFT_ALONE):
                     yield text
 
 
@@ -172,6 +178,17 @@ def tidy_head(
         f'<meta property="{key}" content="{escape(value, quote=True)}" />'
         for key, value in about.items()
     )
+
+
+def without_font_hints(app: Sphinx, error: Exception | None) -> None:
+    """Take out the theme's hints to load fonts early: its icons are drawings, and need none.
+
+    Read from a folder, a browser refuses each of them and reports an error.
+    """
+    for path in Path(app.outdir).rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        if (without := _FONT_HINT.sub("", page)) != page:
+            path.write_text(without, encoding="utf-8")
 
 
 class NameYearLabels(BaseLabelStyle):
