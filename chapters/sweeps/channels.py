@@ -45,6 +45,7 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
+import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
@@ -56,6 +57,7 @@ from imc_helpers.experiments.sweeps import (
     differ,
     find_sweep,
     in_words,
+    verdict,
     way_names,
 )
 from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
@@ -97,11 +99,11 @@ questions = {
     "All but one": sentence(without, "channels"),
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
-answer(
-    why_not
-    or f"Mean {metric} with the annotators, as difference from the plain mean of all "
-    f"membrane markers (95 % interval):\n\n{lines}"
-)
+if not why_not:
+    single = pd.concat([alone, without]).rename(columns={"channels": "way"})
+    tried = pd.concat([ways, single])
+    summary = verdict(tried, "way", "the plain mean of all membrane markers")
+answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 
 def left_out():
@@ -128,6 +130,10 @@ else:
 # all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
 # 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; run by hand, it also draws what the
 # model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st

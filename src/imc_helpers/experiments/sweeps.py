@@ -367,6 +367,34 @@ def in_words(row: pd.Series) -> str:
     return f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
 
 
+def verdict(differences: pd.DataFrame, choice: str, baseline: str) -> str:
+    """Say in a sentence how many choices beat a baseline; the best is named only if one does.
+
+    Parameters
+    ----------
+    differences
+        What `by_choice` returns with a baseline; several such tables may stand below one another.
+    choice
+        Name of the column of choices.
+    baseline
+        What they are compared with, in words.
+    """
+    if differences["low"].isna().all():
+        return f"One image gives no interval, so no choice can be told from {baseline}."
+    better = differences[differ(differences) & (differences["mean"] > 0)]
+    worse = differences[differ(differences) & (differences["mean"] < 0)]
+    sentence = (
+        f"Of {len(differences)} comparisons with {baseline}, {len(better) or 'none'} "
+        f"turned out better and {len(worse) or 'none'} worse, beyond the 95 % interval"
+    )
+    if better.empty:
+        return f"{sentence}."
+    best = better.loc[better["mean"].idxmax()]
+    return (
+        f"{sentence}. Most was gained by *{best[choice]}* with {best['model']}: {in_words(best)}."
+    )
+
+
 def differ(differences: pd.DataFrame) -> pd.Series:
     """Tell for each row whether its interval leaves out 0."""
     return (differences["low"] > 0) | (differences["high"] < 0)
