@@ -129,6 +129,7 @@ _OF_COLUMN: Mapping[str, Callable[[str], str]] = MappingProxyType(
                 "rater_true",
                 "rater_pred",
                 "mask of",
+                "masks of",
                 "first",
                 "second",
                 "candidate",
