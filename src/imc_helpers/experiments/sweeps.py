@@ -389,7 +389,7 @@ def verdict(differences: pd.DataFrame, choice: str, baseline: str) -> str:
     )
     if better.empty:
         return f"{sentence}."
-    best = better.loc[better["mean"].idxmax()]
+    best = better.sort_values("mean", kind="stable").iloc[-1]
     return (
         f"{sentence}. Most was gained by *{best[choice]}* with {best['model']}: {in_words(best)}."
     )
