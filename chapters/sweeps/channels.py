@@ -45,7 +45,6 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
@@ -100,9 +99,8 @@ questions = {
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
 if not why_not:
-    single = pd.concat([alone, without]).rename(columns={"channels": "way"})
-    tried = pd.concat([ways, single])
-    summary = verdict(tried, "way", "the plain mean of all membrane markers")
+    single = [part.rename(columns={"channels": "way"}) for part in (alone, without)]
+    summary = verdict([ways, *single], "way", "the plain mean of all membrane markers")
 answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 

@@ -91,7 +91,7 @@ for model, own in differences.groupby("model", sort=False) if len(differences) e
 lines = "\n".join(f"- {line}." for line in said)
 answer(
     why_not
-    or f"{verdict(differences, 'steps', 'no pre-processing')} ({metric} with the annotators.)"
+    or f"{verdict([differences], 'steps', 'no pre-processing')} ({metric} with the annotators.)"
 )
 
 # %% tags=["hide-input"]

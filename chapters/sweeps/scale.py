@@ -45,7 +45,6 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
@@ -106,7 +105,7 @@ if not said and not why_not:
 lines = "\n".join(f"- {line}." for line in said)
 if not why_not:
     sized = smaller.assign(input="windows of " + smaller["window"].astype(str) + " px")
-    summary = verdict(pd.concat([enlarged, sized]), "input", "the image as it is")
+    summary = verdict([enlarged, sized], "input", "the image as it is")
 answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 

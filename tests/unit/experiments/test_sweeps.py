@@ -214,16 +214,17 @@ def test_a_verdict_names_the_best_only_where_one_is_better():
             "high": [0.03, 0.07, -0.01, 0.03],
         }
     )
-    assert verdict(table, "way", "the mean") == (
+    assert verdict([table[:1], table[1:], table[:0]], "way", "the mean") == (
         "Of 4 comparisons with the mean, 2 turned out better and 1 worse, beyond the 95 % "
         "interval. Most was gained by *sum* with m: +0.050 (+0.030 to +0.070)."
     )
-    assert verdict(table[2:], "way", "the mean") == (
+    assert verdict([table[2:]], "way", "the mean") == (
         "Of 2 comparisons with the mean, none turned out better and 1 worse, beyond the 95 % "
         "interval."
     )
     single = table.assign(low=float("nan"), high=float("nan"))
-    assert verdict(single, "way", "the mean").startswith("One image gives no interval")
+    assert verdict([single], "way", "the mean").startswith("One image gives no interval")
+    assert verdict([table[:0]], "way", "the mean") == "Nothing was compared with the mean."
 
 
 def test_a_difference_in_words():
