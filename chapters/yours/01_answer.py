@@ -60,28 +60,29 @@ from imc_helpers.agreement.summaries import (
     mean_scores,
 )
 from imc_helpers.data.lab_folder.preparation import read_oddities
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.figures.model_plots import score_distributions
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
-from imc_helpers.own_study.answers import METRIC, MODE, answer, worst_images
+from imc_helpers.own_study.answers import METRIC, MODE, answer_of, worst_images
 
 record = load_edition(edition)
 cohorts = {key: open_cohort(key) for key in record.cohorts}
 scores = read_scores(edition)
 oddities = {key: read_oddities(cohort.folder) for key, cohort in cohorts.items()}
 answers = {
-    key: answer(cohort, scores, record.models, oddities[key], margin=margin)
+    key: answer_of(cohort, scores, record.models, oddities[key], margin=margin, named=rater_name)
     for key, cohort in cohorts.items()
 }
 said = [
-    (f"**`{key}`** " if len(answers) > 1 else "")
+    (f"**{cohort_name(key)}.** " if len(answers) > 1 else "")
     + f"{one.agreement}\n\n{one.nearest}\n\n{one.matters}"
     for key, one in answers.items()
 ]
-display(Markdown("\n\n".join(said)))
+answer("\n\n".join(said))
 
 # %% tags=["hide-input"]
 whole = scores[scores["mode"] == MODE]
@@ -127,7 +128,7 @@ else:
 
 # %% tags=["hide-input"]
 steps = [
-    f"- {f'`{key}`: ' if len(answers) > 1 else ''}{step}"
+    f"- {f'{cohort_name(key)}: ' if len(answers) > 1 else ''}{step}"
     for key, one in answers.items()
     for step in one.next_steps
 ]

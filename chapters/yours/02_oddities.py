@@ -48,11 +48,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.data.lab_folder.preparation import read_oddities
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.figures.names import source_note
 from imc_helpers.figures.oddity_pictures import oddity_pictures
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
 cohorts = {key: open_cohort(key) for key in record.cohorts}
@@ -64,16 +65,14 @@ odd["used"] = odd["used"].astype(bool)
 odd.to_csv(results_dir(edition, "answer") / "oddities.csv", index=False)
 left = odd[~odd["used"]]
 images = sum(len(cohort) for cohort in cohorts.values())
-display(
-    Markdown(
-        f"The study goes on with {images} images. "
-        + (
-            f"{len(left)} files could not be used ({', '.join(left['what'].unique())})"
-            if len(left)
-            else "Every file that was found could be used"
-        )
-        + f"; {odd['used'].sum()} remarks are about what is used."
+answer(
+    f"The study goes on with {images} images. "
+    + (
+        f"{len(left)} files could not be used ({', '.join(left['what'].unique())})"
+        if len(left)
+        else "Every file that was found could be used"
     )
+    + f"; {odd['used'].sum()} remarks are about what is used."
 )
 
 # %% tags=["hide-input"]

@@ -54,6 +54,7 @@ from IPython.display import HTML, Markdown, display
 from imc_helpers.agreement.score_table import read_scores
 from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.figures.page import answer
 from imc_helpers.figures.viewer.gallery import cards, list_samples
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
@@ -70,7 +71,7 @@ else:
         f"{len(samples)} images can be looked at. The lowest agreement {worst['pairs']} is on `{worst['sample']}` of "
         f"`{worst['cohort']}`: a mean ap50 of {worst['ap50']:.2f}."
     )
-display(Markdown(f"**In short.** {summary}"))
+answer(summary)
 
 # %% tags=["hide-input"]
 for key, rows in samples.groupby("cohort", sort=False):

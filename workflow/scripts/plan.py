@@ -36,6 +36,8 @@ VIEWER = "viewer"
 """What a page reads that shows the viewer, or links to it."""
 PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
+FRONT_CODE = "src/imc_helpers/figures/front.py"
+"""What the first page shows of an edition; what that is made from makes pages stale as well."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -241,8 +243,9 @@ class _Resolver:
                     "left out": digests.of_value(left_out),
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
+                    **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "parameters", "project"),
+                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
                     **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),

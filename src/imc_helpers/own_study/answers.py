@@ -4,7 +4,7 @@ Every sentence comes from the table of scores, and says so where the table canno
 on which a lab may act carries its interval and its caveat.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -41,13 +41,14 @@ class Answer:
     """What to look at, or to do, next."""
 
 
-def answer(
+def answer_of(
     cohort: Cohort,
     scores: pd.DataFrame,
     models: Iterable[str],
     oddities: pd.DataFrame,
     *,
     margin: float = MARGIN,
+    named: Callable[[str], str] = str,
 ) -> Answer:
     """Say what a cohort's masks answer, and what they cannot.
 
@@ -64,6 +65,8 @@ def answer(
         cohort that comes from none.
     margin
         Difference of ap50 that does not matter.
+    named
+        Gives the name that readers see of a rater or model.
     """
     models = list(models)
     rows = scores[(scores["cohort"] == cohort.name) & (scores["mode"] == MODE)]
@@ -71,9 +74,9 @@ def answer(
     judged = against(rows, {cohort.name: cohort.references})
     ran = [m for m in models if m in set(judged["rater_pred"])]
     return Answer(
-        agreement=_agreement(cohort, pairs),
-        nearest=_nearest(cohort, judged, ran),
-        matters=_matters(cohort, rows, judged, ran, margin),
+        agreement=_agreement(cohort, pairs, named),
+        nearest=_nearest(cohort, judged, ran, named),
+        matters=_matters(cohort, rows, judged, ran, margin, named),
         next_steps=tuple(_next_steps(cohort, pairs, ran, oddities)),
     )
 
@@ -99,15 +102,15 @@ def worst_images(pairs: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values([METRIC, "sample"], ignore_index=True)
 
 
-def _agreement(cohort: Cohort, pairs: pd.DataFrame) -> str:
+def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str]) -> str:
     who = noun(r for r in cohort.raters if r.name in cohort.references)
     if not cohort.references:
         return "There are no masks to compare, so how far people agree cannot be said."
     if not len(pairs):
         if len(cohort.references) == 1:
             return (
-                f"Only {cohort.references[0]} has outlined cells here, so how far people agree "
-                "cannot be said."
+                f"Only {named(cohort.references[0])} has outlined cells here, so how far people "
+                "agree cannot be said."
             )
         return f"No image has the masks of two {who}, so how far they agree cannot be said."
     mean = float(mean_agreement(pairs)[METRIC].iloc[0])
@@ -129,7 +132,9 @@ def _agreement(cohort: Cohort, pairs: pd.DataFrame) -> str:
     )
 
 
-def _nearest(cohort: Cohort, judged: pd.DataFrame, ran: list[str]) -> str:
+def _nearest(
+    cohort: Cohort, judged: pd.DataFrame, ran: list[str], named: Callable[[str], str]
+) -> str:
     if not cohort.references:
         return "Without a mask by a person, no model can be scored; look at their outlines instead."
     if not ran:
@@ -137,9 +142,9 @@ def _nearest(cohort: Cohort, judged: pd.DataFrame, ran: list[str]) -> str:
     means = mean_scores(judged).set_index("model").loc[ran, METRIC].sort_values(ascending=False)
     first, score = str(means.index[0]), float(means.iloc[0])
     who = noun(r for r in cohort.raters if r.name in cohort.references)
-    lead = f"Of {len(ran)} models `{first}` has the highest mean score against the {who}"
+    lead = f"Of {len(ran)} models {named(first)} has the highest mean score against the {who}"
     if len(ran) == 1:
-        lead = f"The only model is `{first}`; its mean score against the {who} is"
+        lead = f"The only model is {named(first)}; its mean score against the {who} is"
         return f"{lead} {score:.2f} (ap50)."
     differences = differences_from_best(judged, ran).set_index("model")
     close = [m for m in means.index[1:] if not differences.loc[m, "high"] < 0]
@@ -148,7 +153,8 @@ def _nearest(cohort: Cohort, judged: pd.DataFrame, ran: list[str]) -> str:
     elif len(close) == len(means) - 1:
         tail = "; but these images cannot tell it from any of the others"
     else:
-        tail = f"; these images cannot tell it from {_names(close)}, and the others score lower"
+        like = _names(map(named, close))
+        tail = f"; these images cannot tell it from {like}, and the others score lower"
     caveat = (
         " *Lower* means that the 95 % interval of the difference, image by image, lies below 0. "
         f"Each model is looked at alone, and with {int(differences['images'].max())} images such "
@@ -158,7 +164,12 @@ def _nearest(cohort: Cohort, judged: pd.DataFrame, ran: list[str]) -> str:
 
 
 def _matters(
-    cohort: Cohort, rows: pd.DataFrame, judged: pd.DataFrame, ran: list[str], margin: float
+    cohort: Cohort,
+    rows: pd.DataFrame,
+    judged: pd.DataFrame,
+    ran: list[str],
+    margin: float,
+    named: Callable[[str], str],
 ) -> str:
     if len(cohort.references) < 2 or not ran:
         return (
@@ -175,17 +186,17 @@ def _matters(
         return "No image has the masks of two people and of a model: undecidable."
     one = found.iloc[0]
     who = noun((r for r in cohort.raters if r.name in cohort.references), plural=False)
-    size = f"{one['difference']:+.2f} ap50"
+    model, size = named(first), f"{one['difference']:+.2f} ap50"
     if one["images"] > 1:
         size += f", 95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
     verdicts = {
-        Decision.WITHIN: f"In the place of {who}, `{first}` agrees with the others as well as that "
+        Decision.WITHIN: f"In the place of {who}, {model} agrees with the others as well as that "
         f"one does, to within {margin:g} ({size}): by that margin the difference does not matter.",
-        Decision.BELOW: f"In the place of {who}, `{first}` agrees with the others less well "
+        Decision.BELOW: f"In the place of {who}, {model} agrees with the others less well "
         f"({size}), by more than {margin:g}: the difference matters.",
-        Decision.ABOVE: f"In the place of {who}, `{first}` agrees with the others better than that "
+        Decision.ABOVE: f"In the place of {who}, {model} agrees with the others better than that "
         f"one does ({size}), by more than {margin:g}.",
-        Decision.UNDECIDED: f"In the place of {who}, `{first}` differs by {size}: these images "
+        Decision.UNDECIDED: f"In the place of {who}, {model} differs by {size}: these images "
         f"cannot decide whether that is within {margin:g}.",
     }
     return (
@@ -223,5 +234,5 @@ def _next_steps(
 
 
 def _names(names: Iterable[str]) -> str:
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    *all_but_last, last = names
+    return f"{', '.join(all_but_last)} and {last}" if all_but_last else last

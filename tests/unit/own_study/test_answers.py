@@ -14,7 +14,7 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.own_study.answers import answer, worst_images
+from imc_helpers.own_study.answers import answer_of, worst_images
 
 PANEL = Panel((Channel("Ir191", "DNA", "nucleus"),))
 NOTHING = pd.DataFrame(columns=COLUMNS)
@@ -71,7 +71,7 @@ def with_models(scores, cohort, models):
 
 def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
     cohort, scores = study({"anna": [10, 10, 10], "bo": [5, 8, 5]})
-    said = answer(cohort, scores, [], NOTHING)
+    said = answer_of(cohort, scores, [], NOTHING)
     assert "60 % were outlined by both (ap50 0.60" in said.agreement
     by_image = pd.DataFrame({"ap50": [0.5, 0.8, 0.5]})
     spread = mean_intervals(by_image, by_image.index).iloc[0]
@@ -79,22 +79,22 @@ def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
     assert "other people may differ more" in said.agreement
     assert "No model has masks" in said.nearest
     assert "undecidable" in said.matters
-    assert any("agree least: `s0`, `s2` and `s1`" in step for step in said.next_steps)
+    assert any("agree least: s0, s2 and s1" in step for step in said.next_steps)
 
 
 def test_one_image_says_nothing_about_others(study):
     cohort, scores = study({"anna": [10], "bo": [5]})
-    assert "That is one image" in answer(cohort, scores, [], NOTHING).agreement
+    assert "That is one image" in answer_of(cohort, scores, [], NOTHING).agreement
 
 
 def test_one_annotator_none_and_tools(study):
-    one = answer(*study({"anna": [10, 10]}), [], NOTHING)
+    one = answer_of(*study({"anna": [10, 10]}), [], NOTHING)
     assert "Only anna has outlined cells" in one.agreement
     assert any("second person" in step for step in one.next_steps)
-    none = answer(*study({}), [], NOTHING)
+    none = answer_of(*study({}), [], NOTHING)
     assert "no masks to compare" in none.agreement
     assert any("two people" in step for step in none.next_steps)
-    tools = answer(*study({"a": [10], "b": [5]}, kind="tool"), [], NOTHING)
+    tools = answer_of(*study({"a": [10], "b": [5]}, kind="tool"), [], NOTHING)
     assert "tell nothing of people" in tools.agreement
 
 
@@ -102,11 +102,13 @@ def test_the_nearest_model_is_named_with_those_that_cannot_be_told_from_it(study
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
     wave = 0.05 * np.array([1, -1] * 4)
     models = {"good": 0.7 + wave, "like": 0.69 - wave, "poor": 0.2 + wave}
-    said = answer(cohort, with_models(scores, cohort, models), models, NOTHING)
-    assert "Of 3 models `good` has the highest mean score" in said.nearest
-    assert "cannot tell it from `like`, and the others score lower" in said.nearest
-    alone = answer(cohort, with_models(scores, cohort, {"good": models["good"]}), models, NOTHING)
-    assert "The only model is `good`" in alone.nearest
+    said = answer_of(cohort, with_models(scores, cohort, models), models, NOTHING)
+    assert "Of 3 models good has the highest mean score" in said.nearest
+    assert "cannot tell it from like, and the others score lower" in said.nearest
+    alone = answer_of(
+        cohort, with_models(scores, cohort, {"good": models["good"]}), models, NOTHING
+    )
+    assert "The only model is good" in alone.nearest
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_the_nearest_model_is_named_with_those_that_cannot_be_told_from_it(study
 def test_whether_it_matters_follows_the_interval(study, score, verdict):
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
     table = with_models(scores, cohort, {"model": [score] * 8})
-    said = answer(cohort, table, ["model"], NOTHING)
+    said = answer_of(cohort, table, ["model"], NOTHING)
     assert verdict in said.matters
     assert "not about being right" in said.matters
 
@@ -124,7 +126,7 @@ def test_whether_it_matters_follows_the_interval(study, score, verdict):
 def test_an_interval_across_the_margin_is_undecided(study):
     cohort, scores = study({"anna": [10] * 4, "bo": [8] * 4})
     table = with_models(scores, cohort, {"model": [0.6, 1.0, 0.7, 0.9]})
-    assert "cannot decide" in answer(cohort, table, ["model"], NOTHING).matters
+    assert "cannot decide" in answer_of(cohort, table, ["model"], NOTHING).matters
 
 
 def test_what_is_odd_comes_first_among_the_next_steps(study):
@@ -135,7 +137,7 @@ def test_what_is_odd_comes_first_among_the_next_steps(study):
         ],
         columns=COLUMNS,
     )
-    steps = answer(*study({"anna": [10, 10], "bo": [5, 5]}), [], odd).next_steps
+    steps = answer_of(*study({"anna": [10, 10], "bo": [5, 5]}), [], odd).next_steps
     assert "Mend the file that could not be used" in steps[0]
     assert "overlay of bo" in steps[1]
 
