@@ -62,17 +62,22 @@ if samples.empty:
 elif compared.empty:
     summary = f"{len(samples)} images can be looked at; none of them has two masks to compare."
 else:
-    worst = compared.iloc[0]
+    among = compared[compared["pairs"].str.startswith("between")]
+    worst = (compared if among.empty else among).sort_values("ap50").iloc[0]
     summary = (
-        f"{len(samples)} images can be looked at. The least agreement is on `{worst['sample']}` of "
-        f"{cohort_name(worst['cohort'])}: a mean ap50 of {worst['ap50']:.2f}, {worst['pairs']}."
+        f"{len(samples)} images can be looked at. The lowest agreement {worst['pairs']} is on `{worst['sample']}` of "
+        f"{cohort_name(worst['cohort'])}: a mean ap50 of {worst['ap50']:.2f}."
     )
 answer(summary)
 
 # %% tags=["hide-input"]
 for key, rows in samples.groupby("cohort", sort=False):
     pairs = rows["pairs"].dropna().unique()
-    told = f" ap50 is the mean {' or '.join(pairs)}; the lowest comes first." if len(pairs) else ""
+    told = (
+        f" Below each image: its mean ap50 {' or '.join(pairs)}. The lowest comes first."
+        if len(pairs)
+        else ""
+    )
     display(Markdown(f"## {cohort_name(key)}\n\n{source_note([key])}{told}"))
     display(HTML(cards(rows)))
 

@@ -21,7 +21,7 @@ OVERVIEW = "sweeps/overview"
 """The notebook that shows any sweep; no page of the book."""
 STATUS = "status"
 """Name of the page that the flow itself writes."""
-FRONT, BACK = ("how_to_run",), ("glossary", "references", STATUS)
+FRONT, BACK = ("your_images", "how_to_run"), ("glossary", "references", STATUS)
 """Pages of text before and after the parts."""
 
 

@@ -85,7 +85,8 @@ def inspect(
     um_per_px
         Edge of a pixel, micrometres; from the files when not given.
     raters
-        Names of raters in the folder to look at; all of them when not given.
+        Names of raters in the folder who take part; all of them when not given. Of the others only
+        those files are told of that could not be used.
     nucleus
         Channels that show nuclei, by name or metal, on which shifts are looked for; those that the
         markers' names say when not given, and the mean of all channels where there is none.
@@ -119,8 +120,9 @@ def inspect(
             )
         )
     shapes = {header.file.sample: header.shape for header in headers}
-    chosen = [m for m in layout.masks if raters is None or m.rater in set(raters)]
-    masks = _masks(chosen, shapes, odd, jobs)
+    masks = _masks(layout.masks, shapes, odd, jobs)
+    if raters is not None:
+        masks = [mask for mask in masks if mask.file.rater in set(raters)]
     odd += [o for mask in masks for o in checks.about_mask(mask.facts)]
     odd += checks.about_raters([mask.facts for mask in masks], size)
     if not nucleus:

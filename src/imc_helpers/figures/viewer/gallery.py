@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from imc_helpers.agreement.summaries import against, between
+from imc_helpers.data.raters import noun
 from imc_helpers.data.samples import Cohort
 from imc_helpers.figures.viewer.links import read_samples, viewer_link
 
@@ -16,7 +17,7 @@ SHOWN_FIRST = 24
 
 
 def list_samples(edition: str, cohorts: Mapping[str, Cohort], scores: pd.DataFrame) -> pd.DataFrame:
-    """List the samples that have a viewer, those with most disagreement first.
+    """List the samples that have a viewer, those of a cohort with most disagreement first.
 
     Parameters
     ----------
@@ -30,30 +31,35 @@ def list_samples(edition: str, cohorts: Mapping[str, Cohort], scores: pd.DataFra
     Returns
     -------
     pandas.DataFrame
-        One row per sample, with `COLUMNS`: ``ap50`` is the mean over pairs of references on the
-        whole image, or over models and references where there are no such pairs, and missing where
-        there is nothing to compare; ``pairs`` says which, ``"between references"`` or
-        ``"models against references"``.
+        One row per sample, with `COLUMNS`; cohorts in their order, in each the lowest ``ap50``
+        first. It is the mean over pairs of references on the whole image or, where there is no such
+        pair, over models and references; missing where there is nothing to compare. ``pairs`` says
+        which in words: ``"between annotators"`` or ``"of models against annotators"``.
     """
-    whole = scores[scores["mode"] == "whole"]
-    judged = against(whole, {key: cohort.references for key, cohort in cohorts.items()})
-    known = pd.concat(
-        [
-            _means(judged[judged["kind_pred"] == "model"], "models against references"),
-            _means(between(whole, cohorts), "between references"),
-        ]
-    )
-    known = known[~known.index.duplicated(keep="last")]
     pages = [read_samples(edition, key).assign(cohort=key) for key in cohorts]
     listed = pd.concat(pages, ignore_index=True).reindex(columns=["cohort", "sample", "raters"])
+    known = _mean_ap50(cohorts, scores[scores["mode"] == "whole"])
     joined = listed.join(known, on=["cohort", "sample"])
-    order = joined.sort_values("ap50", kind="stable", na_position="last")
+    rank = {key: number for number, key in enumerate(cohorts)}
+    order = joined.assign(rank=joined["cohort"].map(rank)).sort_values(["rank", "ap50"])
     return order[list(COLUMNS)].reset_index(drop=True)
 
 
-def _means(pairs: pd.DataFrame, name: str) -> pd.DataFrame:
-    means = pairs.groupby(["cohort", "sample"])["ap50"].mean()
-    return means.to_frame().assign(pairs=name)
+def _mean_ap50(cohorts: Mapping[str, Cohort], scores: pd.DataFrame) -> pd.DataFrame:
+    """Give the mean ap50 of each sample, and say of which pairs."""
+    makers = {
+        key: noun([rater for rater in cohort.raters if rater.name in cohort.references])
+        for key, cohort in cohorts.items()
+    }
+    judged = against(scores, {key: cohort.references for key, cohort in cohorts.items()})
+    models = judged[judged["kind_pred"] == "model"]
+    means = []
+    for rows, words in ((between(scores, cohorts), "between"), (models, "of models against")):
+        mean = rows.groupby(["cohort", "sample"])["ap50"].mean().to_frame()
+        cohort = mean.index.get_level_values("cohort")
+        means.append(mean.assign(pairs=words + " " + cohort.map(makers).astype(str)))
+    known = pd.concat(means)
+    return known[~known.index.duplicated()]  # what references say of one another goes first
 
 
 def links_to_largest(

@@ -117,6 +117,7 @@ def test_the_gallery_shows_most_disagreement_first(tmp_path, monkeypatch):
     rows = list_samples("x", {"mine": cohort}, scores)
     assert rows["sample"].tolist() == ["02", "01", "03"]
     # One pair of 3 and 3 cells matches at IoU .5: 1 / (1 + 2 + 2).
+    assert rows["pairs"].tolist()[:2] == ["between annotators"] * 2
     assert rows["ap50"].tolist()[:2] == pytest.approx([0.2, 1.0])
     assert np.isnan(rows["ap50"].tolist()[2])
     shown = cards(rows)

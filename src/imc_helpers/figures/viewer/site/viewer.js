@@ -317,8 +317,8 @@ class Viewer {
     this.goTo(this.at < 0 && by < 0 ? this.rows.length - 1 : (this.at + by + this.rows.length) % this.rows.length);
   }
 
-  /** Show one disagreement of the list. */
-  goTo(at) {
+  /** Show one disagreement of the list, and keep one of its cells: the first, or {rater, label}. */
+  goTo(at, cell = null) {
     const lines = element("rows").tBodies[0].rows;
     lines[this.at]?.removeAttribute("aria-current");
     this.at = at;
@@ -328,7 +328,7 @@ class Viewer {
       { rater: this.second, labels: row.secondIds.map((id) => this.raters[this.second].labelOf(id)) },
     ];
     const { rater, labels } = groups.find((group) => group.labels.length);
-    this.kept = { rater, label: labels[0] };
+    this.kept = cell ?? { rater, label: labels[0] };
     this.choose(groups);
     lines[at].setAttribute("aria-current", "true");
     // The list scrolls, and never the page: on a phone that would hide the controls.
@@ -337,7 +337,7 @@ class Viewer {
     element("position").textContent = `${at + 1} of ${this.rows.length}`;
   }
 
-  /** Move to some cells, draw them boldly, and keep the first. */
+  /** Move to some cells and draw them boldly. */
   choose(groups) {
     this.chosen.clearLayers();
     groups.forEach(({ rater, labels }, k) => {
@@ -382,7 +382,7 @@ class Viewer {
     this.kept = { rater, label };
     const id = this.raters[rater].ids[label];
     const row = this.rows.findIndex((one) => one.firstIds.includes(id));
-    if (row >= 0) this.goTo(row);
+    if (row >= 0) this.goTo(row, this.kept);
     else this.choose([{ rater, labels: [label] }]);
   }
 
