@@ -104,7 +104,7 @@ def test_the_answer_and_the_main_figure_come_before_all_other_text(page):
     assert "parameters" in others[0].metadata["tags"]
     assert others[1].source.startswith(sync.GUARD_MARK)
     assert "answer(" in others[2].source
-    assert "show(" in others[3].source
+    assert "show(" in others[3].source or "cards(" in others[3].source
 
 
 def test_there_is_one_title(source):
