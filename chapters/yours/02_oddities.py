@@ -94,17 +94,24 @@ else:
 # ## All that was found
 
 # %% tags=["hide-input"]
-table = odd.sort_values("used", kind="stable").assign(
-    used=lambda rows: rows["used"].map({True: "yes", False: "left out"})
+table = odd.sort_values("used", kind="stable").groupby(
+    ["cohort", "what", "rater", "used"], sort=False, as_index=False
 )
-columns = {"sample": "sample or file", "rater": "mask of", "what": "what", "found": "found"}
-columns |= {"to_do": "what to do", "used": "used"}
+table = table.agg(
+    times=("sample", "size"),
+    first=("sample", "first"),
+    found=("found", "first"),
+    to_do=("to_do", "first"),
+)
+table["used"] = table["used"].map({True: "yes", False: "left out"})
+columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first in"}
+columns |= {"found": "found there", "to_do": "what to do", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),
         label="tab-oddities",
-        caption="What looks odd, files that were left out first. Nothing in your folder was changed. The table stands "
-        f"in `results/{edition}/answer/oddities.csv`, with the files' paths. {data}",
+        caption="What looks odd, files that were left out first; one line per defect and rater, with what was found "
+        f"first. Every file stands in `results/{edition}/answer/oddities.csv`. Nothing in your folder was changed. {data}",
     )
 else:
     display(Markdown("*Nothing looked odd.*"))

@@ -245,7 +245,9 @@ class _Resolver:
                     "front": digests.of_value(front),
                     **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
+                    **self._scripts(
+                        "book", "gate", "page_finish", "parameters", "project", "report"
+                    ),
                     **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),
