@@ -21,7 +21,11 @@ LARGEST_STRETCH = 50.0
 _QUALITY, _QUALITY_OF_OTHERS = 50, 25
 """Of WebP, for the two aggregates and for other channels. Nearly all bytes go into the noise of the
 counts: at 50 a channel of 1000 x 1000 px takes about 0.35 MB, at 25 a quarter less."""
+_METHOD = 2
+"""Of WebP, for channels: half the time of its own choice for 1 % more bytes."""
 _MOST_CHANNELS = 8
+_EVERY = 3
+"""Of rows and columns, to see how much a channel varies: images may have 50 channels."""
 _COLOURS = ((86, 180, 233), (230, 159, 0))
 """Of thumbnails: nuclei sky blue, membranes gold, as in the book's figures."""
 
@@ -72,7 +76,9 @@ def pack_mask(labels: np.ndarray) -> PackedMask:
 def pack_channel(name: str, plane: np.ndarray, quality: int = _QUALITY) -> PackedChannel:
     """Pack a (H, W) plane of intensities; below 0 counts as 0."""
     grey, top, cofactor = _in_256_steps(plane)
-    return PackedChannel(name, _data_uri(_webp(grey, quality=quality)), top, cofactor)
+    return PackedChannel(
+        name, _data_uri(_webp(grey, quality=quality, method=_METHOD)), top, cofactor
+    )
 
 
 def _in_256_steps(plane: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -143,8 +149,9 @@ def _variation(plane: np.ndarray) -> float:
     The square root of a count has the same noise everywhere, so that what exceeds it is tissue, in
     bright channels and in dim ones.
     """
-    top = float(np.percentile(plane, TOP_PERCENTILE))
-    return float(np.sqrt(np.clip(plane, 0, max(top, 0.0))).std())
+    some = plane[::_EVERY, ::_EVERY]
+    top = float(np.percentile(some, TOP_PERCENTILE))
+    return float(np.sqrt(np.clip(some, 0, max(top, 0.0))).std())
 
 
 def thumbnail(image: np.ndarray, panel: Panel, size_px: int) -> bytes:
@@ -159,12 +166,15 @@ def thumbnail(image: np.ndarray, panel: Panel, size_px: int) -> bytes:
     size_px
         Longer edge of the picture.
     """
-    light = np.zeros((*image.shape[1:], 3))
+    scale = min(1.0, size_px / max(image.shape[1:]))
+    height, width = (max(1, round(side * scale)) for side in image.shape[1:])
+    light = np.zeros((height, width, 3))
     for (_, plane), colour in zip(_planes(image, panel), _COLOURS, strict=False):
-        light += _in_256_steps(plane)[0][..., None] / 255 * np.array(colour)
-    picture = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
-    picture.thumbnail((size_px, size_px))
-    return _webp(np.asarray(picture), quality=70)
+        small = Image.fromarray(plane.astype(np.float32)).resize(
+            (width, height), Image.Resampling.BOX
+        )
+        light += _in_256_steps(np.asarray(small))[0][..., None] / 255 * np.array(colour)
+    return _webp(np.clip(light, 0, 255).astype(np.uint8), quality=70)
 
 
 def _webp(pixels: np.ndarray, **settings: Any) -> bytes:

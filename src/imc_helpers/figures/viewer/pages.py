@@ -127,8 +127,7 @@ def _title(rater: Rater) -> str:
 
 def _pair(one: np.ndarray, two: np.ndarray, most: int) -> dict[str, Any]:
     """List where two raters disagree, the largest disagreements of each kind first."""
-    rows, counts = find_disagreements(one, two)
-    rows = rows.groupby("kind", sort=False).head(most // (len(KINDS) - 1)).copy()
+    rows, counts = find_disagreements(one, two, most=most // (len(KINDS) - 1))
     rows["iou"] = rows["iou"].round(3)
     return {"counts": counts, "rows": rows.to_numpy().tolist()}
 
