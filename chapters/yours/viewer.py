@@ -22,10 +22,6 @@
 # # Look at every cell
 #
 # **Where do the raters of an image disagree, and what does the tissue look like there?**
-#
-# Each picture opens a viewer. Zoom in on the tissue, choose channels and contrast, switch the outlines of
-# annotators, tools and models on and off, point at a cell to see who else drew it, and step through the
-# disagreements from the largest down. The viewer needs no network and no server.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -52,8 +48,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 from IPython.display import HTML, Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
-from imc_helpers.data.manifest import cohort_record, load_edition
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer
 from imc_helpers.figures.viewer.gallery import cards, list_samples
 
 cohorts = {key: open_cohort(key) for key in load_edition(edition).cohorts}
@@ -68,9 +66,9 @@ else:
     worst = (compared if among.empty else among).sort_values("ap50").iloc[0]
     summary = (
         f"{len(samples)} images can be looked at. The lowest agreement {worst['pairs']} is on `{worst['sample']}` of "
-        f"`{worst['cohort']}`: a mean ap50 of {worst['ap50']:.2f}."
+        f"{cohort_name(worst['cohort'])}: a mean ap50 of {worst['ap50']:.2f}."
     )
-display(Markdown(f"**In short.** {summary}"))
+answer(summary)
 
 # %% tags=["hide-input"]
 for key, rows in samples.groupby("cohort", sort=False):
@@ -80,12 +78,15 @@ for key, rows in samples.groupby("cohort", sort=False):
         if len(pairs)
         else ""
     )
-    kind = "Synthetic" if cohort_record(key).synthetic else "Real"
-    display(Markdown(f"## {cohort_record(key).title}\n\n{kind} data, `{key}`.{told}"))
+    display(Markdown(f"## {cohort_name(key)}\n\n{source_note([key])}{told}"))
     display(HTML(cards(rows)))
 
 # %% [markdown]
 # ## What the viewer shows
+#
+# Each picture opens a viewer. Zoom in on the tissue, choose channels and contrast, switch the outlines of
+# annotators, tools and models on and off, point at a cell to see who else drew it, and step through the
+# disagreements from the largest down. The viewer needs no network and no server.
 #
 # - **Outlines** are drawn in your browser from the exact masks, along the edges between pixels. Where several
 #   raters drew the same edge, their colours take turns.
@@ -95,12 +96,16 @@ for key, rows in samples.groupby("cohort", sort=False):
 #   one disagreement about a *border*; [](../beyond/02_errors.ipynb) counts them as one missed and one spurious cell.
 #   The size of a disagreement is its disputed area: all cells of the group, less what the two best-matching cells
 #   share.
-# - **Channels** are in 256 steps and compressed for the eye, so do not measure intensities there. A page holds at
-#   most 3 MB: the means of the nuclear and of the membrane channels always, then the channels that vary most, as
-#   many as fit, up to eight. It names those left out.
 # - **Keys**: `n` and `p` step through the disagreements, `o` switches all outlines off and on, `1` to `9` those of
 #   one rater, `f` shows the whole image.
 # - **Addresses**: click a cell, and the page's address leads back to it.
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Intensities. Channels are in 256 steps and compressed for the eye, so do not measure them there.
+# - All channels. A page holds at most 3 MB: the means of the nuclear and of the membrane channels always, then the
+#   channels that vary most, as many as fit, up to eight. It names those left out.
 
 # %% tags=["remove-cell"]
 assert samples["ap50"].dropna().between(0, 1).all()

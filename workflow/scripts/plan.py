@@ -36,6 +36,8 @@ VIEWER = "viewer"
 """What a page reads that shows the viewer, or links to it."""
 PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
+FRONT_CODE = "src/imc_helpers/figures/front.py"
+"""What the first page shows of an edition; what that is made from makes pages stale as well."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -97,6 +99,14 @@ class Viewing(_Task):
     """Number of jobs that share its samples."""
 
 
+class Export(_Task):
+    """A lab's own cohort, of which files are written to take home."""
+
+    cohort: str
+    models: tuple[str, ...]
+    """Models with masks of it."""
+
+
 class Page(_Task):
     """A notebook that becomes a page."""
 
@@ -130,6 +140,8 @@ class Plan(BaseModel):
     scorings: tuple[Scoring, ...]
     viewings: tuple[Viewing, ...]
     """None where no page of the edition shows the viewer or links to it."""
+    exports: tuple[Export, ...]
+    """Of the cohorts that come from a lab's own folder."""
     sweeps: tuple[PlannedSweep, ...]
     pages: tuple[Page, ...]
     left_out: dict[str, str]
@@ -219,6 +231,7 @@ class _Resolver:
             segmentations=segmentations,
             scorings=scorings,
             viewings=tuple(self._viewing(scoring) for scoring in scorings) if viewed else (),
+            exports=tuple(self._export(one) for one in scorings if one.cohort in self.edition.own),
             sweeps=planned,
             pages=pages,
             left_out=left_out,
@@ -230,8 +243,9 @@ class _Resolver:
                     "left out": digests.of_value(left_out),
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
+                    **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "parameters", "project"),
+                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
                     **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),
@@ -340,6 +354,14 @@ class _Resolver:
             chunks=scoring.chunks,
             digest=(self._write(f"viewer/{self.name}/{cohort}", parts),),
         )
+
+    def _export(self, scoring: Scoring) -> Export:
+        parts = {
+            "models": " ".join(scoring.models),
+            **self.code.needs("imc_helpers.own_study.exports"),
+        }
+        digest = self._write(f"export/{self.name}/{scoring.cohort}", parts)
+        return Export(cohort=scoring.cohort, models=scoring.models, digest=(digest,))
 
     def _of_viewer(self, module: str, *suffixes: str) -> dict[str, str]:
         """Say what a module of the viewer makes is made from: its code, and files of the site."""
@@ -502,13 +524,17 @@ def choose_pages(
             "remove that line"
         )
     asked = bool(edition.parts or edition.pages)
-    chosen = tuple(
-        chapter
-        for chapter in chapters
-        if not asked or chapter in edition.pages or chapter.partition("/")[0] in edition.parts
-    )
     why = edition.because or f"`{where}` names the parts and pages that it shows"
-    return chosen, {chapter: why for chapter in chapters if chapter not in chosen}
+    left_out = {
+        chapter: why
+        for chapter in chapters
+        if asked and chapter not in edition.pages and chapter.partition("/")[0] not in edition.parts
+    }
+    if not edition.own:
+        about = "It tells of a lab's own folder, and this edition shows none."
+        own = [c for c in chapters if header(read_chapter(project.source(c))).own]
+        left_out |= dict.fromkeys(own, about)
+    return tuple(chapter for chapter in chapters if chapter not in left_out), left_out
 
 
 def overview_page(project: Project, plan: Plan, sweep: PlannedSweep) -> Page:
