@@ -11,6 +11,7 @@ from PIL import Image
 
 from imc_helpers.aggregation import aggregate
 from imc_helpers.data.panels import Panel
+from imc_helpers.figures.names import channel_name
 
 BUDGET_BYTES = 2_980_000
 """What the content of a page may take; with what surrounds it, a page is then below 3 MB."""
@@ -124,7 +125,7 @@ def pack_channels(
         if len(packed) == _MOST_CHANNELS:
             break
     shown = {channel.name for channel in packed}
-    return packed, [name for name in panel.names if name not in shown]
+    return packed, [name for name in map(channel_name, panel.channels) if name not in shown]
 
 
 def _planes(image: np.ndarray, panel: Panel) -> Iterator[tuple[str, np.ndarray]]:
@@ -134,13 +135,13 @@ def _planes(image: np.ndarray, panel: Panel) -> Iterator[tuple[str, np.ndarray]]
         parts = [i for i, c in enumerate(panel.channels) if c.compartment == compartment]
         if len(parts) == 1:
             alone.add(parts[0])
-            yield panel.names[parts[0]], image[parts[0]]
+            yield channel_name(panel.channels[parts[0]]), image[parts[0]]
         elif parts:
             yield f"{compartment} (mean of {len(parts)})", aggregate(image, parts)
     others = [i for i in range(len(panel)) if i not in alone]
     varies = {i: _variation(image[i]) for i in others}
     for i in sorted(others, key=lambda i: -varies[i]):
-        yield panel.names[i], image[i]
+        yield channel_name(panel.channels[i]), image[i]
 
 
 def _variation(plane: np.ndarray) -> float:

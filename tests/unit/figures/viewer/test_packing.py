@@ -83,7 +83,7 @@ def noisy(n: int) -> np.ndarray:
 def test_aggregates_come_first_and_then_what_varies_most() -> None:
     packed, left_out = pack_channels(noisy(13), panel(2, 10), 1e9)
     names = [channel.name for channel in packed]
-    assert names == ["DNA1", "membrane (mean of 2)", "X9", "X8", "X7", "X6", "X5", "X4"]
+    assert names == ["DNA1 (Ir191)", "membrane (mean of 2)", "X9", "X8", "X7", "X6", "X5", "X4"]
     assert left_out == ["M0", "M1", "X0", "X1", "X2", "X3"]
 
 
