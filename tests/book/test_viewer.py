@@ -231,13 +231,13 @@ def test_channels_and_contrast_change_the_tissue(viewer):
     viewer.choose("slot-0", "none")
     viewer.choose("slot-1", "none")
     assert viewer.pixels()[100:-100, 200:-200].max() < 8
-    viewer.choose("slot-2", "CD4")
+    viewer.choose("slot-2", "CD4 (Gd156)")
     viewer.enter("[aria-label='Colour of channel 3']", "#00ff00")
     tissue = viewer.pixels()
     height = len(tissue)
     assert tissue[height // 4, tissue.shape[1] // 2].max() < 40
     assert tissue[3 * height // 4, tissue.shape[1] // 2][1] > 200
-    viewer.choose("slot-0", "DNA1")
+    viewer.choose("slot-0", "DNA1 (Ir191)")
     arcsinh = viewer.pixels()
     viewer.driver.find_element(By.CSS_SELECTOR, "input[value=linear]").click()
     assert np.abs(viewer.pixels() - arcsinh).max() > 20

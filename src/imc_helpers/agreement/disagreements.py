@@ -12,7 +12,9 @@ KINDS = (*(kind.value for kind in Kind), BORDER)
 """Every kind of a group, matched pairs included."""
 
 
-def find_disagreements(true: np.ndarray, pred: np.ndarray) -> tuple[pd.DataFrame, dict[str, int]]:
+def find_disagreements(
+    true: np.ndarray, pred: np.ndarray, *, most: int | None = None
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Group the cells of two raters by Mesmer's rule, and list the groups that do not match.
 
     The kinds are those of `imc_helpers.metrics.error_types.mesmer_errors`, and `BORDER`: where
@@ -23,6 +25,9 @@ def find_disagreements(true: np.ndarray, pred: np.ndarray) -> tuple[pd.DataFrame
     ----------
     true, pred
         (H, W) labels of the two raters.
+    most
+        How many groups of each kind are listed, the largest; all of them when not given. Each is
+        counted.
 
     Returns
     -------
@@ -49,6 +54,8 @@ def find_disagreements(true: np.ndarray, pred: np.ndarray) -> tuple[pd.DataFrame
     iou, disputed_px = _measure(table, true_groups, pred_groups, n_groups)
     listed = np.flatnonzero((kinds != Kind.MATCHED) & (kinds != ""))
     listed = listed[np.argsort(-disputed_px[listed], kind="stable")]
+    if most is not None:
+        listed = listed[pd.Series(kinds[listed]).groupby(kinds[listed]).cumcount() < most]
     rows = {
         "kind": [str(kind) for kind in kinds[listed]],
         "true_ids": _members(table.true_ids, true_groups, listed),

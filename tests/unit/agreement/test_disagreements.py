@@ -72,3 +72,12 @@ def test_every_cell_is_in_one_group_and_counts_follow_mesmers_rule() -> None:
     ):
         found = sorted(i for members in rows[column] for i in members)
         assert found == ids[kinds != "matched"].tolist()
+
+
+def test_the_largest_of_each_kind_are_listed_and_all_are_counted() -> None:
+    true = np.array([[1, 0, 2, 2, 0, 3, 3, 3, 0, 0, 0]])
+    pred = np.array([[0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9]])
+    rows, counts = find_disagreements(true, pred, most=1)
+    assert rows["kind"].tolist() == ["missed", "spurious"]
+    assert rows["true_ids"].tolist() == [[3], []]
+    assert counts == NOTHING | {"missed": 3, "spurious": 1}

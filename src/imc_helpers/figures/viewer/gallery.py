@@ -8,6 +8,7 @@ import pandas as pd
 from imc_helpers.agreement.summaries import against, between
 from imc_helpers.data.raters import noun
 from imc_helpers.data.samples import Cohort
+from imc_helpers.figures.names import rater_name, sample_name
 from imc_helpers.figures.viewer.links import read_samples, viewer_link
 
 _SHOWN_KINDS = ("missed", "spurious", "split", "merged", "border", "tangle")
@@ -90,7 +91,8 @@ def links_to_largest(
         return "<p>Every cell of either is matched in this image.</p>"
     return (
         f"<p>Show me these cells, the largest disagreement of each kind between "
-        f"{html.escape(first)} and {html.escape(second)}: {', '.join(links)}.</p>"
+        f"{html.escape(rater_name(first))} and {html.escape(rater_name(second))}: "
+        f"{', '.join(links)}.</p>"
     )
 
 
@@ -115,7 +117,7 @@ def _grid(shown: list[str]) -> str:
 
 def _card(row: pd.Series) -> str:
     link = viewer_link(row["cohort"], row["sample"])
-    name = html.escape(row["sample"])
+    name = html.escape(sample_name(row["sample"], row["cohort"]))
     score = "" if pd.isna(row["ap50"]) else f"<br>ap50 {row['ap50']:.2f}"
     return (
         f'<div><a href="{html.escape(link)}"><img loading="lazy" alt="Tissue of {name}" '

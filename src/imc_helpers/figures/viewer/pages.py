@@ -14,10 +14,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from imc_helpers.agreement.disagreements import KINDS, find_disagreements
-from imc_helpers.data.manifest import model_record
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort
+from imc_helpers.figures.names import cohort_name, rater_name, sample_name
 from imc_helpers.figures.viewer.library import SITE
 from imc_helpers.figures.viewer.packing import (
     BUDGET_BYTES,
@@ -91,9 +91,9 @@ def write_pages(
         page = template.substitute(
             edition=html.escape(edition),
             title=html.escape(title),
-            cohort=html.escape(cohort.name),
+            cohort=html.escape(cohort_name(cohort.name)),
             sample=html.escape(sample),
-            options=_options(cohort.ids, sample),
+            options=_options(cohort, sample),
             # In a script, only "</script>" and "<!--" could end or bend it.
             content=json.dumps(content, separators=(",", ":")).replace("<", "\\u003c"),
         )
@@ -111,7 +111,7 @@ def _raters_and_pairs(masks: Mapping[Rater, np.ndarray]) -> dict[str, Any]:
         "raters": [
             {
                 "name": rater.name,
-                "title": _title(rater),
+                "title": rater_name(rater.name),
                 "kind": rater.kind,
                 **vars(pack_mask(labels)),
             }
@@ -121,24 +121,19 @@ def _raters_and_pairs(masks: Mapping[Rater, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _title(rater: Rater) -> str:
-    return model_record(rater.name).title if rater.kind == "model" else rater.name
-
-
 def _pair(one: np.ndarray, two: np.ndarray, most: int) -> dict[str, Any]:
     """List where two raters disagree, the largest disagreements of each kind first."""
-    rows, counts = find_disagreements(one, two)
-    rows = rows.groupby("kind", sort=False).head(most // (len(KINDS) - 1)).copy()
+    rows, counts = find_disagreements(one, two, most=most // (len(KINDS) - 1))
     rows["iou"] = rows["iou"].round(3)
     return {"counts": counts, "rows": rows.to_numpy().tolist()}
 
 
-def _options(samples: Iterable[str], shown: str) -> str:
-    """Return the options of the list of samples, each with the address of its page."""
+def _options(cohort: Cohort, shown: str) -> str:
+    """Return the options of the list of a cohort's samples, each with the address of its page."""
     return "".join(
         f'<option value="{quote(sample)}.html"{" selected" if sample == shown else ""}>'
-        f"{html.escape(sample)}</option>"
-        for sample in samples
+        f"{html.escape(sample_name(sample, cohort.name))}</option>"
+        for sample in cohort.ids
     )
 
 

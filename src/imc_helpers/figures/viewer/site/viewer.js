@@ -56,6 +56,7 @@ class Viewer {
     this.makeDisagreements();
     this.makeChannels();
     this.listenToKeys();
+    this.showCell(null);
     element("sample").addEventListener("change", (event) => (location.href = event.target.value));
     window.addEventListener("hashchange", () => this.openHash());
   }
@@ -259,8 +260,9 @@ class Viewer {
       "",
     );
     const listed = this.pair.length < total ? ` Of each kind, those with the largest disputed area are listed.` : "";
+    for (const part of document.querySelectorAll("[data-needs=pair]")) part.hidden = !pair;
     element("about").textContent = pair
-      ? `${matched} pairs of cells match (IoU of 0.6 or more); ${total} groups of cells do not.${listed}`
+      ? `Pairs of cells that match, with an IoU of 0.6 or more: ${matched}. Groups that do not: ${total}.${listed}`
       : "There are not two masks of this image to compare.";
     this.listRows();
   }
