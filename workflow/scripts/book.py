@@ -20,6 +20,7 @@ from nbformat.v4 import new_output
 import digests
 import gate
 import parameters
+import repository
 from gate import Stamp, read_stamp
 from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
@@ -235,7 +236,7 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
 
 def configuration(project: Project, plan: Plan) -> dict[str, Any]:
     """Return the book's settings with the edition's name in the title and on every page."""
-    settings = project.config
+    settings = repository.with_buttons(project, project.config)
     settings["title"] = f"{settings['title']} ({plan.edition} edition)"
     theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
     theme["announcement"] = (

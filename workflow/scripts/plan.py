@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 import digests
 import parameters
+import repository
 import sweeps
 from imc_helpers.data.manifest import (
     Edition,
@@ -214,7 +215,10 @@ class _Resolver:
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "parameters", "project"),
+                    "buttons": digests.of_value(
+                        repository.with_buttons(self.project, self.project.config)
+                    ),
+                    **self._scripts("book", "gate", "parameters", "project", "repository"),
                 },
             ),
         )
