@@ -358,6 +358,31 @@ def test_the_first_page_has_a_place_for_the_findings_and_cites_the_version():
     assert f"version {project['version']}" in index
 
 
+def test_what_the_theme_leaves_undone_is_mended(tmp_path):
+    page = tmp_path / "below" / "page.html"
+    page.parent.mkdir()
+    arrow = '<span class="toctree-toggle" role="presentation"></span>'
+    page.write_text(
+        '<link rel="preload" as="font" crossorigin href="fa.woff2" />\n'
+        '<link rel="preload" as="script" href="a.js" />\n'
+        f"<summary>{arrow}</summary><summary>Words</summary>\n"
+        '<div class="pst-scrollable-table-container"><table></table></div>\n'
+        '<div role="list" class="citation-list">é</div>\n',
+        encoding="utf-8",
+    )
+    book.mend(tmp_path)
+    mended = (
+        '<link rel="preload" as="script" href="a.js" />\n'
+        f'<summary aria-label="Pages of this section">{arrow}</summary>'
+        "<summary>Words</summary>\n"
+        '<div class="pst-scrollable-table-container" tabindex="0"><table></table></div>\n'
+        '<div class="citation-list">é</div>\n'
+    )
+    assert page.read_text(encoding="utf-8") == mended
+    book.mend(tmp_path)
+    assert page.read_text(encoding="utf-8") == mended, "once is enough"
+
+
 def test_equal_folders_are_left_alone(tmp_path):
     draft, final = tmp_path / "draft", tmp_path / "final"
     for folder in (draft, final):
@@ -392,6 +417,12 @@ def test_what_was_read_is_kept_and_what_is_wrong_is_never_green(pages):
     assert "Another text." in pages.html()
     second = pages.read()
     assert {name for name in second if second[name] != first[name]} == {"one", "status"}
+
+    # The style changes, and no page does.
+    style = pages.tiny.root / "_static" / "book.css"
+    style.write_text("p { color: red }\n")
+    pages.build()
+    assert pages.tiny.html("_static/book.css") == "p { color: red }\n"
 
     # A page refers to what the other one has no more. That one alone is read, were it not for this.
     pages.write("one", text="See {numref}`fig-two`.", figure=FIGURE)

@@ -2,6 +2,7 @@
 
 import base64
 import filecmp
+import hashlib
 import html
 import os
 import posixpath
@@ -22,6 +23,7 @@ import digests
 import gate
 import page_finish
 import parameters
+import repository
 from gate import Stamp, read_stamp
 from imc_helpers.figures.viewer.library import install_library
 from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
@@ -64,6 +66,17 @@ DRAWER = """\
 :::::
 """
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
+MENDED = {
+    # Icons are drawn without these fonts, and from a folder a browser refuses them with an error.
+    r'<link rel="preload" as="font"[^>]*>\n?': "",
+    # The parts of the sidebar are opened by an arrow, which says nothing to those who hear a page.
+    r'<summary>(?=<span class="toctree-toggle")': '<summary aria-label="Pages of this section">',
+    # A table that scrolls sideways can be reached by keyboard.
+    r'(?<=<div class="pst-scrollable-table-container")>': ' tabindex="0">',
+    # Docutils calls this a list and its members something else.
+    r'<div role="list" class="citation-list">': '<div class="citation-list">',
+}
+"""What is mended in rendered pages: patterns in the theme's HTML, and what they become."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
@@ -88,6 +101,7 @@ def build(project: Project, plan: Plan) -> None:
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
         copy = shutil.copytree(rendered, Path(scratch) / "html")
+        mend(copy)
         place_viewer(plan, copy)
         final = project.html(plan.edition)
         if final.exists():
@@ -136,6 +150,15 @@ def render(source: Path, folder: Path) -> Path:
     )
     note.write_text(made_of, encoding="utf-8")
     return folder / "_build" / "html"
+
+
+def mend(folder: Path) -> None:
+    """Change all pages of a folder where the theme's HTML fails readers; see `MENDED`."""
+    for page in folder.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for pattern, replacement in MENDED.items():
+            text = re.sub(pattern, replacement, text)
+        page.write_text(text, encoding="utf-8")
 
 
 def stage(project: Project, plan: Plan, folder: Path) -> None:
@@ -362,7 +385,7 @@ def tables(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
 
 def configuration(project: Project, plan: Plan) -> dict[str, Any]:
     """Return the book's settings with the edition's name in the title and on every page."""
-    settings = project.config
+    settings = repository.with_buttons(project, project.config)
     settings["title"] = f"{settings['title']} ({plan.edition} edition)"
     theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
     theme["logo"] = {"text": settings["title"]}  # beside the picture, which else stands alone
@@ -450,10 +473,14 @@ def bring_in_step(draft: Path, final: Path) -> None:
 
 
 def _frame(source: Path) -> str:
-    """Digest what pages may refer to in one another: their names, their labels, the settings."""
+    """Digest what pages may refer to in one another: names, labels, settings, styles, pictures."""
     found = {"extension": digests.of_file(Path(page_finish.__file__))}
     for path in sorted(source.rglob("*")):
-        if path.suffix in (".md", ".bib", ".yml") and path.stem != STATUS:
+        if path.is_file() and "_static" in path.relative_to(source).parts:
+            # Sphinx copies these only when it has a page to write.
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path.relative_to(source))] = content
+        elif path.suffix in (".md", ".bib", ".yml") and path.stem != STATUS:
             found[str(path.relative_to(source))] = digests.of_text(path.read_text(encoding="utf-8"))
         elif path.suffix == ".ipynb":
             cells = nbformat.read(path, as_version=4).cells
