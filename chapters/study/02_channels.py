@@ -24,7 +24,7 @@
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-crop_px: int = 150  # edge of the crops shown, pixels
+field_um: float = 100.0  # edge of the crops shown, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -45,10 +45,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability
+from imc_helpers.figures.names import cohort_name
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
 from imc_helpers.data.manifest import load_edition, source_note
@@ -78,22 +81,20 @@ display(
 # %% tags=["hide-input"]
 sample = cohorts[shown][0]
 show(
-    aggregate_and_parts(sample, "membrane", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "membrane", field_um=field_um),
     label="fig-membrane",
-    caption=f"The membrane channel and the markers it is the mean of; sample {sample.id}, each "
-    f"image stretched on its own. {source_note([shown])}",
+    caption="The membrane channel and the markers it is the mean of, each stretched on its own. "
+    f"{source_note([shown])}",
     alt="The membrane aggregate, followed by one image for each of its markers.",
-    fmt="png",
 )
 
 # %% tags=["hide-input"]
 show(
-    aggregate_and_parts(sample, "nucleus", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "nucleus", field_um=field_um),
     label="fig-nucleus",
-    caption=f"The nucleus channel and the stains it is the mean of; sample {sample.id}. "
+    caption="The nucleus channel and the stains it is the mean of, each stretched on its own. "
     f"{source_note([shown])}",
     alt="The nucleus aggregate, followed by one image for each of its stains.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -145,12 +146,15 @@ show_table(
 
 # %% tags=["hide-input"]
 show(
-    aggregates({key: cohort[0] for key, cohort in cohorts.items()}, crop_px=crop_px),
+    partial(
+        aggregates,
+        {cohort_name(key): cohort[0] for key, cohort in cohorts.items()},
+        field_um=field_um,
+    ),
     label="fig-aggregates",
-    caption="Nucleus channel, membrane channel, and both in colour (nucleus blue, membrane gold), "
-    f"for the first sample of each cohort. {source_note(keys)}",
+    caption="The first sample of each cohort: nucleus channel, membrane channel, and both in colour "
+    f"(nucleus blue, membrane gold). {source_note(keys)}",
     alt="A row per cohort: nucleus channel, membrane channel, and the two in colour.",
-    fmt="png",
 )
 
 # %% [markdown]

@@ -49,6 +49,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     subprocess.run([*pip, *packages], check=True)
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.page import show, show_table
@@ -81,11 +83,11 @@ display(
 
 # %% tags=["hide-input"]
 show(
-    against_parameters(table, varied, chosen),
+    partial(against_parameters, table, varied, chosen),
     label="fig-overview",
     caption=f"{chosen} against each parameter, whatever the others are. Dots: rows of the table; diamonds: their "
     f"means. {data}",
-    alt=f"A panel a parameter: {chosen} of every row, and its mean, by value of the parameter.",
+    alt=f"A panel per parameter: {chosen} of every row, and its mean, by value of the parameter.",
 )
 
 # %% tags=["hide-input"]

@@ -29,6 +29,8 @@ LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
 LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
+ON_PAPER = ' style="background: white"'
+"""What a drawing has in a notebook, and not on a page: there it lies on the page's own ground."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
@@ -222,9 +224,16 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
     for cell in page.cells:
         for image in gate.images(cell):
             cell.metadata["mystnb"] = {
-                "figure": {"caption": image["caption"], "name": image["label"]},
+                "figure": {
+                    "caption": image["caption"],
+                    "name": image["label"],
+                    "classes": image.get("kind", ""),
+                },
                 "image": {"alt": image["alt"]},
             }
+        for output in cell.get("outputs", []):
+            if (svg := "image/svg+xml") in output.get("data", {}):
+                output.data[svg] = output.data[svg].replace(ON_PAPER, "", 1)
         injected = "injected-parameters" in cell.metadata.get("tags", [])
         if injected or cell.source.startswith(GUARD_MARK):
             # The parameters' own cell shows the values in use; the Colab guard matters where the
@@ -298,7 +307,9 @@ def _for_html(output: NotebookNode) -> Iterable[NotebookNode]:
         encoded = base64.b64encode(content.encode()).decode() if mime.endswith("xml") else content
         alt = html.escape(declared.get("alt", ""), quote=True)
         image = f'<img alt="{alt}" src="data:{mime};base64,{encoded}">'
-        yield new_output("display_data", data={"text/html": image})
+        place = html.escape(declared.get("label", ""), quote=True)
+        figure = f'<figure id="{place}">{image}</figure>'
+        yield new_output("display_data", data={"text/html": figure})
         yield new_output("display_data", data={"text/markdown": declared.get("caption", "")})
         return
     if "text/markdown" in data:
