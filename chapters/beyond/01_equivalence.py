@@ -22,13 +22,6 @@
 # # Human equivalence
 #
 # **Is a model as good as a person?**
-#
-# "No significant difference between model and human" is how a model came to be called human-level
-# ({cite:t}`greenwald2022`). But absence of evidence is no evidence of absence {cite:p}`altman1995`: few or
-# noisy data show no difference either. Trials of drugs ask it the other way round: say beforehand which
-# difference would not matter, the {term}`margin`, and show that the difference is smaller
-# {cite:p}`schuirmann1987,piaggio2012`. This page asks so, and then checks on tissue whose truth is known
-# whether the answer is right.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -69,8 +62,9 @@ from imc_helpers.agreement.equivalence import MEAN, Decision, equivalence_of_coh
 from imc_helpers.agreement.intervals import coverage
 from imc_helpers.experiments.known_quality import known_candidates, trial, verdicts
 from imc_helpers.figures.model_plots import equivalence_rows, trial_rows
-from imc_helpers.figures.page import show, show_table
-from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
+from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import find_models
 from imc_helpers.data.raters import noun
@@ -111,7 +105,29 @@ summary = (
     else "No cohort of this edition has masks of two raters, and one alone agrees with nobody: whether a model is "
     "as good as a person cannot be asked here. What the page simulates holds all the same."
 )
-display(Markdown(f"**In short.** {summary}"))
+answer(summary)
+
+# %% tags=["hide-input"]
+if len(shown):
+    show(
+        partial(equivalence_rows, shown, margin, raters=whose),
+        label="fig-equivalence",
+        caption=f"Difference of each model from the {whose} in {metric}, with its {confidence:.0%} interval where "
+        "there are several images; small lines: one of them left out at a time. Where there are three or more, "
+        f"each is also judged by the others as if a model. {data}",
+        alt="A row for each model, with a mark for its difference from its judges, a line for the "
+        "interval, and a band around zero for the margin.",
+    )
+else:
+    display(Markdown("*No model ran on cohorts with several masks of an image.*"))
+
+# %% [markdown]
+# "No significant difference between model and human" is how a model came to be called human-level
+# ({cite:t}`greenwald2022`). But absence of evidence is no evidence of absence {cite:p}`altman1995`: few or
+# noisy data show no difference either. Trials of drugs ask it the other way round: say beforehand which
+# difference would not matter, the {term}`margin`, and show that the difference is smaller
+# {cite:p}`schuirmann1987,piaggio2012`. This page asks so, and then checks on tissue whose truth is known
+# whether the answer is right.
 
 # %% [markdown]
 # ## Model and person before the same judges
@@ -127,20 +143,6 @@ display(Markdown(f"**In short.** {summary}"))
 # {cite:p}`saravanan2020`. Where it lies decides: *below* or *above* when all of it is beyond the margin,
 # *within* when all of it is inside, *undecided* otherwise. Where the masks are those of tools, the same
 # comparison is with tools, and says nothing about people.
-
-# %% tags=["hide-input"]
-if len(shown):
-    show(
-        partial(equivalence_rows, shown, margin, raters=whose),
-        label="fig-equivalence",
-        caption=f"Difference of each model from the {whose} in {metric}, with its {confidence:.0%} interval where "
-        "there are several images; small lines: one of them left out at a time. Where there are three or more, "
-        f"each is also judged by the others as if a model. {data}",
-        alt="A row for each model, with a mark for its difference from its judges, a line for the "
-        "interval, and a band around zero for the margin.",
-    )
-else:
-    display(Markdown("*No model ran on cohorts with several masks of an image.*"))
 
 # %% [markdown]
 # People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
@@ -164,14 +166,14 @@ pairs_only = [key for key, cohort in cohorts.items() if len(cohort.references) =
 single = [key for key, cohort in cohorts.items() if len(cohort) == 1]
 remarks = []
 if pairs_only:
-    names = ", ".join(f"`{key}`" for key in pairs_only)
+    names = ", ".join(cohort_name(key) for key in pairs_only)
     remarks.append(
         f"In {names} there are two masks of an image. The maker of each is judged by the other alone, so both get "
         "the same score, and nobody can tell a poor mask from a poor model: whichever of the two is off lowers the "
         "bar for every model. Nor can one of the two be tried as if a model: one judge is left, and no agreement."
     )
 if single:
-    names = ", ".join(f"`{key}`" for key in single)
+    names = ", ".join(cohort_name(key) for key in single)
     remarks.append(
         f"{names} has one image. Its patches say how even that image is and nothing about a second one, so "
         "there is no interval, and nothing is decided."

@@ -21,10 +21,6 @@
 # # Where models err
 #
 # **Which cells does a model miss, split or merge?**
-#
-# A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
-# of it ({cite:t}`greenwald2022`): matched, split in several, merged with others, in a tangle of both, missed,
-# or spurious.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -65,10 +61,10 @@ from imc_helpers.agreement.outcomes import (
     recall_by,
 )
 from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
-from imc_helpers.figures.names import rater_name
-from imc_helpers.figures.page import show
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show
 from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.error_types import Kind, mesmer_errors
 from imc_helpers.data.paths import results_dir
@@ -91,9 +87,9 @@ if key:
     data = source_note([key])
     wrong = shares.loc[ran].drop(columns=Kind.MATCHED.value, errors="ignore").idxmax(axis=1)
     if ran:
-        listed = ", ".join(f"`{name}`: {wrong[name]}" for name in ran)
+        listed = ", ".join(f"{rater_name(name)}: {wrong[name]}" for name in ran)
         summary = (
-            f"Of the cells of {one} in `{key}`, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
+            f"Of the cells of {one} in {cohort_name(key)}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
             f"{FOUND_IOU:g} or more)"
         )
         if people:
@@ -101,16 +97,13 @@ if key:
             summary += f", the other {whose} {of_people.min():.0%} to {of_people.max():.0%}"
         summary += f". What most often becomes of the cells that do not match: {listed}."
     else:
-        summary = f"No model ran on `{key}`; the {whose} alone are shown."
+        summary = f"No model ran on {cohort_name(key)}; the {whose} alone are shown."
 else:
     summary = (
         "No cohort of this edition has two masks of one image, or a mask and a model that ran: there is nothing to "
         "compare, and so no error to name."
     )
-display(Markdown(f"**In short.** {summary}"))
-
-# %% [markdown]
-# ## On the tissue
+answer(summary)
 
 # %% tags=["hide-input"]
 if key:
@@ -141,6 +134,11 @@ if key:
         alt="The same piece of tissue twice, each cell filled with the colour of its kind: matched cells in "
         "grey, split, merged, entangled, missed and spurious ones in colour.",
     )
+
+# %% [markdown]
+# A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
+# of it ({cite:t}`greenwald2022`): matched, split in several, merged with others, in a tangle of both, missed,
+# or spurious.
 
 # %% [markdown]
 # ## How often
@@ -218,7 +216,7 @@ for name in rows if key else []:
     for table, small, large in tables:
         of = table[table["model"] == name].set_index("bin")["recall"]
         sentences.append(
-            f"`{name}` finds {of.iloc[0]:.0%} of the {small} cells and {of.iloc[-1]:.0%} of the {large}."
+            f"{rater_name(name)} finds {of.iloc[0]:.0%} of the {small} cells and {of.iloc[-1]:.0%} of the {large}."
         )
 display(Markdown(" ".join(sentences)))
 

@@ -22,10 +22,6 @@
 # # Speed and accuracy
 #
 # **What does a model cost for what it gives?**
-#
-# A cohort of IMC has hundreds of images. Whether a model takes one second for a megapixel or one minute decides
-# whether it is run at all, and on what machine. Mesmer's authors draw speed against accuracy
-# ({cite:t}`greenwald2022`); so does this page, for the models that ran.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -52,13 +48,13 @@ if importlib.util.find_spec("imc_helpers") is None:
 from functools import partial
 
 import pandas as pd
-from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
 from imc_helpers.agreement.summaries import against
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.speed_plots import speed_against_score
-from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
@@ -80,20 +76,20 @@ if len(taken):
     judged = against(read_scores(edition), {key: [rater.name for rater in makers]})
     judged = judged[judged["mode"] == "whole"]
     sums["ap50"] = sums["model"].map(judged.groupby("rater_pred")["ap50"].mean())
-    sums["title"] = [model_record(model).title for model in sums["model"]]
+    sums["title"] = [model_name(model) for model in sums["model"]]
     fast = sums.loc[sums["s_per_megapixel"].idxmin()]
     summary = f"The fastest, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s for a megapixel"
     if sums["ap50"].notna().any():
         best = sums.loc[sums["ap50"].idxmax()]
         summary += (
-            f"; the one closest to the masks of `{key}` ({whose}), {best['title']}, "
+            f"; the one closest to the masks of {cohort_name(key)} ({whose}), {best['title']}, "
             f"{best['s_per_megapixel']:.2f} s."
         )
     else:
         summary += ". No cohort of this edition has masks to score them with."
 else:
     summary = "No model was timed here: none ran."
-display(Markdown(f"**In short.** {summary}"))
+answer(summary)
 
 # %% tags=["hide-input"]
 machine = ", ".join(dict.fromkeys(taken["device_name"])) if len(taken) else ""
@@ -101,10 +97,15 @@ if len(taken) and sums["ap50"].notna().any():
     show(
         partial(speed_against_score, sums, raters=whose),
         label="fig-speed",
-        caption="Seconds per megapixel over all whole images of the edition, without loading, and mean ap50. Up and "
-        f"to the left is better. Measured while the book was built, on: {machine}. {source_note(record.cohorts)}",
+        caption=f"Seconds per megapixel, without loading, and mean ap50 with the {whose} of {cohort_name(key)}: up and to "
+        f"the left is better. Measured while the book was built, on {machine}. {source_note(record.cohorts)}",
         alt="A point per model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
     )
+
+# %% [markdown]
+# A cohort of IMC has hundreds of images. Whether a model takes one second for a megapixel or one minute decides
+# whether it is run at all, and on what machine. Mesmer's authors draw speed against accuracy
+# ({cite:t}`greenwald2022`); so does this page, for the models that ran.
 
 # %% tags=["hide-input"]
 if len(taken):
@@ -133,7 +134,7 @@ ours = pd.read_csv(shipped("benchmarks/results") / "models.csv")
 show_table(
     pd.DataFrame(
         {
-            "model": [model_record(model).title for model in ours["model"]],
+            "model": [model_name(model) for model in ours["model"]],
             "device": ours["device"],
             "megapixels": ours["megapixels"],
             "seconds": ours["seconds"],

@@ -17,10 +17,6 @@
 # # The phantom beside real tissue
 #
 # **How like real IMC is the synthetic tissue of the demo edition?**
-#
-# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a seed. It
-# needs no download, and it has what no real cohort has, the truth. This page holds it against real
-# spleen, channel by channel. Nothing else in the book takes the phantom for real.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -56,8 +52,8 @@ from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.figures.agreement_plots import likeness_ranges
-from imc_helpers.figures.names import cohort_name
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import (
     Overlay,
     aggregates,
@@ -66,7 +62,7 @@ from imc_helpers.figures.tissue_images import (
     overlay_panels,
     stretch,
 )
-from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.phantom.recipes import COHORTS, phantom_cohort
 from imc_helpers.phantom.drawing import TRUTH
@@ -79,28 +75,25 @@ made = list(phantom_cohort(recipe, seed=seed))
 if real_is_here:
     real = open_cohort(real_cohort)
     real_statistics = channel_statistics(real)
-    origin = f"measured here on `{real_cohort}`"
+    origin = f"measured here on {cohort_name(real_cohort)}"
 else:
     real_statistics = pd.read_csv(shipped("benchmarks/results") / f"{real_cohort}_channels.csv")
-    origin = f"measured on `{real_cohort}` by the open edition's page, and kept with the code"
+    origin = (
+        f"measured on {cohort_name(real_cohort)} by the open edition's page, and kept with the code"
+    )
 table = likeness(channel_statistics(made), real_statistics)
 table.to_csv(results_dir(edition, "phantom") / "likeness.csv")
 inside = {
     s: table[f"{s}_phantom"].between(table[f"{s}_real_min"], table[f"{s}_real_max"]).sum()
     for s in STATISTICS
 }
-display(
-    Markdown(
-        f"**In short.** The two share {len(table)} channels. The phantom lies between the least and "
-        f"the largest real sample for {inside['median']} of them in median count, "
-        f"{inside['p99']} in the 99th percentile, {inside['zero']} in the share of empty pixels, and "
-        f"{inside['neighbour']} in the correlation of neighbouring pixels. It is a likeness, not a "
-        "copy."
-    )
+answer(
+    f"The two share {len(table)} channels. The phantom lies between the least and "
+    f"the largest real sample for {inside['median']} of them in median count, "
+    f"{inside['p99']} in the 99th percentile, {inside['zero']} in the share of empty pixels, and "
+    f"{inside['neighbour']} in the correlation of neighbouring pixels. It is a likeness, not a "
+    "copy."
 )
-
-# %% [markdown]
-# ## Side by side
 
 # %% tags=["hide-input"]
 shown = {"Phantom": made[0]}
@@ -113,6 +106,11 @@ show(
     + (" above, real below." if real_is_here else "; the open edition shows real spleen below it."),
     alt="Crops of dense tissue, nuclei and membranes, synthetic above and, where there, real below.",
 )
+
+# %% [markdown]
+# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a seed. It
+# needs no download, and it has what no real cohort has, the truth. This page holds it against real
+# spleen, channel by channel. Nothing else in the book takes the phantom for real.
 
 # %% [markdown]
 # ## The truth

@@ -17,13 +17,6 @@
 # # Simulated experts
 #
 # **How do simulated annotators come to disagree, and what was tuned to make them?**
-#
-# They follow the study's own protocol ({cite:t}`schuiki2025`, section 3.1.2). Each expert labels ten crops
-# of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
-# probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
-# differ in their habits and in random slips. This page trains an example group on a small tissue of its
-# own, which it also shows; the demo's cohort has another group, of the same recipe, which labelled tissue that
-# is not part of the cohort, so that no cell that was trained on is scored.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -54,11 +47,10 @@ from dataclasses import asdict, fields
 from functools import partial
 
 import pandas as pd
-from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.figures.names import rater_name
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import (
     Overlay,
     field_px,
@@ -81,15 +73,10 @@ annotated = annotate(sample, experts)
 truth = annotated.masks[TRUTH]
 scores = {expert.name: evaluate(truth, annotated.masks[expert.name]) for expert in experts}
 span = [min(s.ap50 for s in scores.values()), max(s.ap50 for s in scores.values())]
-display(
-    Markdown(
-        f"**In short.** {len(experts)} experts with habits of their own see the same tissue. Against "
-        f"the truth they score from {span[0]:.3f} to {span[1]:.3f} in ap50."
-    )
+answer(
+    f"{len(experts)} experts with habits of their own see the same tissue. Against "
+    f"the truth they score from {span[0]:.3f} to {span[1]:.3f} in ap50."
 )
-
-# %% [markdown]
-# ## What each expert makes of one crop
 
 # %% tags=["hide-input"]
 crop = middle(sample.shape, field_px(field_um, sample.um_per_px, sample.shape))
@@ -111,6 +98,14 @@ show(
     "where the two lines are the same. Synthetic data, made by this page.",
     alt="One small field for each expert with cells outlined in blue and gold, white where they agree.",
 )
+
+# %% [markdown]
+# They follow the study's own protocol ({cite:t}`schuiki2025`, section 3.1.2). Each expert labels ten crops
+# of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
+# probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
+# differ in their habits and in random slips. This page trains an example group on a small tissue of its
+# own, which it also shows; the demo's cohort has another group, of the same recipe, which labelled tissue that
+# is not part of the cohort, so that no cell that was trained on is scored.
 
 # %% [markdown]
 # ## Their habits

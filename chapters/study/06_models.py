@@ -21,10 +21,6 @@
 # # The models
 #
 # **Which models outline cells here, what does each take, and what did it find?**
-#
-# The study takes four generalist models as they come, without any training on IMC
-# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
-# them here, and small networks that this book trains itself on synthetic tissue.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -55,10 +51,10 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.names import rater_name
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import model_overlays, overlay_panels
-from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import (
@@ -79,7 +75,7 @@ trained = [title for title in ran["model"] if sources[title] == "trained"]
 files = [title for title in ran["model"] if sources[title] == "files"]
 made = len(ran) - len(files)
 if models:
-    answer = (
+    summary = (
         f"Of {len(runs)} models, {made} ran here"
         + (f", {len(trained)} of them trained by this build on synthetic tissue" if trained else "")
         + (f"; of {len(files)} more there are published masks" if files else "")
@@ -87,11 +83,8 @@ if models:
         + "."
     )
 else:
-    answer = "This edition names no models. Its `models:` in `editions/` is where to add some."
-display(Markdown(f"**In short.** {answer}"))
-
-# %% [markdown]
-# ## The same cells, by every model
+    summary = "This edition names no models. Its `models:` in `editions/` is where to add some."
+answer(summary)
 
 # %% tags=["hide-input"]
 shown = open_cohort(cohort or record.cohorts[0])
@@ -115,6 +108,11 @@ if overlays:
     )
 else:
     display(Markdown(f"*No model has masks of `{where}` here, so there is nothing to show.*"))
+
+# %% [markdown]
+# The study takes four generalist models as they come, without any training on IMC
+# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
+# them here, and small networks that this book trains itself on synthetic tissue.
 
 # %% [markdown]
 # ## What each takes

@@ -21,10 +21,6 @@
 # # Does pre-processing help?
 #
 # **Do models find cells better after the cleaning steps that IMC has?**
-#
-# Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
-# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4).
-# [](preprocessing_point) shows one of them closely.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -56,9 +52,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.experiments.compensation import compensation_errors
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.images.clean import remove_hot_pixels
 from imc_helpers.images.pipeline import NONE
 from imc_helpers.data.readers.published import open_cohort
@@ -77,10 +74,10 @@ table, why_not = find_sweep(edition, "preprocessing")
 bars = "Means over images with 95 % intervals."
 differences = table
 if not why_not:
-    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    table["model"] = table["model"].map(model_name)
     table["steps"] = step_names(table)
     images = table["sample"].nunique()
-    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     differences = by_choice(table, "steps", NONE, metric)
     if differences.empty:
         why_not = "This edition's sweep has no step to compare with none."
@@ -93,17 +90,11 @@ for model, own in differences.groupby("model", sort=False) if len(differences) e
         f"{int((differ(own) & (own['mean'] < 0)).sum())} worse"
     )
 lines = "\n".join(f"- {line}." for line in said)
-display(
-    Markdown(
-        f"**In short.** {why_not}"
-        if why_not
-        else f"**In short.** Mean {metric} with the annotators, as difference from no pre-processing (95 % "
-        f"interval):\n\n{lines}"
-    )
+answer(
+    why_not
+    or f"Mean {metric} with the annotators, as difference from no pre-processing (95 % "
+    f"interval):\n\n{lines}"
 )
-
-# %% [markdown]
-# ## Every step, with every model
 
 # %% tags=["hide-input"]
 if why_not:
@@ -121,6 +112,11 @@ else:
         f"on the two planes that the model sees; best first. {bars} {data}",
         alt="A panel per model, a row per way to pre-process: the difference in score from none, with its interval.",
     )
+
+# %% [markdown]
+# Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
+# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps is one run
+# of `chapters/sweeps/preprocessing_point.py`; run by hand, it also draws what the model saw.
 
 # %% [markdown]
 # What the names mean:
@@ -141,7 +137,7 @@ else:
 if cohort and cohort_spillover(cohort) is None:
     display(
         Markdown(
-            f"**No *spillover* here.** `{cohort}` was published without a matrix measured on its instrument. "
+            f"**No *spillover* here.** {cohort_name(cohort)} was published without a matrix measured on its instrument. "
             "Another instrument's would take away counts that its channels never got from one another, so the step "
             "is left out. A cohort that has one keeps it at `data/COHORT/spillover.csv`."
         )

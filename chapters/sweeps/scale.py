@@ -21,11 +21,6 @@
 # # Does scale matter?
 #
 # **Do models find more cells in an enlarged image, or in smaller windows, and which cells get lost?**
-#
-# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
-# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
-# 4.4). Here the input is enlarged, and cut into windows of several sizes.
-# [](scale_point) shows one scale closely.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -54,9 +49,9 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     NEAR_PX,
@@ -78,8 +73,8 @@ table, why_not = find_sweep(edition, "scale")
 bars = "Means over images with 95 % intervals."
 windows = scaled = enlarged = smaller = table
 if not why_not:
-    table["model"] = table["model"].map(lambda key: model_record(key).title)
-    data = f"{table['sample'].nunique()} images of `{cohort}`. {source_note([cohort])}"
+    table["model"] = table["model"].map(model_name)
+    data = f"{table['sample'].nunique()} images of {cohort_name(cohort)}. {source_note([cohort])}"
     # Enlargement and windows are tried on crops of two sizes; each crop is compared with itself.
     cut = table["crop_px"].isin(table.loc[table["window_px"] != WHOLE, "crop_px"])
     enlarges = table["crop_px"].isin(table.loc[table["factor"] > 1, "crop_px"])
@@ -109,13 +104,10 @@ if not said and not why_not:
         "This edition's sweep has no enlargement and no window to compare with the image as it is."
     )
 lines = "\n".join(f"- {line}." for line in said)
-display(
-    Markdown(
-        f"**In short.** {why_not}"
-        if why_not
-        else f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
-        f"interval):\n\n{lines}"
-    )
+answer(
+    why_not
+    or f"Mean {metric} with the annotators, as difference from the image as it is (95 % "
+    f"interval):\n\n{lines}"
 )
 
 
@@ -123,9 +115,6 @@ def left_out():
     """Say why a figure is missing."""
     display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
 
-
-# %% [markdown]
-# ## Enlarged input
 
 # %% tags=["hide-input"]
 if len(enlarged):
@@ -143,6 +132,12 @@ if len(enlarged):
     )
 else:
     left_out()
+
+# %% [markdown]
+# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
+# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
+# 4.4). Here the input is enlarged, and cut into windows of several sizes. Each combination is one run of
+# `chapters/sweeps/scale_point.py`; run by hand, it also draws what the model saw.
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told

@@ -34,6 +34,8 @@ CHUNK = 20
 """Samples of a cohort that one job scores."""
 PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
+FRONT_CODE = "src/imc_helpers/figures/front.py"
+"""What the first page shows of an edition; what that is made from makes pages stale as well."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -213,8 +215,9 @@ class _Resolver:
                     "left out": digests.of_value(left_out),
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
+                    **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "parameters", "project"),
+                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
                 },
             ),
         )

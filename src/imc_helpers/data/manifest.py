@@ -4,7 +4,6 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
 ``data_manifest/published.yml`` and ``editions/NAME.yml``.
 """
 
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -326,21 +325,6 @@ def model_record(key: str) -> ModelRecord:
 def _models() -> dict[str, ModelRecord]:
     path = shipped("data_manifest") / "models.yml"
     return {key: _parse(ModelRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
-
-
-def source_note(keys: Iterable[str]) -> str:
-    """Say in a caption what the data are: ``"Real data: spleen_imc."``.
-
-    Parameters
-    ----------
-    keys
-        Cohorts that the figure or table shows.
-    """
-    kinds: dict[str, list[str]] = {}
-    for key in keys:
-        kind = "Synthetic data" if cohort_record(key).synthetic else "Real data"
-        kinds.setdefault(kind, []).append(f"`{key}`")
-    return " ".join(f"{kind}: {', '.join(names)}." for kind, names in kinds.items())
 
 
 def published_table(name: str) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from imc_helpers.figures.page import (
     SKY,
     VERMILION,
     in_style,
+    legend,
     wrapped,
 )
 from imc_helpers.metrics import (
@@ -65,7 +66,7 @@ def agreement_matrices(
     # The names take as much as a cell and a half; no cell is wider than its number needs.
     edge = min(0.95, width / columns / (max(map(len, matrices.values())) + 0.7))
     heights = [
-        0.62 * edge * (max(len(m) for m in list(matrices.values())[k : k + columns]) - 1) + 0.62
+        0.62 * edge * (max(len(m) for m in list(matrices.values())[k : k + columns]) - 0.5) + 0.7
         for k in range(0, len(matrices), columns)
     ]
     figure, axes = plt.subplots(
@@ -74,8 +75,9 @@ def agreement_matrices(
     for axis, ((cohort, mode, metric), matrix) in zip(axes.flat, matrices.items(), strict=True):
         _triangle(axis, matrix)
         axis.set_anchor("NW")
-        where = f"{cohort_name(cohort)}: " if len({c for c, _ in groups}) > 1 else ""
-        axis.set_title(f"{where}{metric}, {_MODES[mode]}", loc="left")
+        # Above the first panel of a cohort and mode stands whose it is; it runs on over the others.
+        (heading,) = wrapped([f"{cohort_name(cohort)}, {_MODES[mode]}"], width, wide=60, narrow=24)
+        axis.set_title(f"{heading}\n{metric}" if metric == metrics[0] else metric, loc="left")
     return figure
 
 
@@ -92,11 +94,13 @@ def _triangle(axis: Axes, matrix: pd.DataFrame) -> None:
         interpolation="none",
     )
     names = [rater_name(str(name)) for name in matrix.index]
-    ends = range(len(names) - 1)
-    axis.set_xticks(ends, ["\n".join(name.rsplit(" ", 1)) for name in names[:-1]])
-    axis.set_yticks(ends, names[1:])
+    axis.set_xticks([])
+    axis.set_yticks(range(len(names) - 1), names[1:])
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
+    axis.set_ylim(len(names) - 1.5, -1)
+    for j, name in enumerate(names[:-1]):  # above its column, where the other half would be
+        axis.text(j - 0.45, j - 0.58, name, va="bottom")
     for (i, j), value in np.ndenumerate(values):
         if shown[i, j]:
             text, colour = (f"{value:.2f}", "white" if value > 0.6 else "black")
@@ -205,9 +209,7 @@ def ceiling_curves(sweep: pd.DataFrame, *, width: float) -> Figure:
         axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     figure.supxlabel("correlation of the annotators' errors")
     figure.supylabel("mean score")
-    handles = axes[0].get_legend_handles_labels()[0]
-    columns = 1 if width < NARROW else 2
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    legend(figure, axes[0].get_legend_handles_labels()[0], width)
     return figure
 
 

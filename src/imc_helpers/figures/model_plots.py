@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -29,6 +29,7 @@ from imc_helpers.figures.page import (
     SKY,
     VERMILION,
     in_style,
+    legend,
     wrapped,
 )
 from imc_helpers.figures.tissue_images import cell_edges, edge_path, field_px, middle, scale_bar
@@ -97,8 +98,6 @@ def score_distributions(
         axes = part.subplots(
             stacked, len(metrics) // stacked, sharex=True, sharey=True, squeeze=False
         )
-        if len(blocks) > 1:
-            part.suptitle(cohort_name(block.title), weight="bold")
         for axis, metric in zip(axes.flat, metrics, strict=True):
             block.draw(axis, metric)
             axis.set_xlabel(metric)
@@ -107,7 +106,8 @@ def score_distributions(
             block.name_lanes(axes[0, 0], metrics[0])
         for axis in axes[:, 0]:
             axis.set_yticks(block.rows, wrapped(map(rater_name, block.names), width))
-        _legend(part, block.handles(with_lanes=not named), width)
+        title = cohort_name(block.title) if len(blocks) > 1 else ""
+        legend(part, block.handles(with_lanes=not named), width, title=title)
     return figure
 
 
@@ -199,7 +199,6 @@ class _ScoreBlock:
                 ha="right" if left else "left",
                 va="center",
                 fontsize=8.5,
-                color=_COLOURS[k % len(_COLOURS)],
                 path_effects=rim,
             )
 
@@ -238,19 +237,6 @@ def _distribution(axis: Axes, values: np.ndarray, y: float, colour: str) -> None
         axis.plot(values, at, "o", color=colour, markersize=4.5, alpha=0.75, markeredgewidth=0)
 
 
-def _legend(figure: FigureBase, handles: Sequence[Any], width: float) -> None:
-    """Put the key above the panels, in as many columns as the names leave room for."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = max(1, int((width - 0.2) / (0.45 + 0.075 * longest)))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=min(columns, len(handles)),
-        handlelength=1.4,
-        columnspacing=1.4,
-    )
-
-
 @in_style
 def equivalence_rows(
     table: pd.DataFrame, margin: float, *, raters: str = "annotators", width: float
@@ -274,7 +260,7 @@ def equivalence_rows(
     figure, axes = plt.subplots(
         len(cohorts),
         1,
-        figsize=(width, sum(0.3 * count + 0.35 for count in models) + 1.1),
+        figsize=(width, sum(_row_in(width) * count + 0.35 for count in models) + 1.1),
         height_ratios=models,
         sharex=True,
         squeeze=False,
@@ -295,8 +281,13 @@ def equivalence_rows(
     (label,) = wrapped([f"agreement with the {raters}, less theirs"], width, wide=80, narrow=36)
     axes[-1, 0].set_xlabel(label)
     handles = [*_decision_handles(), _alone_handle(), _margin_handle(margin)]
-    _legend(figure, handles, width)
+    legend(figure, handles, width)
     return figure
+
+
+def _row_in(width: float) -> float:
+    """Return the height of a row, inches: in a narrow figure its name may take two lines."""
+    return 0.38 if width < NARROW else 0.3
 
 
 def _margin_band(axis: Axes, margin: float) -> None:
@@ -354,7 +345,7 @@ def trial_rows(table: pd.DataFrame, margin: float, *, width: float) -> Figure:
     axes[0].set_ylim(len(table) - 0.4, -0.6)
     figure.supxlabel("score, less the annotators' own")
     handles = [*_decision_handles(), _margin_handle(margin)]
-    _legend(figure, handles, width)
+    legend(figure, handles, width)
     return figure
 
 
@@ -412,7 +403,7 @@ def error_map(
         axis.set_axis_off()
     scale_bar(axes[0], true[crop].shape, um_per_px, ink="black", rim="white")
     handles = [Patch(color=colour, label=kind.value) for kind, colour in _OF_KIND.items()]
-    _legend(figure, handles, width)
+    legend(figure, handles, width)
     return figure
 
 
@@ -443,7 +434,7 @@ def kind_bars(shares: pd.DataFrame, *, width: float) -> Figure:
     width
         Width of the figure, inches.
     """
-    figure, axis = plt.subplots(figsize=(width, 0.3 * len(shares) + 1.1))
+    figure, axis = plt.subplots(figsize=(width, _row_in(width) * len(shares) + 1.3))
     left = np.zeros(len(shares))
     kinds = [kind for kind in _OF_KIND if kind.value in shares]
     for kind in kinds:
@@ -458,7 +449,7 @@ def kind_bars(shares: pd.DataFrame, *, width: float) -> Figure:
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("share of true cells")
     handles = [Patch(color=_OF_KIND[kind], label=kind.value) for kind in kinds]
-    _legend(figure, handles, width)
+    legend(figure, handles, width)
     return figure
 
 
@@ -508,9 +499,8 @@ def recall_curves(
         part = of[name]
         axis.fill_between(part["median"], part["low"], part["high"], color=SKY, alpha=0.4, lw=0)
         axis.plot(part["median"], part["recall"], "o-", color=BLUE, markersize=4)
-        axis.set_title(
-            "\n".join(wrapped([rater_name(name)], width, wide=24, narrow=22)), fontsize=9
-        )
+        (title,) = wrapped([rater_name(name)], width, wide=24)
+        axis.set_title(title, fontsize=9)
         axis.set_ylim(0, 1.03)
         axis.yaxis.set_major_formatter(PercentFormatter(1))
         axis.set_yticks([0, 0.5, 1])
@@ -521,5 +511,5 @@ def recall_curves(
     shown = [Line2D([], [], color=BLUE, marker="o", markersize=4, label="the one named above")]
     if any(person in of for person in people):
         shown.append(Line2D([], [], color="#999999", linewidth=1, label=whose))
-    _legend(figure, shown, width)
+    legend(figure, shown, width)
     return figure

@@ -48,11 +48,11 @@ _COHORTS: Mapping[str, str] = MappingProxyType(
         "spleen_imc": "Spleen (IMC)",
         "codex_two_experts": "Lymph node (CODEX)",
         "pancreas_imc": "Pancreas (IMC)",
-        "phantom_lymphoid": "Phantom, lymphoid",
-        "phantom_ali20": "Phantom after Ali20",
-        "phantom_rendeiro21": "Phantom after Rendeiro21",
-        "phantom_jackson20": "Phantom after Jackson20",
-        "phantom_hoch22": "Phantom after Hoch22",
+        "phantom_lymphoid": "Lymphoid phantom",
+        "phantom_ali20": "Ali20 phantom",
+        "phantom_rendeiro21": "Rendeiro21 phantom",
+        "phantom_jackson20": "Jackson20 phantom",
+        "phantom_hoch22": "Hoch22 phantom",
     }
 )
 _RATERS: Mapping[str, str] = MappingProxyType(

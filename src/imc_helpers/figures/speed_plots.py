@@ -37,18 +37,24 @@ def speed_against_score(table: pd.DataFrame, *, raters: str = "annotators", widt
             marker=marker,
             label=str(device).upper(),
         )
-    # Names go to the side of the point that has room, and those in a narrow figure above it.
+    # Names go to the side of the point that has room; in a narrow figure above it, or below it
+    # where the point of another model is as high.
     low, high = table["s_per_megapixel"].min(), table["s_per_megapixel"].max()
+    near = 0.08 * (table["ap50"].max() - table["ap50"].min())
     for row in table.itertuples():
         left = row.s_per_megapixel > (low * high) ** 0.5
-        above = width < NARROW
+        shift, place = (-7 if left else 7, 0), "center"
+        if width < NARROW:
+            above = table["ap50"].to_numpy(float) - float(row.ap50)  # type: ignore[arg-type]
+            below = bool(((above > 0) & (above < near)).any())
+            shift, place = (5 if left else -5, -6 if below else 6), "top" if below else "bottom"
         axis.annotate(
             model_name(str(row.model)),
             (row.s_per_megapixel, row.ap50),
-            xytext=((5 if left else -5) if above else (-7 if left else 7), 6 if above else 0),
+            xytext=shift,
             textcoords="offset points",
             ha="right" if left else "left",
-            va="bottom" if above else "center",
+            va=place,
         )
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

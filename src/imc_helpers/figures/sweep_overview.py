@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from imc_helpers.figures.names import rater_name
-from imc_helpers.figures.page import BLUE, VERMILION, in_style, wrapped
+from imc_helpers.figures.page import BLUE, NARROW, VERMILION, in_style, wrapped
 
 
 @in_style
@@ -28,11 +28,12 @@ def against_parameters(
     width
         Width of the figure, inches.
     """
+    row_in = 0.38 if width < NARROW else 0.26  # names take two lines where there is little room
     counts = [table[name].nunique() for name in parameters]
     figure, axes = plt.subplots(
         len(parameters),
         1,
-        figsize=(width, 0.9 * len(parameters) + 0.26 * sum(counts)),
+        figsize=(width, 0.9 * len(parameters) + row_in * sum(counts)),
         height_ratios=[count + 1 for count in counts],
         sharex=True,
         squeeze=False,

@@ -21,6 +21,7 @@ from imc_helpers.figures.page import (
     SKY,
     VERMILION,
     in_style,
+    legend,
     wrapped,
 )
 
@@ -136,10 +137,9 @@ class _Rows:
                 va="center",
                 weight="bold",
             )
-        (title,) = wrapped([rater_name(self.model)], PHONE, narrow=36)
+        (title,) = wrapped([rater_name(self.model)], PHONE, narrow=24)
         axis.set_title(title, loc="left", weight="bold")
         axis.set_yticks(self.at, self.names)
-        axis.set_ylim(self.height_in, 0)
         axis.tick_params(axis="y", length=0)
         axis.tick_params(axis="x", labelbottom=True)
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -154,7 +154,6 @@ class _Rows:
                 (np.nanmax([row["high"], row["mean"]]), self.at[k]),
                 xytext=(6, 0),
                 textcoords="offset points",
-                color=self.colours[k],
                 va="center",
                 path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )
@@ -170,11 +169,14 @@ def _panels(parts: Sequence[_Rows], width: float) -> tuple[Figure, list[Axes]]:
     figure, axes = plt.subplots(
         len(heights),
         columns,
-        figsize=(width, sum(height + 0.6 for height in heights) + 0.3),
+        figsize=(width, sum(height + 0.75 for height in heights) + 0.3),
         height_ratios=heights,
         sharex=True,
         squeeze=False,
     )
+    for row, height in zip(axes, heights, strict=True):
+        for axis in row:
+            axis.set_ylim(height, 0)  # rows of one height, also where a model has fewer
     for axis in axes.flat[len(parts) :]:
         axis.set_axis_off()
     return figure, list(axes.flat[: len(parts)])
@@ -227,7 +229,5 @@ def choice_lines(
         axis.set_axis_off()
     figure.supxlabel(xlabel)
     figure.supylabel(ylabel)
-    handles, titles = axes[0, 0].get_legend_handles_labels()
-    columns = 2 if width < NARROW else 5
-    figure.legend(handles, titles, loc="outside upper center", ncols=min(columns, len(names)))
+    legend(figure, axes[0, 0].get_legend_handles_labels()[0], width)
     return figure

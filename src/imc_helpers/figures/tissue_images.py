@@ -36,13 +36,14 @@ from imc_helpers.figures.page import (
     VERMILION,
     in_dark_style,
     in_style,
+    wrapped,
 )
 from imc_helpers.metrics import evaluate
 from imc_helpers.patching import Window
 
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-_LARGEST_IN, _GAP_IN = 2.45, 0.03
-"""Edge of the largest panel and half of the gap between two, inches."""
+_GAP_IN = 0.03
+"""Half of the gap between two panels, inches."""
 _LINE_IN = 0.17
 """Height of a line of a heading, inches."""
 _MOST_PX = 512
@@ -187,7 +188,7 @@ def show_plane(axis: Axes, plane: np.ndarray) -> None:
 def scale_bar(
     axis: Axes, shape: tuple[int, ...], um_per_px: float, *, ink: str = "white", rim: str = "black"
 ) -> None:
-    """Draw a bar with its length: the longest round one that takes no more than a third.
+    """Draw a bar with its length: the longest round one that takes little more than a third.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def scale_bar(
         Colours of the bar and its length, and of the rim that sets them off from the image.
     """
     height, width = shape[:2]
-    lengths = [length for length in _BAR_LENGTHS_UM if length <= width * um_per_px / 3]
+    lengths = [length for length in _BAR_LENGTHS_UM if length <= 0.35 * width * um_per_px]
     bar_um = max(lengths, default=_BAR_LENGTHS_UM[0])
     x, y = width * 0.04, height * 0.94
     axis.plot(
@@ -225,24 +226,20 @@ def scale_bar(
 
 
 def _grid(
-    panels: int, width: float, *, columns: tuple[int, int], heading_in: float
+    panels: int, columns: int, edge: float, *, heading_in: float
 ) -> tuple[Figure, list[Axes]]:
-    """Make square panels in rows, with room above each.
+    """Make square panels in rows.
 
     Parameters
     ----------
-    panels
-        How many.
-    width
-        Most that the figure may take, inches.
-    columns
-        Panels per row, in a wide and in a narrow figure.
+    panels, columns
+        How many, and how many in a row at most.
+    edge
+        Edge of a panel with the gap around it, inches.
     heading_in
         Room above a panel, inches.
     """
-    across = columns[width < NARROW]
-    edge = min(width / across, _LARGEST_IN)
-    across = min(across, panels)
+    across = min(columns, panels)
     rows, side = -(-panels // across), edge - 2 * _GAP_IN
     size = (edge * across, (edge + heading_in) * rows)
     figure = plt.figure(figsize=size, layout="none")
@@ -278,9 +275,9 @@ def overlay_panels(overlays: Sequence[Overlay], *, width: float) -> Figure:
         if overlay.where not in places[:number]:
             panels.append((overlay, True))
         panels.append((overlay, False))
-    columns = 4 if len(panels) in (4, 7, 8) or len(panels) > 9 else 3
-    heading_in = 2 * _LINE_IN + 0.04
-    figure, axes = _grid(len(panels), width, columns=(columns, 2), heading_in=heading_in)
+    few = 4 if len(panels) in (4, 7, 8) or len(panels) > 9 else 3
+    columns = 2 if width < NARROW else few
+    figure, axes = _grid(len(panels), columns, width / columns, heading_in=2 * _LINE_IN + 0.04)
     for axis, (overlay, bare) in zip(axes, panels, strict=True):
         show_plane(axis, overlay.image if bare else 0.75 * overlay.image)
         if bare:
@@ -450,7 +447,8 @@ def gallery(samples: Mapping[str, Sample], *, field_um: float, width: float) -> 
     width
         Width of the figure, inches.
     """
-    figure, axes = _grid(len(samples), width, columns=(3, 2), heading_in=_LINE_IN + 0.04)
+    columns = 2 if width < NARROW else 3
+    figure, axes = _grid(len(samples), columns, width / columns, heading_in=_LINE_IN + 0.04)
     for axis, (title, sample) in zip(axes, samples.items(), strict=True):
         parts = _compartments(sample, field_um)
         show_plane(axis, composite(*parts))
@@ -488,7 +486,8 @@ def aggregate_and_parts(
     positions, image = sample.panel.compartment(compartment), sample.image[:, :edge, :edge]
     planes = {f"Mean ({compartment})": aggregate(image, positions)}
     planes |= {channel_name(sample.panel.channels[i]): image[i] for i in positions}
-    figure, axes = _grid(len(planes), width, columns=(4, 2), heading_in=_LINE_IN + 0.04)
+    columns = 2 if width < NARROW else 4
+    figure, axes = _grid(len(planes), columns, width / columns, heading_in=_LINE_IN + 0.04)
     for axis, (name, plane) in zip(axes, planes.items(), strict=True):
         show_plane(axis, stretch(plane))
         _heading(axis, [(name, "white")])
@@ -509,8 +508,8 @@ def aggregates(samples: Mapping[str, Sample], *, field_um: float, width: float) 
     width
         Width of the figure, inches.
     """
-    heading_in = 2 * _LINE_IN + 0.04
-    figure, axes = _grid(3 * len(samples), width, columns=(3, 3), heading_in=heading_in)
+    edge = min(width / 3, 1.85)  # every sample takes a row, so that large ones make a long page
+    figure, axes = _grid(3 * len(samples), 3, edge, heading_in=2 * _LINE_IN + 0.04)
     for row, (name, sample) in enumerate(samples.items()):
         parts = _compartments(sample, field_um)
         planes = {
@@ -553,8 +552,8 @@ def seen_and_found(
     edge = field_px(field_um, um_per_px, next(iter(planes.values())).shape)
     part = (slice(edge), slice(edge))
     shown = {name: stretch(plane[part]) for name, plane in planes.items()}
-    heading_in = 2 * _LINE_IN + 0.04
-    figure, axes = _grid(len(shown) + 1, width, columns=(3, 2), heading_in=heading_in)
+    columns = 2 if width < NARROW else 3
+    figure, axes = _grid(len(shown) + 1, columns, width / columns, heading_in=2 * _LINE_IN + 0.04)
     for axis, (name, plane) in zip(axes, shown.items(), strict=False):
         show_plane(axis, plane)
         _heading(axis, [(name, "white")])
@@ -647,10 +646,10 @@ def toy_cases(cases: Mapping[str, tuple[np.ndarray, np.ndarray]], *, width: floa
     """
     columns = min(len(cases), 2 if width < NARROW else 4)
     rows = -(-len(cases) // columns)
-    figure = plt.figure(figsize=(width, 1.35 * rows))
+    figure = plt.figure(figsize=(width, 1.45 * rows))
     blocks = figure.subfigures(rows, columns, squeeze=False)
     for block, (title, pair) in zip(blocks.flat, cases.items(), strict=False):
-        block.suptitle(title, fontsize=9)
+        block.suptitle(wrapped([title], width, narrow=20)[0], fontsize=9)
         for axis, labels, side in zip(block.subplots(2, 1), pair, ("true", "pred"), strict=True):
             axis.pcolormesh(
                 colour_labels(labels), edgecolors="#999999", linewidth=0.6, antialiased=True

@@ -67,8 +67,7 @@ def test_a_table_for_readers_has_names_and_the_given_one_keeps_its_keys():
 def test_the_badge_calls_synthetic_synthetic_and_names_what_is_real():
     note = source_note(["phantom_lymphoid", "phantom_ali20"])
     assert note == (
-        '<span class="source synthetic" title="Phantom, lymphoid, Phantom after Ali20">'
-        "synthetic</span>"
+        '<span class="source synthetic" title="Lymphoid phantom, Ali20 phantom">synthetic</span>'
     )
     both = source_note(["spleen_imc", "phantom_ali20", "pancreas_imc"])
     assert ">synthetic</span>" in both
