@@ -3,11 +3,12 @@ PYTHON ?= python3
 EDITION ?= demo
 PROFILE ?= local
 
-.PHONY: help book sweep test test-all lint bench sync phantom-report clean FORCE
+.PHONY: help book study sweep test test-all lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
+	@echo "make study  look a folder of yours over and write its edition: make study FROM=/path/to/folder NAME=spleen"
 	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
 	@echo "make test   run the tests, on an edition that has every page at its smallest"
 	@echo "make test-all   run them, and those that take long: the demo and the open edition whole"
@@ -23,6 +24,10 @@ help:
 # `exec`: make's child is then the run itself, which ends when make is gone.
 book: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
+
+study: .venv/.installed
+	@test -n "$(FROM)" || { echo "Name your folder: make study FROM=/path/to/folder NAME=spleen"; exit 2; }
+	@exec .venv/bin/python -m imc_helpers.own_study.proposal "$(FROM)" --name "$(NAME)"
 
 sweep: .venv/.installed
 	@test -n "$(NAME)" || { echo "Name a sweep, a file sweeps/NAME.yml: make sweep NAME=channels"; exit 2; }

@@ -3,6 +3,7 @@
 #   imc_book:
 #     reads:
 #     - predictions
+#     - viewer
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -29,6 +30,7 @@ model: str = ""  # model of the map; when empty, the one that finds most cells
 sample: str = ""  # sample of the map; when empty, the first
 field_um: float = 120.0  # edge of the map, µm
 bins: int = 5  # bins of size and of crowding, with about as many cells each
+most_images: int = 20  # images whose cells are looked at, evenly spread over the cohort
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: installs the package where it is missing.
@@ -51,8 +53,9 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from functools import partial
 
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
+from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
     FOUND_IOU,
     cell_outcomes,
@@ -63,6 +66,7 @@ from imc_helpers.agreement.outcomes import (
 from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show
+from imc_helpers.figures.viewer.gallery import links_to_largest
 from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.metrics import contingency_table
@@ -78,7 +82,8 @@ if key:
     shown = open_cohort(key)
     makers = [rater for rater in shown.raters if rater.name in shown.references]
     whose, one = noun(makers), noun(makers, plural=False)
-    outcomes = cell_outcomes(shown, record.models)
+    looked_at = shown.ids[:: -(-len(shown) // most_images)]
+    outcomes = cell_outcomes(shown, record.models, samples=looked_at)
     found = outcomes.groupby("model")["found"].mean().sort_values(ascending=False)
     ran = [name for name in found.index if name in record.models]
     people = [name for name in shown.references if name in found]
@@ -88,8 +93,9 @@ if key:
     wrong = shares.loc[ran].drop(columns=Kind.MATCHED.value, errors="ignore").idxmax(axis=1)
     if ran:
         listed = ", ".join(f"{rater_name(name)}: {wrong[name]}" for name in ran)
+        part = "" if len(looked_at) == len(shown) else f" ({len(looked_at)} of {len(shown)} images)"
         summary = (
-            f"Of the cells of {one} in {cohort_name(key)}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
+            f"Of the cells of {one} in {cohort_name(key)}{part}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
             f"{FOUND_IOU:g} or more)"
         )
         if people:
@@ -134,6 +140,11 @@ if key:
         alt="The same piece of tissue twice, each cell filled with the colour of its kind: matched cells in "
         "grey, split, merged, entangled, missed and spurious ones in colour.",
     )
+
+# %% tags=["hide-input"]
+if key:
+    differ, _ = find_disagreements(true, pred)
+    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
 # A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became

@@ -143,7 +143,8 @@ show_table(
     ),
     label="tab-overhead",
     caption="Time of a whole image, and the part of it that is not the library's own call: medians of "
-    f"{ours['runs'].iloc[0]} runs, measured once by `make bench` and stored. Synthetic images.",
+    f"{ours['runs'].iloc[0]} runs, measured once by `make bench` and stored. Synthetic images of 1000 x 1000 px. The "
+    "seconds above are of other images, taken while other jobs ran, so they differ.",
     decimals=2,
 )
 

@@ -135,14 +135,14 @@ show_table(
 
 # %% tags=["hide-input"]
 values = pd.DataFrame(
-    {"parameter": f.name, "value": getattr(group, f.name)} for f in fields(ExpertGroup)
+    {"parameter": f"`{f.name}`", "value": f"{getattr(group, f.name):g}"}
+    for f in fields(ExpertGroup)
 )
 show_table(
     values,
     label="tab-group",
     caption="Synthetic: the group that the habits are drawn from. The docstring of "
     "`imc_helpers.phantom.drawing.ExpertGroup` explains each parameter.",
-    decimals=2,
 )
 
 # %% [markdown]
@@ -169,7 +169,7 @@ lines = pd.concat(
 show_table(
     lines[["group", *METRICS]],
     label="tab-groups",
-    caption="Mean agreement of four experts on whole images of `phantom_lymphoid`, for several "
+    caption="Mean agreement of four experts on whole images of the lymphoid phantom, for several "
     "groups (synthetic; `make phantom-report` rewrites these rows), and as published by Schuiki "
     "et al. 2025, Table 3.",
 )

@@ -46,7 +46,7 @@ from functools import partial
 import pandas as pd
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import channel_name, cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
 from imc_helpers.data.manifest import load_edition
@@ -64,8 +64,9 @@ shown = keys[0]
 membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membrane")]
 top = membrane.loc[membrane["share"].idxmax()]
 answer(
-    f"Without scaling, a marker weighs as much in the aggregate as it has counts. In {cohort_name(shown)}, {top['channel']} alone gives {top['share']:.0%} of the membrane "
-    f"channel, out of {len(membrane)} markers."
+    "Without scaling, a marker weighs as much in the aggregate as it has counts. In "
+    f"{cohort_name(shown)}, {top['channel']} alone gives {top['share']:.0%} of the membrane channel, out of "
+    f"{len(membrane)} markers."
 )
 
 # %% tags=["hide-input"]
@@ -99,8 +100,12 @@ show(
 # %% tags=["hide-input"]
 shares = shares[["cohort", "compartment", "channel", "mean", "zeros", "share"]]
 shares.to_csv(results_dir(edition, "channels") / "shares.csv", index=False)
+with_metal = {
+    (key, c.name): channel_name(c) for key, cohort in cohorts.items() for c in cohort.panel.channels
+}
+named = [with_metal[at] for at in zip(shares["cohort"], shares["channel"], strict=True)]
 show_table(
-    shares.rename(
+    shares.assign(channel=named).rename(
         columns={
             "mean": "mean value per px",
             "zeros": "share of empty px",

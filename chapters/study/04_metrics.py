@@ -195,7 +195,7 @@ for key, name, one, two in pairs:
         {
             "cohort": key,
             "sample": name,
-            "pair": f"{one}, {two}",
+            "pair": f"{rater_name(one)}, {rater_name(two)}",
             "ap50, IoU ≥ t": at_least.ap50,
             "ap50, IoU > t": more_than.ap50,
             "difference": at_least.ap50 - more_than.ap50,

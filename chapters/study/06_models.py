@@ -160,6 +160,7 @@ if len(deviations):
         label="tab-deviations",
         caption="Models of the study that run here in another way than there (Schuiki et al. 2025, "
         "section 3.2), from the manifest.",
+        merge=["model"],
     )
 else:
     display(
@@ -194,6 +195,7 @@ if len(idle):
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-not-run",
         caption="Models of this edition that did not run. Nothing was put in their place.",
+        merge=["model"],
     )
 elif models:
     display(Markdown("*Every model of this edition ran.*"))
@@ -213,6 +215,7 @@ if len(doubts):
         label="tab-doubts",
         caption="Statements of the manifest that rest on less than their source, and what a reader should know of "
         "a model before comparing it.",
+        merge=["model"],
     )
 else:
     display(Markdown("*The manifest states nothing of these models that could not be checked.*"))

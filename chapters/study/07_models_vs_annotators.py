@@ -244,7 +244,7 @@ tests = study_tests(scores, record.models, pairs, alpha=alpha)
 tests.to_csv(results_dir(edition, "models") / "tests.csv", index=False)
 if len(tests):
     shown = tests[tests["metric"] == "ap50"].drop(columns=["metric", "statistic"])
-    shown["p"] = ["–" if pd.isna(p) else f"{p:.1e}" for p in shown["p"]]
+    shown["p"] = ["–" if pd.isna(p) else f"{p:.2g}" for p in shown["p"]]
     show_table(
         shown.rename(columns={"n_model": "n, model", "n_annotators": f"n, {whose}"}),
         label="tab-models-tests",
@@ -316,6 +316,7 @@ if len(idle):
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-models-idle",
         caption="Models of this edition that did not run on all of these cohorts. Nothing was put in their place.",
+        merge=["model"],
     )
 elif record.models:
     display(Markdown("*Every model of this edition ran on all cohorts that it covers.*"))

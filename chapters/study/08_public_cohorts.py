@@ -236,7 +236,7 @@ show_table(
                 "what": "cohort on which models are best (ap50, patch)",
                 "published": f"{published['cohort on which all models are best, patch']}, all models",
                 "measured": ", ".join(
-                    f"{key}: {n}" for key, n in best["cohort"].value_counts().items()
+                    f"{cohort_name(key)}: {n}" for key, n in best["cohort"].value_counts().items()
                 )
                 or "–",
             },
@@ -255,6 +255,7 @@ if len(idle) and cohorts:
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-public-idle",
         caption="Models of this edition that did not run on all of these cohorts.",
+        merge=["model"],
     )
 elif record.models and cohorts:
     display(Markdown("*Every model of this edition ran on all of these cohorts that it covers.*"))

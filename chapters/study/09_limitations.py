@@ -51,7 +51,7 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import best_and_worst_choices
 from imc_helpers.data.manifest import load_edition
@@ -62,6 +62,7 @@ from imc_helpers.experiments.sweeps import annotated_cohort
 run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
 sweeps = {name: read_sweep(edition, name) for name in run}
 summary = best_and_worst(sweeps, metric)
+summary["model"] = summary["model"].map(model_name)
 if len(summary):
     cohort = annotated_cohort(edition)
     images = max(table["sample"].nunique() for table in sweeps.values())

@@ -58,6 +58,7 @@ from imc_helpers.experiments.sweeps import (
     differ,
     find_sweep,
     in_words,
+    verdict,
     way_names,
 )
 from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
@@ -99,11 +100,10 @@ questions = {
     "All but one": sentence(without, "channels"),
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
-answer(
-    why_not
-    or f"Mean {metric} with the annotators, as difference from the plain mean of all "
-    f"membrane markers (95 % interval):\n\n{lines}"
-)
+if not why_not:
+    single = [part.rename(columns={"channels": "way"}) for part in (alone, without)]
+    summary = verdict([ways, *single], "way", "the plain mean of all membrane markers")
+answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 
 def left_out():
@@ -128,6 +128,10 @@ else:
 # all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
 # 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; run by hand, it also draws what the
 # model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st

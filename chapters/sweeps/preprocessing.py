@@ -67,6 +67,7 @@ from imc_helpers.experiments.sweeps import (
     find_sweep,
     in_words,
     step_names,
+    verdict,
 )
 
 cohort = annotated_cohort(edition)
@@ -92,8 +93,7 @@ for model, own in differences.groupby("model", sort=False) if len(differences) e
 lines = "\n".join(f"- {line}." for line in said)
 answer(
     why_not
-    or f"Mean {metric} with the annotators, as difference from no pre-processing (95 % "
-    f"interval):\n\n{lines}"
+    or f"{verdict([differences], 'steps', 'no pre-processing')} ({metric} with the annotators.)"
 )
 
 # %% tags=["hide-input"]
@@ -117,6 +117,10 @@ else:
 # Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
 # the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps is one run
 # of `chapters/sweeps/preprocessing_point.py`; run by hand, it also draws what the model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # What the names mean:

@@ -66,6 +66,7 @@ from imc_helpers.experiments.sweeps import (
     in_words,
     input_names,
     standardised_share,
+    verdict,
 )
 
 cohort = annotated_cohort(edition)
@@ -104,11 +105,10 @@ if not said and not why_not:
         "This edition's sweep has no enlargement and no window to compare with the image as it is."
     )
 lines = "\n".join(f"- {line}." for line in said)
-answer(
-    why_not
-    or f"Mean {metric} with the annotators, as difference from the image as it is (95 % "
-    f"interval):\n\n{lines}"
-)
+if not why_not:
+    sized = smaller.assign(input="windows of " + smaller["window"].astype(str) + " px")
+    summary = verdict([enlarged, sized], "input", "the image as it is")
+answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 
 def left_out():
@@ -138,6 +138,10 @@ else:
 # lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
 # 4.4). Here the input is enlarged, and cut into windows of several sizes. Each combination is one run of
 # `chapters/sweeps/scale_point.py`; run by hand, it also draws what the model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told

@@ -3,12 +3,13 @@
 import base64
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
-from conftest import COHORT, TinyBook, forget, look_at
+from conftest import COHORT, REPOSITORY, TinyBook, forget, look_at
 from nbformat import v4
 
 import book
@@ -343,6 +344,18 @@ def test_what_is_left_out_is_named_and_nothing_links_to_it(pages):
 
 def test_a_whole_book_says_nothing_of_what_is_left_out(pages):
     assert (stage(pages) / "index.md").read_text() == "# A tiny book\n"
+
+
+def test_the_first_page_of_an_edition_without_scores_has_its_description(pages):
+    (pages.tiny.root / "index.md").write_text(f"# A tiny book\n\n{book.FINDINGS}\n\nMore.\n")
+    assert (stage(pages) / "index.md").read_text() == "# A tiny book\n\nTwo squares.\n\nMore.\n"
+
+
+def test_the_first_page_has_a_place_for_the_findings_and_cites_the_version():
+    index = (REPOSITORY / "index.md").read_text(encoding="utf-8")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert index.count(book.FINDINGS) == 1
+    assert f"version {project['version']}" in index
 
 
 def test_equal_folders_are_left_alone(tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import filecmp
 import html
+import os
 import posixpath
 import re
 import shutil
@@ -22,10 +23,16 @@ import gate
 import page_finish
 import parameters
 from gate import Stamp, read_stamp
+from imc_helpers.figures.viewer.library import install_library
+from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
 from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
 from sync import GUARD_MARK
 
+ABOUT = "about"
+"""Name of the book's own front page where a lab's answer stands first."""
+ANSWERS = "yours/01_answer"
+"""Page with which a lab's own book begins."""
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
 LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
@@ -83,10 +90,30 @@ def build(project: Project, plan: Plan) -> None:
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
         copy = shutil.copytree(rendered, Path(scratch) / "html")
+        place_viewer(plan, copy)
         final = project.html(plan.edition)
         if final.exists():
             shutil.rmtree(final)
         copy.replace(final)
+
+
+def place_viewer(plan: Plan, folder: Path) -> None:
+    """Put the viewer beside the book's pages: its own, their thumbnails, and what they share.
+
+    The files are linked where the file system can: those of a large study take gigabytes.
+    """
+    for viewing in plan.viewings:
+        source = samples_file(plan.edition, viewing.cohort).with_suffix("")
+        target = folder / FOLDER / viewing.cohort
+        target.mkdir(parents=True)
+        for sample in read_samples(plan.edition, viewing.cohort)["sample"]:
+            for name in (f"{sample}.html", f"{sample}.webp"):
+                try:
+                    os.link(source / name, target / name)
+                except OSError:
+                    shutil.copyfile(source / name, target / name)
+    if plan.viewings:
+        install_library(folder)
 
 
 def render(source: Path, folder: Path) -> Path:
@@ -129,8 +156,9 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         for name, rows in tables(notebook):
             (target.parent / f"{name}.csv").write_text(rows, encoding="utf-8")
         nbformat.write(shown, target)
+    answers = _answers(plan)
     for name in plan.front:
-        target = folder / name
+        target = folder / (f"{ABOUT}.md" if answers and name == "index.md" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".md":
             text = without((project.root / name).read_text(encoding="utf-8"), name)
@@ -172,15 +200,26 @@ def _with_findings(text: str, project: Project, plan: Plan, folder: Path) -> str
 def contents(project: Project, plan: Plan) -> dict[str, Any]:
     """Return the table of contents: the parts of the book with the pages of the edition."""
     parts: list[dict[str, Any]] = []
-    if front := [{"file": n} for n in FRONT if f"{n}.md" in plan.front]:
-        parts.append({"chapters": front})
+    answers = _answers(plan)
+    front = [{"file": n} for n in FRONT if f"{n}.md" in plan.front]
+    front = [{"file": ABOUT}, *front] if answers else front
     for part, title in project.parts.items():
-        pages = [page for page in plan.pages if page.name.startswith(f"{part}/")]
+        pages = [
+            page for page in plan.pages if page.name.startswith(f"{part}/") and page.name != answers
+        ]
         if pages:
             parts.append({"caption": title, "chapters": list(_nested(pages))})
+    if front:
+        parts.insert(1 if answers else 0, {"chapters": front})
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
     parts.append({"caption": "Reference", "chapters": back})
-    return {"format": "jb-book", "root": "index", "parts": parts}
+    root = f"{CHAPTERS}/{answers}" if answers else "index"
+    return {"format": "jb-book", "root": root, "parts": parts}
+
+
+def _answers(plan: Plan) -> str:
+    """Return the page with which a lab's own book begins; empty where the edition has none."""
+    return next((page.name for page in plan.pages if page.name == ANSWERS), "")
 
 
 def _nested(pages: list[Page]) -> Iterable[dict[str, Any]]:

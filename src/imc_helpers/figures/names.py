@@ -129,6 +129,7 @@ _OF_COLUMN: Mapping[str, Callable[[str], str]] = MappingProxyType(
                 "rater_true",
                 "rater_pred",
                 "mask of",
+                "masks of",
                 "first",
                 "second",
                 "candidate",
@@ -147,15 +148,15 @@ def with_names(frame: pd.DataFrame) -> pd.DataFrame:
     ----------
     frame
         Any table. Columns of cohorts, models and other raters are known by their own names
-        (``cohort``, ``model``, ``mask of`` …), and changed where they hold text.
+        (``cohort``, ``model``, ``mask of`` …), and changed where they hold text. A column that is
+        itself named after a cohort gets its name.
     """
     known = {column: _OF_COLUMN[column] for column in frame.columns if column in _OF_COLUMN}
-    return frame.assign(
-        **{
-            column: frame[column].map(lambda key, name=name: name(key) if _is_key(key) else key)
-            for column, name in known.items()
-        }
-    )
+    shown = {
+        column: frame[column].map(lambda key, name=name: name(key) if isinstance(key, str) else key)
+        for column, name in known.items()
+    }
+    return frame.assign(**shown).rename(columns=lambda column: cohort_name(str(column)))
 
 
 def source_note(keys: Iterable[str]) -> str:
@@ -196,7 +197,3 @@ def _title(look_up: Callable[[str], ModelRecord] | Callable[[str], CohortRecord]
         return look_up(key).title
     except InputError:
         return key
-
-
-def _is_key(value: object) -> bool:
-    return isinstance(value, str)

@@ -239,6 +239,8 @@ def _text_column(column: pd.Series, decimals: int) -> pd.Series:
     values = column.dropna()
     digits = 0 if (values == values.round()).all() and (values.abs() > 1).any() else decimals
     digits = 0 if pd.api.types.is_integer_dtype(column) else digits
+    if digits > 1 and (values.abs() >= 100).any():
+        digits = 0  # hundredths of hundreds say nothing
     return column.map(lambda value: "–" if pd.isna(value) else number(value, digits))
 
 

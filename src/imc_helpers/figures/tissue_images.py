@@ -225,10 +225,10 @@ def scale_bar(
     )
 
 
-def _grid(
-    panels: int, columns: int, edge: float, *, heading_in: float
+def square_panels(
+    panels: int, columns: int, edge: float, *, lines: int
 ) -> tuple[Figure, list[Axes]]:
-    """Make square panels in rows.
+    """Make square panels in rows, without axes.
 
     Parameters
     ----------
@@ -236,9 +236,10 @@ def _grid(
         How many, and how many in a row at most.
     edge
         Edge of a panel with the gap around it, inches.
-    heading_in
-        Room above a panel, inches.
+    lines
+        Lines of the heading above each.
     """
+    heading_in = lines * _LINE_IN + 0.04
     across = min(columns, panels)
     rows, side = -(-panels // across), edge - 2 * _GAP_IN
     size = (edge * across, (edge + heading_in) * rows)
@@ -277,21 +278,21 @@ def overlay_panels(overlays: Sequence[Overlay], *, width: float) -> Figure:
         panels.append((overlay, False))
     few = 4 if len(panels) in (4, 7, 8) or len(panels) > 9 else 3
     columns = 2 if width < NARROW else few
-    figure, axes = _grid(len(panels), columns, width / columns, heading_in=2 * _LINE_IN + 0.04)
+    figure, axes = square_panels(len(panels), columns, width / columns, lines=2)
     for axis, (overlay, bare) in zip(axes, panels, strict=True):
         show_plane(axis, overlay.image if bare else 0.75 * overlay.image)
         if bare:
             scale_bar(axis, overlay.image.shape, overlay.um_per_px)
-            _heading(axis, [(line, "white") for line in overlay.where.splitlines()])
+            heading(axis, [(line, "white") for line in overlay.where.splitlines()])
         else:
             draw_cells(axis, list(overlay.masks.values()))
-            _heading(axis, list(zip(overlay.masks, (SKY, GOLD), strict=False)))
+            heading(axis, list(zip(overlay.masks, (SKY, GOLD), strict=False)))
             _corner(axis, overlay.note)
     return figure
 
 
-def _heading(axis: Axes, lines: Sequence[tuple[str, str]]) -> None:
-    """Write lines above a panel, each in its colour, the last one next to it."""
+def heading(axis: Axes, lines: Sequence[tuple[str, str]]) -> None:
+    """Write lines above a panel, each with its colour, the last one next to it."""
     for number, (text, colour) in enumerate(reversed(lines)):
         axis.annotate(
             text,
@@ -448,11 +449,11 @@ def gallery(samples: Mapping[str, Sample], *, field_um: float, width: float) -> 
         Width of the figure, inches.
     """
     columns = 2 if width < NARROW else 3
-    figure, axes = _grid(len(samples), columns, width / columns, heading_in=_LINE_IN + 0.04)
+    figure, axes = square_panels(len(samples), columns, width / columns, lines=1)
     for axis, (title, sample) in zip(axes, samples.items(), strict=True):
         parts = _compartments(sample, field_um)
         show_plane(axis, composite(*parts))
-        _heading(axis, [(title, "white")])
+        heading(axis, [(title, "white")])
         scale_bar(axis, parts[0].shape, sample.um_per_px)
     return figure
 
@@ -487,10 +488,10 @@ def aggregate_and_parts(
     planes = {f"Mean ({compartment})": aggregate(image, positions)}
     planes |= {channel_name(sample.panel.channels[i]): image[i] for i in positions}
     columns = 2 if width < NARROW else 4
-    figure, axes = _grid(len(planes), columns, width / columns, heading_in=_LINE_IN + 0.04)
+    figure, axes = square_panels(len(planes), columns, width / columns, lines=1)
     for axis, (name, plane) in zip(axes, planes.items(), strict=True):
         show_plane(axis, stretch(plane))
-        _heading(axis, [(name, "white")])
+        heading(axis, [(name, "white")])
     scale_bar(axes[0], (edge, edge), sample.um_per_px)
     return figure
 
@@ -509,7 +510,7 @@ def aggregates(samples: Mapping[str, Sample], *, field_um: float, width: float) 
         Width of the figure, inches.
     """
     edge = min(width / 3, 1.85)  # every sample takes a row, so that large ones make a long page
-    figure, axes = _grid(3 * len(samples), 3, edge, heading_in=2 * _LINE_IN + 0.04)
+    figure, axes = square_panels(3 * len(samples), 3, edge, lines=2)
     for row, (name, sample) in enumerate(samples.items()):
         parts = _compartments(sample, field_um)
         planes = {
@@ -520,7 +521,7 @@ def aggregates(samples: Mapping[str, Sample], *, field_um: float, width: float) 
         three = axes[3 * row : 3 * row + 3]
         for axis, (title, plane) in zip(three, planes.items(), strict=True):
             show_plane(axis, plane)
-            _heading(axis, [(name if axis is three[0] else "", "white"), (title, "white")])
+            heading(axis, [(name if axis is three[0] else "", "white"), (title, "white")])
         scale_bar(three[2], parts[0].shape, sample.um_per_px)
     return figure
 
@@ -553,15 +554,15 @@ def seen_and_found(
     part = (slice(edge), slice(edge))
     shown = {name: stretch(plane[part]) for name, plane in planes.items()}
     columns = 2 if width < NARROW else 3
-    figure, axes = _grid(len(shown) + 1, columns, width / columns, heading_in=2 * _LINE_IN + 0.04)
+    figure, axes = square_panels(len(shown) + 1, columns, width / columns, lines=2)
     for axis, (name, plane) in zip(axes, shown.items(), strict=False):
         show_plane(axis, plane)
-        _heading(axis, [(name, "white")])
+        heading(axis, [(name, "white")])
     scale_bar(axes[0], (edge, edge), um_per_px)
     last = axes[len(shown)]
     show_plane(last, 0.75 * next(iter(shown.values())))
     draw_cells(last, [mask[part] for mask in masks.values()])
-    _heading(last, list(zip(masks, (SKY, GOLD), strict=False)))
+    heading(last, list(zip(masks, (SKY, GOLD), strict=False)))
     return figure
 
 

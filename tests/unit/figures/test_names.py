@@ -60,8 +60,8 @@ def test_a_table_for_readers_has_names_and_the_given_one_keeps_its_keys():
     shown = with_names(table)
     assert shown.iloc[0].tolist() == ["Spleen (IMC)", "Cellpose 3 (cyto3)", None, "cyto3", 3]
     assert table["cohort"].tolist() == ["spleen_imc"]
-    numbers = pd.DataFrame({"best": [0.5]})
-    assert with_names(numbers)["best"].tolist() == [0.5]
+    numbers = pd.DataFrame({"best": [0.5], "spleen_imc": [1]})
+    assert with_names(numbers).to_dict("list") == {"best": [0.5], "Spleen (IMC)": [1]}
 
 
 def test_the_badge_calls_synthetic_synthetic_and_names_what_is_real():

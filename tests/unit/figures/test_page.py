@@ -72,6 +72,14 @@ def test_numbers_have_no_sign_where_they_round_to_zero():
     ]
 
 
+def test_large_numbers_have_no_hundredths(shown):
+    frame = pd.DataFrame({"peak, MB": [249.89, 24.5], "patches": [462.84, 0.5]})
+    show_table(frame, label="tab-x", caption="", decimals=2)
+    show_table(frame, label="tab-x", caption="", decimals=1)
+    assert "| 250 | 463 |" in shown[0][0]["text/markdown"]
+    assert "| 249.9 | 462.8 |" in shown[1][0]["text/markdown"]
+
+
 def test_a_table_shows_names_and_its_csv_keeps_keys(shown):
     frame = pd.DataFrame(
         {"model": ["pixel_forest", "cyto3"], "same": [True, False], "ap50": [0.25, -0.0001]}
