@@ -64,6 +64,15 @@ DRAWER = """\
 :::::
 """
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
+PHONE_WINDOW = "(max-width: 719px)"
+"""Windows in which figures for telephones are shown: the others just fit a wider one."""
+FOR_PHONES = """\
+```{{raw}} html
+<style>@media {window} {{ #{label} img {{ content: url("{address}"); }} }}</style>
+```
+"""
+"""Puts a figure that is narrow enough into the place of one that is not, in a narrow window."""
+NARROW = "_static/figures/{}.svg"
 ON_PAPER = ' style="background: white"'
 """What a drawing has in a notebook, and not on a page: there it lies on the page's own ground."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
@@ -155,6 +164,10 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         for name, rows in tables(notebook):
             (target.parent / f"{name}.csv").write_text(rows, encoding="utf-8")
+        for name, figure in narrow_figures(notebook):
+            drawn = folder / NARROW.format(name)
+            drawn.parent.mkdir(parents=True, exist_ok=True)
+            drawn.write_text(figure, encoding="utf-8")
         nbformat.write(shown, target)
     answers = _answers(plan)
     for name in plan.front:
@@ -338,8 +351,14 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
     the rows of a table beside its text, which gets a link to them.
     """
     page = nbformat.from_dict(notebook)
+    cells = []
     for cell in page.cells:
+        cells.append(cell)
         for image in gate.images(cell):
+            if "phone" in image:
+                address = f"../../{NARROW.format(image['label'])}"
+                rule = FOR_PHONES.format(window=PHONE_WINDOW, label=image["label"], address=address)
+                cells.append(new_markdown_cell(rule))
             cell.metadata["mystnb"] = {
                 "figure": {
                     "caption": image["caption"],
@@ -356,7 +375,16 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
                 data[MARKDOWN] = f":::{{div}} answer\n{data[MARKDOWN]}\n:::\n"
             elif data.pop(CSV, None):  # MyST knows no CSV
                 data[MARKDOWN] = TABLE_HEAD.sub(CSV_LINK, data[MARKDOWN])
+    page.cells = cells
     return page
+
+
+def narrow_figures(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
+    """Yield the label of each figure of a notebook that is also drawn for telephones, and that."""
+    for cell in notebook.cells:
+        for image in gate.images(cell):
+            if "phone" in image:
+                yield image["label"], image["phone"]
 
 
 def tables(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
@@ -431,17 +459,24 @@ def _for_html(output: NotebookNode) -> Iterable[NotebookNode]:
     data = dict(output.get("data", {}))
     for mime in [name for name in data if name.startswith("image/")]:
         declared, content = output.metadata.get(mime, {}), data[mime]
-        encoded = base64.b64encode(content.encode()).decode() if mime.endswith("xml") else content
         alt = html.escape(declared.get("alt", ""), quote=True)
-        image = f'<img alt="{alt}" src="data:{mime};base64,{encoded}">'
-        place = html.escape(declared.get("label", ""), quote=True)
-        figure = f'<figure id="{place}">{image}</figure>'
+        figure = f'<img alt="{alt}" src="{_address(mime, content)}">'
+        if "phone" in declared:
+            narrow = _address(mime, declared["phone"])
+            source = f'<source media="{PHONE_WINDOW}" srcset="{narrow}">'
+            figure = f"<picture>{source}{figure}</picture>"
         yield new_output("display_data", data={"text/html": figure})
         yield new_output("display_data", data={MARKDOWN: declared.get("caption", "")})
         return
     if MARKDOWN in data:
         output.data[MARKDOWN] = TABLE.sub(r"\1\n\n\2", data[MARKDOWN])
     yield output
+
+
+def _address(mime: str, content: str) -> str:
+    """Return an image as an address that holds all of it."""
+    encoded = base64.b64encode(content.encode()).decode() if mime == SVG else content
+    return f"data:{mime};base64,{encoded}"
 
 
 def bring_in_step(draft: Path, final: Path) -> None:

@@ -8,7 +8,6 @@ One that is wider than a telephone takes its width as a parameter and stacks its
 is small.
 """
 
-import base64
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -35,8 +34,6 @@ WIDE, PHONE = 7.4, 3.4
 """Widths of figures on a page with its sidebars and on a telephone, inches of 96 pixels."""
 NARROW = 5.0
 """A figure narrower than this, inches, stacks its panels."""
-_PHONE_PX = 719
-"""Widest window in which the figures for telephones are shown: the others just fit a wider one."""
 _SVG = "image/svg+xml"
 _PAPER = '<svg style="background: white" '
 """Ground of a drawing in a notebook, whatever its theme; a page of the book takes it away."""
@@ -133,8 +130,8 @@ def show(
     ----------
     draw
         What draws the figure, given ``width`` in inches: it is drawn for a page and for a
-        telephone. Or a figure, where one serves both. A figure without a ground of its own takes on
-        the page's, light or dark.
+        telephone, and the book shows the one that fits. Or a figure, where one serves both. A
+        figure without a ground of its own takes on the page's, light or dark.
     label
         Name for cross-references, ``"fig-agreement"`` for instance.
     caption
@@ -147,9 +144,9 @@ def show(
     about = {"alt": alt, "caption": caption, "label": label, "kind": kind}
     svg = _svg(figure)
     svg = svg if kind == "tissue" else svg.replace("<svg ", _PAPER, 1)
-    display({_SVG: svg, "text/plain": alt}, raw=True, metadata={_SVG: about})
     if not isinstance(draw, Figure):
-        display({"text/html": _for_phones(label, _svg(draw(width=PHONE)))}, raw=True)
+        about["phone"] = _svg(draw(width=PHONE))
+    display({_SVG: svg, "text/plain": alt}, raw=True, metadata={_SVG: about})
 
 
 def _svg(figure: Figure) -> str:
@@ -158,13 +155,6 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(figure)
     return buffer.getvalue()
-
-
-def _for_phones(label: str, svg: str) -> str:
-    """Return the rule that puts a figure into the place of another one in a narrow window."""
-    address = f"data:{_SVG};base64,{base64.b64encode(svg.encode()).decode()}"
-    rule = f'#{label} img {{ content: url("{address}"); }}'
-    return f"<style>@media (max-width: {_PHONE_PX}px) {{ {rule} }}</style>"
 
 
 def answer(text: str) -> None:

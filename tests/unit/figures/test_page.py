@@ -39,7 +39,7 @@ def test_a_figure_has_the_style_and_leaves_none_behind(monkeypatch):
     monkeypatch.setattr("imc_helpers.figures.page.display", lambda *a, **_: seen.append(a[0]))
     for _ in range(2):
         show(partial(agreement_matrices, pairs()), label="fig-a", caption="", alt="two masks")
-    first, _, second, _ = seen
+    first, second = seen
     assert first["image/svg+xml"] == second["image/svg+xml"], "the same figure, the same bytes"
     assert dict(mpl.rcParams) == before
     plt.close("all")
