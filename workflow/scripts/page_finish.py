@@ -55,7 +55,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     register_plugin("pybtex.style.formatting", STYLE, NameYearStyle)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", tidy_head, priority=900)
-    app.connect("build-finished", without_font_hints)
+    app.connect("build-finished", mend)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -180,15 +180,18 @@ def tidy_head(
     )
 
 
-def without_font_hints(app: Sphinx, error: Exception | None) -> None:
-    """Take out the theme's hints to load fonts early: its icons are drawings, and need none.
+def mend(app: Sphinx, error: Exception | None) -> None:
+    """Take out of the pages what the theme puts in and a browser or a screen reader objects to.
 
-    Read from a folder, a browser refuses each of them and reports an error.
+    Hints to load fonts early: the theme's icons are drawings and need none, and where pages are
+    read from a folder a browser refuses each font with an error. And a role of references that may
+    not stand in a list.
     """
     for path in Path(app.outdir).rglob("*.html"):
         page = path.read_text(encoding="utf-8")
-        if (without := _FONT_HINT.sub("", page)) != page:
-            path.write_text(without, encoding="utf-8")
+        mended = _FONT_HINT.sub("", page).replace('role="doc-biblioentry"', 'role="listitem"')
+        if mended != page:
+            path.write_text(mended, encoding="utf-8")
 
 
 class NameYearLabels(BaseLabelStyle):
