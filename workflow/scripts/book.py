@@ -246,8 +246,11 @@ def contents(project: Project, plan: Plan) -> dict[str, Any]:
         if pages:
             parts.append({"caption": title, "chapters": list(_nested(pages))})
     if front:
-        title = {"caption": "This book"} if answers else {}
-        parts.insert(1 if answers else 0, {**title, "chapters": front})
+        texts: dict[str, Any] = {"chapters": front}
+        if answers:
+            parts.insert(1, {"caption": "This book", **texts})
+        else:
+            parts.insert(0, texts)
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
     parts.append({"caption": "Reference", "chapters": back})
     root = f"{CHAPTERS}/{answers}" if answers else "index"
