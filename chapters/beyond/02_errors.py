@@ -45,7 +45,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from functools import partial
 
-from IPython.display import HTML, Markdown, display
+from IPython.display import Markdown, display
 
 from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
@@ -136,7 +136,7 @@ if key:
 # %% tags=["hide-input"]
 if key:
     differ, _ = find_disagreements(true, pred)
-    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
+    display(Markdown(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
 # A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
