@@ -22,13 +22,6 @@
 # # Human equivalence
 #
 # **Is a model as good as a person?**
-#
-# "No significant difference between model and human" is how a model came to be called human-level
-# ({cite:t}`greenwald2022`). But absence of evidence is no evidence of absence {cite:p}`altman1995`: few or
-# noisy data show no difference either. Trials of drugs ask it the other way round: say beforehand which
-# difference would not matter, the {term}`margin`, and show that the difference is smaller
-# {cite:p}`schuirmann1987,piaggio2012`. This page asks so, and then checks on tissue whose truth is known
-# whether the answer is right.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -59,8 +52,9 @@ from imc_helpers.agreement.equivalence import MEAN, Decision, equivalence_of_coh
 from imc_helpers.agreement.intervals import coverage
 from imc_helpers.experiments.known_quality import known_candidates, trial, verdicts
 from imc_helpers.figures.model_plots import equivalence_rows, trial_rows
-from imc_helpers.figures.page import show, show_table
-from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
+from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import find_models
 from imc_helpers.data.raters import noun
@@ -101,22 +95,7 @@ summary = (
     else "No cohort of this edition has masks of two raters, and one alone agrees with nobody: whether a model is "
     "as good as a person cannot be asked here. What the page simulates holds all the same."
 )
-display(Markdown(f"**In short.** {summary}"))
-
-# %% [markdown]
-# ## Model and person before the same judges
-#
-# Leave one annotator out. The others judge the model, and judge the one left out. The difference is the
-# model's distance from that person, before the same judges, on the same images. Do so for each annotator in
-# turn, and average:
-#
-# $$d = \operatorname*{mean}_a \Big[ \operatorname*{mean}_{b \ne a} s(\text{model}, b)
-# - \operatorname*{mean}_{b \ne a} s(a, b) \Big]$$
-#
-# The interval of $d$ comes from a {term}`bootstrap` that draws images, and then patches within them
-# {cite:p}`saravanan2020`. Where it lies decides: *below* or *above* when all of it is beyond the margin,
-# *within* when all of it is inside, *undecided* otherwise. Where the masks are those of tools, the same
-# comparison is with tools, and says nothing about people.
+answer(summary)
 
 # %% tags=["hide-input"]
 if len(shown):
@@ -132,6 +111,29 @@ if len(shown):
     )
 else:
     display(Markdown("*No model ran on cohorts with several masks of an image.*"))
+
+# %% [markdown]
+# "No significant difference between model and human" is how a model came to be called human-level
+# ({cite:t}`greenwald2022`). But absence of evidence is no evidence of absence {cite:p}`altman1995`: few or
+# noisy data show no difference either. Trials of drugs ask it the other way round: say beforehand which
+# difference would not matter, the {term}`margin`, and show that the difference is smaller
+# {cite:p}`schuirmann1987,piaggio2012`. This page asks so, and then checks on tissue whose truth is known
+# whether the answer is right.
+
+# %% [markdown]
+# ## Model and person before the same judges
+#
+# Leave one annotator out. The others judge the model, and judge the one left out. The difference is the
+# model's distance from that person, before the same judges, on the same images. Do so for each annotator in
+# turn, and average:
+#
+# $$d = \operatorname*{mean}_a \Big[ \operatorname*{mean}_{b \ne a} s(\text{model}, b)
+# - \operatorname*{mean}_{b \ne a} s(a, b) \Big]$$
+#
+# The interval of $d$ comes from a {term}`bootstrap` that draws images, and then patches within them
+# {cite:p}`saravanan2020`. Where it lies decides: *below* or *above* when all of it is beyond the margin,
+# *within* when all of it is inside, *undecided* otherwise. Where the masks are those of tools, the same
+# comparison is with tools, and says nothing about people.
 
 # %% [markdown]
 # People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
@@ -155,14 +157,14 @@ pairs_only = [key for key, cohort in cohorts.items() if len(cohort.references) =
 single = [key for key, cohort in cohorts.items() if len(cohort) == 1]
 remarks = []
 if pairs_only:
-    names = ", ".join(f"`{key}`" for key in pairs_only)
+    names = ", ".join(cohort_name(key) for key in pairs_only)
     remarks.append(
         f"In {names} there are two masks of an image. The maker of each is judged by the other alone, so both get "
         "the same score, and nobody can tell a poor mask from a poor model: whichever of the two is off lowers the "
         "bar for every model. Nor can one of the two be tried as if a model: one judge is left, and no agreement."
     )
 if single:
-    names = ", ".join(f"`{key}`" for key in single)
+    names = ", ".join(cohort_name(key) for key in single)
     remarks.append(
         f"{names} has one image. Its patches say how even that image is and nothing about a second one, so "
         "there is no interval, and nothing is decided."

@@ -3,6 +3,7 @@
 #   imc_book:
 #     reads:
 #     - predictions
+#     - viewer
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -21,10 +22,6 @@
 # # Where models err
 #
 # **Which cells does a model miss, split or merge?**
-#
-# A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
-# of it ({cite:t}`greenwald2022`): matched, split in several, merged with others, in a tangle of both, missed,
-# or spurious.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -33,6 +30,7 @@ model: str = ""  # model of the map; when empty, the one that finds most cells
 sample: str = ""  # sample of the map; when empty, the first
 crop_px: int = 150  # edge of the map, pixels
 bins: int = 5  # bins of size and of crowding, with about as many cells each
+most_images: int = 20  # images whose cells are looked at, evenly spread over the cohort
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -45,8 +43,9 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
+from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
     FOUND_IOU,
     cell_outcomes,
@@ -55,9 +54,11 @@ from imc_helpers.agreement.outcomes import (
     recall_by,
 )
 from imc_helpers.figures.model_plots import error_map, kind_bars, recall_curves
-from imc_helpers.figures.page import show
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show
+from imc_helpers.figures.viewer.gallery import links_to_largest
 from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.error_types import Kind, mesmer_errors
 from imc_helpers.patching import Window
@@ -72,7 +73,8 @@ if key:
     shown = open_cohort(key)
     makers = [rater for rater in shown.raters if rater.name in shown.references]
     whose, one = noun(makers), noun(makers, plural=False)
-    outcomes = cell_outcomes(shown, record.models)
+    looked_at = shown.ids[:: -(-len(shown) // most_images)]
+    outcomes = cell_outcomes(shown, record.models, samples=looked_at)
     found = outcomes.groupby("model")["found"].mean().sort_values(ascending=False)
     ran = [name for name in found.index if name in record.models]
     people = [name for name in shown.references if name in found]
@@ -81,9 +83,10 @@ if key:
     data = source_note([key])
     wrong = shares.loc[ran].drop(columns=Kind.MATCHED.value, errors="ignore").idxmax(axis=1)
     if ran:
-        listed = ", ".join(f"`{name}`: {wrong[name]}" for name in ran)
+        listed = ", ".join(f"{rater_name(name)}: {wrong[name]}" for name in ran)
+        part = "" if len(looked_at) == len(shown) else f" ({len(looked_at)} of {len(shown)} images)"
         summary = (
-            f"Of the cells of {one} in `{key}`, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
+            f"Of the cells of {one} in {cohort_name(key)}{part}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
             f"{FOUND_IOU:g} or more)"
         )
         if people:
@@ -91,16 +94,13 @@ if key:
             summary += f", the other {whose} {of_people.min():.0%} to {of_people.max():.0%}"
         summary += f". What most often becomes of the cells that do not match: {listed}."
     else:
-        summary = f"No model ran on `{key}`; the {whose} alone are shown."
+        summary = f"No model ran on {cohort_name(key)}; the {whose} alone are shown."
 else:
     summary = (
         "No cohort of this edition has two masks of one image, or a mask and a model that ran: there is nothing to "
         "compare, and so no error to name."
     )
-display(Markdown(f"**In short.** {summary}"))
-
-# %% [markdown]
-# ## On the tissue
+answer(summary)
 
 # %% tags=["hide-input"]
 if key:
@@ -119,14 +119,24 @@ if key:
     # Named on the whole image: a cell cut by the crop is what it is.
     errors = mesmer_errors(contingency_table(true, pred))
     show(
-        error_map(true[crop], pred[crop], errors, titles=(first, seen)),
+        error_map(true[crop], pred[crop], errors, titles=(rater_name(first), rater_name(seen))),
         label="fig-error-map",
-        caption=f"Cells of {first} (left) and of `{seen}` (right) in the middle {edge} x {edge} px of "
+        caption=f"Cells of {rater_name(first)} (left) and of {rater_name(seen)} (right) in the middle {edge} x {edge} px of "
         f"`{where}`, coloured by what became of them. Matched: IoU of .6 or more. {data}",
         alt="The same piece of tissue twice, each cell filled with the colour of its kind: matched cells in "
         "grey, split, merged, entangled, missed and spurious ones in colour.",
         fmt="png",
     )
+
+# %% tags=["hide-input"]
+if key:
+    differ, _ = find_disagreements(true, pred)
+    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
+
+# %% [markdown]
+# A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
+# of it ({cite:t}`greenwald2022`): matched, split in several, merged with others, in a tangle of both, missed,
+# or spurious.
 
 # %% [markdown]
 # ## How often
@@ -194,7 +204,7 @@ for name in rows if key else []:
     for table, small, large in tables:
         of = table[table["model"] == name].set_index("bin")["recall"]
         sentences.append(
-            f"`{name}` finds {of.iloc[0]:.0%} of the {small} cells and {of.iloc[-1]:.0%} of the {large}."
+            f"{rater_name(name)} finds {of.iloc[0]:.0%} of the {small} cells and {of.iloc[-1]:.0%} of the {large}."
         )
 display(Markdown(" ".join(sentences)))
 

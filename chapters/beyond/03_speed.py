@@ -22,10 +22,6 @@
 # # Speed and accuracy
 #
 # **What does a model cost for what it gives?**
-#
-# A cohort of IMC has hundreds of images. Whether a model takes one second for a megapixel or one minute decides
-# whether it is run at all, and on what machine. Mesmer's authors draw speed against accuracy
-# ({cite:t}`greenwald2022`); so does this page, for the models that ran.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -42,13 +38,13 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
 from imc_helpers.agreement.summaries import against
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.speed_plots import speed_against_score
-from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
@@ -70,20 +66,20 @@ if len(taken):
     judged = against(read_scores(edition), {key: [rater.name for rater in makers]})
     judged = judged[judged["mode"] == "whole"]
     sums["ap50"] = sums["model"].map(judged.groupby("rater_pred")["ap50"].mean())
-    sums["title"] = [model_record(model).title for model in sums["model"]]
+    sums["title"] = [model_name(model) for model in sums["model"]]
     fast = sums.loc[sums["s_per_megapixel"].idxmin()]
     summary = f"The fastest, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s for a megapixel"
     if sums["ap50"].notna().any():
         best = sums.loc[sums["ap50"].idxmax()]
         summary += (
-            f"; the one closest to the masks of `{key}` ({whose}), {best['title']}, "
+            f"; the one closest to the masks of {cohort_name(key)} ({whose}), {best['title']}, "
             f"{best['s_per_megapixel']:.2f} s."
         )
     else:
         summary += ". No cohort of this edition has masks to score them with."
 else:
     summary = "No model was timed here: none ran."
-display(Markdown(f"**In short.** {summary}"))
+answer(summary)
 
 # %% tags=["hide-input"]
 machine = ", ".join(dict.fromkeys(taken["device_name"])) if len(taken) else ""
@@ -92,11 +88,16 @@ if len(taken) and sums["ap50"].notna().any():
         speed_against_score(sums, raters=whose),
         label="fig-speed",
         caption="Seconds for a megapixel, over all whole images of the edition, and mean ap50 with the "
-        f"{whose} of `{key}`. Up and to the left is better. Loading the library and the weights is not counted. "
+        f"{whose} of {cohort_name(key)}. Up and to the left is better. Loading the library and the weights is not counted. "
         f"Measured while the book was built, other jobs running beside it, on: {machine}. "
         f"{source_note(record.cohorts)}",
         alt="A point per model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
     )
+
+# %% [markdown]
+# A cohort of IMC has hundreds of images. Whether a model takes one second for a megapixel or one minute decides
+# whether it is run at all, and on what machine. Mesmer's authors draw speed against accuracy
+# ({cite:t}`greenwald2022`); so does this page, for the models that ran.
 
 # %% tags=["hide-input"]
 if len(taken):
@@ -125,7 +126,7 @@ ours = pd.read_csv(shipped("benchmarks/results") / "models.csv")
 show_table(
     pd.DataFrame(
         {
-            "model": [model_record(model).title for model in ours["model"]],
+            "model": [model_name(model) for model in ours["model"]],
             "device": ours["device"],
             "megapixels": ours["megapixels"],
             "seconds": ours["seconds"],
@@ -134,7 +135,8 @@ show_table(
     ),
     label="tab-overhead",
     caption="Time of a whole image, and the part of it that is not the library's own call: medians of "
-    f"{ours['runs'].iloc[0]} runs, measured once by `make bench` and stored. Synthetic images.",
+    f"{ours['runs'].iloc[0]} runs, measured once by `make bench` and stored. Synthetic images of 1000 x 1000 px. The "
+    "seconds above are of other images, taken while other jobs ran, so they differ.",
     decimals=2,
 )
 

@@ -17,10 +17,6 @@
 # # The phantom beside real tissue
 #
 # **How like real IMC is the synthetic tissue of the demo edition?**
-#
-# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a seed. It
-# needs no download, and it has what no real cohort has, the truth. This page holds it against real
-# spleen, channel by channel. Nothing else in the book takes the phantom for real.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -45,9 +41,10 @@ from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.figures.agreement_plots import likeness_ranges
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregates, label_panels
-from imc_helpers.data.manifest import cohort_record, load_edition, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.phantom.recipes import COHORTS, phantom_cohort
 from imc_helpers.phantom.drawing import TRUTH
@@ -60,28 +57,25 @@ made = list(phantom_cohort(recipe, seed=seed))
 if real_is_here:
     real = open_cohort(real_cohort)
     real_statistics = channel_statistics(real)
-    origin = f"measured here on `{real_cohort}`"
+    origin = f"measured here on {cohort_name(real_cohort)}"
 else:
     real_statistics = pd.read_csv(shipped("benchmarks/results") / f"{real_cohort}_channels.csv")
-    origin = f"measured on `{real_cohort}` by the open edition's page, and kept with the code"
+    origin = (
+        f"measured on {cohort_name(real_cohort)} by the open edition's page, and kept with the code"
+    )
 table = likeness(channel_statistics(made), real_statistics)
 table.to_csv(results_dir(edition, "phantom") / "likeness.csv")
 inside = {
     s: table[f"{s}_phantom"].between(table[f"{s}_real_min"], table[f"{s}_real_max"]).sum()
     for s in STATISTICS
 }
-display(
-    Markdown(
-        f"**In short.** The two share {len(table)} channels. The phantom lies between the least and "
-        f"the largest real sample for {inside['median']} of them in median count, "
-        f"{inside['p99']} in the 99th percentile, {inside['zero']} in the share of empty pixels, and "
-        f"{inside['neighbour']} in the correlation of neighbouring pixels. It is a likeness, not a "
-        "copy."
-    )
+answer(
+    f"The two share {len(table)} channels. The phantom lies between the least and "
+    f"the largest real sample for {inside['median']} of them in median count, "
+    f"{inside['p99']} in the 99th percentile, {inside['zero']} in the share of empty pixels, and "
+    f"{inside['neighbour']} in the correlation of neighbouring pixels. It is a likeness, not a "
+    "copy."
 )
-
-# %% [markdown]
-# ## Side by side
 
 # %% tags=["hide-input"]
 shown = {"phantom": made[0]}
@@ -93,13 +87,18 @@ show(
     caption="Nucleus channel, membrane channel, and both in colour, each stretched between its 1st "
     f"and 99th percentile. Synthetic data: recipe `{recipe}`"
     + (
-        f", above; real data: `{real_cohort}`, sample {real.ids[0]}, below."
+        f", above; real data: {cohort_name(real_cohort)}, sample {real.ids[0]}, below."
         if real_is_here
         else ". The open edition shows real spleen below it; this edition downloads nothing."
     ),
     alt="Crops of dense tissue, nuclei and membranes, synthetic above and, where there, real below.",
     fmt="png",
 )
+
+# %% [markdown]
+# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a seed. It
+# needs no download, and it has what no real cohort has, the truth. This page holds it against real
+# spleen, channel by channel. Nothing else in the book takes the phantom for real.
 
 # %% [markdown]
 # ## The truth

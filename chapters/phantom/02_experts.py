@@ -17,13 +17,6 @@
 # # Simulated experts
 #
 # **How do simulated annotators come to disagree, and what was tuned to make them?**
-#
-# They follow the study's own protocol ({cite:t}`schuiki2025`, section 3.1.2). Each expert labels ten crops
-# of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
-# probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
-# differ in their habits and in random slips. This page trains an example group on a small tissue of its
-# own, which it also shows; the demo's cohort has another group, of the same recipe, which labelled tissue that
-# is not part of the cohort, so that no cell that was trained on is scored.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -46,10 +39,9 @@ if importlib.util.find_spec("imc_helpers") is None:
 from dataclasses import asdict, fields
 
 import pandas as pd
-from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import METRICS
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import border_panels, borders, stretch
 from imc_helpers.data.manifest import cohort_record, published_table
 from imc_helpers.metrics import evaluate
@@ -66,15 +58,10 @@ annotated = annotate(sample, experts)
 truth = annotated.masks[TRUTH]
 scores = {expert.name: evaluate(truth, annotated.masks[expert.name]) for expert in experts}
 span = [min(s.ap50 for s in scores.values()), max(s.ap50 for s in scores.values())]
-display(
-    Markdown(
-        f"**In short.** {len(experts)} experts with habits of their own see the same tissue. Against "
-        f"the truth they score from {span[0]:.3f} to {span[1]:.3f} in ap50."
-    )
+answer(
+    f"{len(experts)} experts with habits of their own see the same tissue. Against "
+    f"the truth they score from {span[0]:.3f} to {span[1]:.3f} in ap50."
 )
-
-# %% [markdown]
-# ## What each expert makes of one crop
 
 # %% tags=["hide-input"]
 start = (side_px - crop_px) // 2
@@ -96,6 +83,14 @@ show(
     alt="One small crop for each expert with cell borders in blue and gold, white where they agree.",
     fmt="png",
 )
+
+# %% [markdown]
+# They follow the study's own protocol ({cite:t}`schuiki2025`, section 3.1.2). Each expert labels ten crops
+# of 50 x 50 px by hand. The labels train a pixel classifier, as in ilastik {cite:p}`berg2019`, and its
+# probabilities become cells by seeded propagation, as in CellProfiler {cite:p}`stirling2021`. Experts
+# differ in their habits and in random slips. This page trains an example group on a small tissue of its
+# own, which it also shows; the demo's cohort has another group, of the same recipe, which labelled tissue that
+# is not part of the cohort, so that no cell that was trained on is scored.
 
 # %% [markdown]
 # ## Their habits
@@ -125,14 +120,14 @@ show_table(
 
 # %% tags=["hide-input"]
 values = pd.DataFrame(
-    {"parameter": f.name, "value": getattr(group, f.name)} for f in fields(ExpertGroup)
+    {"parameter": f"`{f.name}`", "value": f"{getattr(group, f.name):g}"}
+    for f in fields(ExpertGroup)
 )
 show_table(
     values,
     label="tab-group",
     caption="Synthetic: the group that the habits are drawn from. The docstring of "
     "`imc_helpers.phantom.drawing.ExpertGroup` explains each parameter.",
-    decimals=2,
 )
 
 # %% [markdown]
@@ -159,7 +154,7 @@ lines = pd.concat(
 show_table(
     lines[["group", *METRICS]],
     label="tab-groups",
-    caption="Mean agreement of four experts on whole images of `phantom_lymphoid`, for several "
+    caption="Mean agreement of four experts on whole images of the lymphoid phantom, for several "
     "groups (synthetic; `make phantom-report` rewrites these rows), and as published by Schuiki "
     "et al. 2025, Table 3.",
 )

@@ -17,10 +17,6 @@
 # # Datasets
 #
 # **Which images and masks does this edition look at, and how do they compare with the study's?**
-#
-# Agreement between people depends on what they looked at: how large the images are, how densely the
-# cells lie, who drew the masks. This page measures that. It follows sections 3.1.1 to 3.1.3 of
-# {cite:t}`schuiki2025`.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -43,9 +39,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
-from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.raters import describe_raters
 from imc_helpers.data.readers.published import open_cohort
@@ -70,15 +67,10 @@ density = (
     else "No mask covers a whole patch, so there is no density to report."
 )
 tools = (measured["tools"] > 0).sum()
-display(
-    Markdown(
-        f"**In short.** {measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
-        f"with more than one annotator, {tools} with masks of tools. {density}"
-    )
+answer(
+    f"{measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
+    f"with more than one annotator, {tools} with masks of tools. {density}"
 )
-
-# %% [markdown]
-# ## The images
 
 # %% tags=["hide-input"]
 first = {records[key].title: cohort[0] for key, cohort in cohorts.items()}
@@ -91,6 +83,11 @@ show(
     alt="One crop per cohort: nuclei in blue, membranes in gold.",
     fmt="png",
 )
+
+# %% [markdown]
+# Agreement between people depends on what they looked at: how large the images are, how densely the
+# cells lie, who drew the masks. This page measures that. It follows sections 3.1.1 to 3.1.3 of
+# {cite:t}`schuiki2025`.
 
 # %% [markdown]
 # ## The numbers
@@ -131,6 +128,7 @@ if len(makers):
         makers,
         label="tab-makers",
         caption=f"The makers of the masks, from the manifest. {source_note(keys)}",
+        merge=["mask of", "cohort"],
     )
 else:
     display(Markdown("*No cohort of this edition has masks.*"))
@@ -155,6 +153,7 @@ show_table(
     sources,
     label="tab-sources",
     caption=f"Sources of the cohorts, from the manifest. {source_note(keys)}",
+    merge=["cohort"],
 )
 
 # %% [markdown]

@@ -17,10 +17,6 @@
 # # Channels
 #
 # **Which markers make the nucleus and the membrane channel, and which of them carry the signal?**
-#
-# An IMC image has tens of channels. The models take two: one that shows nuclei, one that shows
-# membranes. The study makes each as the plain mean of several markers, pixel by pixel, without
-# scaling ({cite:t}`schuiki2025`, section 3.1.4 and Table 2).
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -38,12 +34,12 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import channel_name, cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
 
@@ -57,15 +53,11 @@ shares = pd.concat(
 shown = keys[0]
 membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membrane")]
 top = membrane.loc[membrane["share"].idxmax()]
-display(
-    Markdown(
-        f"**In short.** Without scaling, a marker weighs as much in the aggregate as it has counts. In `{shown}`, {top['channel']} alone gives {top['share']:.0%} of the membrane "
-        f"channel, out of {len(membrane)} markers."
-    )
+answer(
+    "Without scaling, a marker weighs as much in the aggregate as it has counts. In "
+    f"{cohort_name(shown)}, {top['channel']} alone gives {top['share']:.0%} of the membrane channel, out of "
+    f"{len(membrane)} markers."
 )
-
-# %% [markdown]
-# ## The aggregate beside its parts
 
 # %% tags=["hide-input"]
 sample = cohorts[shown][0]
@@ -77,6 +69,11 @@ show(
     alt="The membrane aggregate, followed by one image for each of its markers.",
     fmt="png",
 )
+
+# %% [markdown]
+# An IMC image has tens of channels. The models take two: one that shows nuclei, one that shows
+# membranes. The study makes each as the plain mean of several markers, pixel by pixel, without
+# scaling ({cite:t}`schuiki2025`, section 3.1.4 and Table 2).
 
 # %% tags=["hide-input"]
 show(
@@ -95,8 +92,12 @@ show(
 # %% tags=["hide-input"]
 shares = shares[["cohort", "compartment", "channel", "mean", "zeros", "share"]]
 shares.to_csv(results_dir(edition, "channels") / "shares.csv", index=False)
+with_metal = {
+    (key, c.name): channel_name(c) for key, cohort in cohorts.items() for c in cohort.panel.channels
+}
+named = [with_metal[at] for at in zip(shares["cohort"], shares["channel"], strict=True)]
 show_table(
-    shares.rename(
+    shares.assign(channel=named).rename(
         columns={
             "mean": "mean value per px",
             "zeros": "share of empty px",

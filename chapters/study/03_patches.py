@@ -17,10 +17,6 @@
 # # Whole images and patches
 #
 # **What exactly is scored when a score is "per patch"?**
-#
-# Models behave differently on large images and on small ones. So the study runs everything twice: on
-# whole images, and on windows of 256 x 256 pixels that overlap by half. A border of 28 pixels is
-# ignored on each side, which leaves 200 x 200 pixels to score ({cite:t}`schuiki2025`, section 3.1.4).
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -46,9 +42,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.aggregation import aggregate
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import draw_windows, stretch
-from imc_helpers.data.manifest import load_edition, published_table, source_note
+from imc_helpers.data.manifest import load_edition, published_table
 from imc_helpers.patching import count_windows, covered_share, windows
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
@@ -67,17 +64,12 @@ sizes["patches"] = [len(windows(shape, **grid)) for shape in shapes]
 sizes["scored_share"] = [covered_share(shape, border=border_px, **grid) for shape in shapes]
 sizes.to_csv(results_dir(edition, "patches") / "samples.csv", index=False)
 inner = window_px - 2 * border_px
-display(
-    Markdown(
-        f"**In short.** A window is {window_px} px wide, and its middle {inner} px are scored. The "
-        f"next window starts {stride_px} px further, so the scored parts of neighbours overlap by "
-        f"{max(0, inner - stride_px)} px: **patches are not independent**, and a pixel is scored "
-        f"up to {math.ceil(inner / stride_px) ** 2} times."
-    )
+answer(
+    f"A window is {window_px} px wide, and its middle {inner} px are scored. The "
+    f"next window starts {stride_px} px further, so the scored parts of neighbours overlap by "
+    f"{max(0, inner - stride_px)} px: **patches are not independent**, and a pixel is scored "
+    f"up to {math.ceil(inner / stride_px) ** 2} times."
 )
-
-# %% [markdown]
-# ## The windows, drawn
 
 # %% tags=["hide-input"]
 largest = sizes.loc[sizes["patches"].idxmax()]
@@ -108,6 +100,11 @@ else:
             f"*No image of this edition is {window_px} px wide and high: there is no window to draw.*"
         )
     )
+
+# %% [markdown]
+# Models behave differently on large images and on small ones. So the study runs everything twice: on
+# whole images, and on windows of 256 x 256 pixels that overlap by half. A border of 28 pixels is
+# ignored on each side, which leaves 200 x 200 pixels to score ({cite:t}`schuiki2025`, section 3.1.4).
 
 # %% [markdown]
 # ## The rule for the number of patches

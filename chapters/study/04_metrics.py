@@ -21,18 +21,6 @@
 # # Metrics
 #
 # **What do ap50, map and sap measure, and where do their conventions change the number?**
-#
-# All three compare two label images, cell by cell. Two cells are alike when the area they share is
-# large beside the area they cover together, their *IoU*. Cells are paired one to one, and a pair counts
-# when its IoU reaches a threshold $t$. Then
-#
-# $$
-# AP(t) = \frac{TP}{TP + FN + FP},
-# $$ (ap)
-#
-# with $TP$ the pairs, $FN$ the true cells and $FP$ the predicted cells that stay alone
-# ({cite:t}`schuiki2025`, section 3.3; {cite:t}`hirling2024` explain why this is not the average
-# precision of object detection).
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -58,9 +46,10 @@ from imc_helpers.agreement.score_table import read_scores
 from imc_helpers.agreement.summaries import between
 from imc_helpers.experiments.tool_comparison import compare_tools
 from imc_helpers.figures.agreement_plots import ap_areas, assignment_curves
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import toy_cases
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.metrics import contingency_table, evaluate, global_assignment
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
@@ -82,23 +71,18 @@ cohorts = {key: cohort for key, cohort in cohorts.items() if key in {pair[0] for
 if pairs:
     shown, sample, first, second = pairs[0]
     real = contingency_table(*(cohorts[shown].read_mask(sample, a) for a in (first, second)))
-    whose = f"{first} and {second} on sample {sample}"
+    whose = f"{rater_name(first)} and {rater_name(second)} on sample {sample}"
     note = source_note([shown])
 else:
     real = contingency_table(cells("1111122222333334444"), cells("1111.2222.333......"))
     whose = "two label images made by hand"
     note = "No image of this edition has two masks to compare."
 scores = evaluate(table=real)
-display(
-    Markdown(
-        f"**In short.** ap50 asks at one threshold, map averages ten, sap takes the whole curve. One "
-        f"and the same pair of masks scores {scores.ap50:.3f}, {scores.map:.3f} and {scores.sap:.3f}: "
-        "never compare one with another."
-    )
+answer(
+    f"ap50 asks at one threshold, map averages ten, sap takes the whole curve. One "
+    f"and the same pair of masks scores {scores.ap50:.3f}, {scores.map:.3f} and {scores.sap:.3f}: "
+    "never compare one with another."
 )
-
-# %% [markdown]
-# ## Three areas under one curve
 
 # %% tags=["hide-input"]
 show(
@@ -111,6 +95,19 @@ show(
     alt="The same falling curve three times: a point marked at one half, ten bars between .50 and "
     ".95, and the whole area below it shaded.",
 )
+
+# %% [markdown]
+# All three compare two label images, cell by cell. Two cells are alike when the area they share is
+# large beside the area they cover together, their *IoU*. Cells are paired one to one, and a pair counts
+# when its IoU reaches a threshold $t$. Then
+#
+# $$
+# AP(t) = \frac{TP}{TP + FN + FP},
+# $$ (ap)
+#
+# with $TP$ the pairs, $FN$ the true cells and $FP$ the predicted cells that stay alone
+# ({cite:t}`schuiki2025`, section 3.3; {cite:t}`hirling2024` explain why this is not the average
+# precision of object detection).
 
 # %% [markdown]
 # **ap50** asks whether cells were found at all, roughly. **map** also asks how well they were outlined,
@@ -190,7 +187,7 @@ for key, name, one, two in pairs:
         {
             "cohort": key,
             "sample": name,
-            "pair": f"{one}, {two}",
+            "pair": f"{rater_name(one)}, {rater_name(two)}",
             "ap50, IoU ≥ t": at_least.ap50,
             "ap50, IoU > t": more_than.ap50,
             "difference": at_least.ap50 - more_than.ap50,
@@ -215,7 +212,7 @@ if pairs:
     largest = conventions.loc[conventions["difference"].idxmax()]
     display(
         Markdown(
-            f"The largest difference here is {largest['difference']:.3f} (`{largest['cohort']}`, "
+            f"The largest difference here is {largest['difference']:.3f} ({cohort_name(largest['cohort'])}, "
             f"{largest['sample']}). Scores of this book use IoU ≥ t unless their caption says "
             "otherwise."
         )

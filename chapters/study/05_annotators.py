@@ -21,11 +21,6 @@
 # # Inter-annotator agreement
 #
 # **How well do two annotators of the same image agree?**
-#
-# A model is scored against somebody's mask. If two people's masks of one image score .7 against each
-# other, a model that scores .7 against one of them may be as good as the other. So the agreement of
-# annotators is the yardstick for every model. The study calls it a *reasonable upper bound*
-# ({cite:t}`schuiki2025`, section 4.1).
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -62,9 +57,10 @@ from imc_helpers.agreement.summaries import (
 )
 from imc_helpers.experiments.ceiling import copies, correlation_sweep
 from imc_helpers.figures.agreement_plots import agreement_matrices, ceiling_curves
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import border_crops, border_panels
-from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.raters import TRUTH, describe_raters, noun
 from imc_helpers.phantom.recipes import find_recipe
@@ -88,7 +84,8 @@ raters = {
 whose = noun([rater for own in raters.values() for rater in own])
 whole = means[means["mode"] == "whole"].set_index("cohort")
 found = "; ".join(
-    f"{row.ap50:.3f} between the {noun(raters[key])} of `{key}`" for key, row in whole.iterrows()
+    f"{row.ap50:.3f} between the {noun(raters[key])} of {cohort_name(key)}"
+    for key, row in whole.iterrows()
 )
 comparison = (
     "The annotators here are simulated. Their habits were tuned, and this group chosen, so that they agree "
@@ -96,8 +93,8 @@ comparison = (
     if all(cohort_record(key).synthetic for key in cohorts)
     else "That was on other images and with other masks. Here: "
     + "; ".join(
-        f"`{key}`, {cohort_record(key).modality}, masks by "
-        + " and ".join(f"{rater.name} ({rater.how or rater.kind})" for rater in own)
+        f"{cohort_name(key)}, {cohort_record(key).modality}, masks by "
+        + " and ".join(f"{rater_name(rater.name)} ({rater.how or rater.kind})" for rater in own)
         for key, own in raters.items()
     )
     + "."
@@ -110,10 +107,7 @@ summary = (
     else "No cohort of this edition has the masks of two raters for one image, so nobody's agreement can be "
     f"measured here. The study's four experts reach {ceiling['ap50', 'whole']:.3f} in ap50 (published)."
 )
-display(Markdown(f"**In short.** {summary}"))
-
-# %% [markdown]
-# ## Pair by pair
+answer(summary)
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -127,6 +121,12 @@ if cohorts:
     )
 else:
     display(Markdown("*One mask for an image makes no pair: there is nothing to draw.*"))
+
+# %% [markdown]
+# A model is scored against somebody's mask. If two people's masks of one image score .7 against each
+# other, a model that scores .7 against one of them may be as good as the other. So the agreement of
+# annotators is the yardstick for every model. The study calls it a *reasonable upper bound*
+# ({cite:t}`schuiki2025`, section 4.1).
 
 # %% [markdown]
 # The metrics are symmetric: it does not matter which mask of two is called the truth.
@@ -168,6 +168,7 @@ if len(makers):
         makers,
         label="tab-annotators",
         caption=f"The makers of the masks, from the manifest. {source_note(shown)}",
+        merge=["mask of", "cohort"],
     )
 else:
     display(Markdown("*No cohort of this edition has a mask.*"))
@@ -264,7 +265,7 @@ if synthetic:
         caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth "
         f"with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
         f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
-        f"lowest to the highest. The cohort `{key}` has a correlation of {group.correlation:g}. Whole "
+        f"lowest to the highest. {cohort_name(key)} has a correlation of {group.correlation:g}. Whole "
         "images, IoU ≥ t. Synthetic data, made by this page.",
         alt="Three panels, one per metric. With rising correlation the agreement of annotators rises; "
         "the score of the truth with them does not.",
@@ -287,7 +288,7 @@ if synthetic:
             "errors. {numref}`fig-ceiling` turns that knob. At correlation "
             f"{ends[0]:.1f} the truth stands at {first['truth']:.3f}, {order} the agreement of "
             f"{first['annotators']:.3f}: experts without a habit in common still share the image, the "
-            f"software, and cells that nobody can see (in `{key}` the truth holds {perfect['cells']:,.0f} cells, "
+            f"software, and cells that nobody can see (in {cohort_name(key)} the truth holds {perfect['cells']:,.0f} cells, "
             f"the annotators {people['cells'].min():,} to {people['cells'].max():,}). At correlation "
             f"{ends[1]:.1f} the agreement has risen to {last['annotators']:.3f}, and the truth stands "
             f"at {last['truth']:.3f}; in single tissues it changed by {change.min():+.3f} to "

@@ -21,10 +21,6 @@
 # # The models
 #
 # **Which models outline cells here, what does each take, and what did it find?**
-#
-# The study takes four generalist models as they come, without any training on IMC
-# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
-# them here, and small networks that this book trains itself on synthetic tissue.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -46,9 +42,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import border_panels, model_crops
-from imc_helpers.data.manifest import cohort_record, load_edition, model_record, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition, model_record
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import (
@@ -69,7 +66,7 @@ trained = [title for title in ran["model"] if sources[title] == "trained"]
 files = [title for title in ran["model"] if sources[title] == "files"]
 made = len(ran) - len(files)
 if models:
-    answer = (
+    summary = (
         f"Of {len(runs)} models, {made} ran here"
         + (f", {len(trained)} of them trained by this build on synthetic tissue" if trained else "")
         + (f"; of {len(files)} more there are published masks" if files else "")
@@ -77,11 +74,8 @@ if models:
         + "."
     )
 else:
-    answer = "This edition names no models. Its `models:` in `editions/` is where to add some."
-display(Markdown(f"**In short.** {answer}"))
-
-# %% [markdown]
-# ## The same cells, by every model
+    summary = "This edition names no models. Its `models:` in `editions/` is where to add some."
+answer(summary)
 
 # %% tags=["hide-input"]
 shown = open_cohort(cohort or record.cohorts[0])
@@ -90,7 +84,7 @@ annotator = next(iter(shown.references_of(where)), None)
 data = source_note([shown.name])
 panels = model_crops(shown, where, annotator, models, crop_px=crop_px)
 drawn = (
-    f"Borders of {annotator} in blue and of the model in gold, both white"
+    f"Borders of {rater_name(annotator)} in blue and of the model in gold, both white"
     if annotator
     else ("Borders of the model in gold")
 )
@@ -109,6 +103,11 @@ if panels:
     )
 else:
     display(Markdown(f"*No model has masks of `{where}` here, so there is nothing to show.*"))
+
+# %% [markdown]
+# The study takes four generalist models as they come, without any training on IMC
+# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
+# them here, and small networks that this book trains itself on synthetic tissue.
 
 # %% [markdown]
 # ## What each takes
@@ -156,6 +155,7 @@ if len(deviations):
         label="tab-deviations",
         caption="Models of the study that run here in another way than there (Schuiki et al. 2025, "
         "section 3.2), from the manifest.",
+        merge=["model"],
     )
 else:
     display(
@@ -190,6 +190,7 @@ if len(idle):
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-not-run",
         caption="Models of this edition that did not run. Nothing was put in their place.",
+        merge=["model"],
     )
 elif models:
     display(Markdown("*Every model of this edition ran.*"))
@@ -209,6 +210,7 @@ if len(doubts):
         label="tab-doubts",
         caption="Statements of the manifest that rest on less than their source, and what a reader should know of "
         "a model before comparing it.",
+        merge=["model"],
     )
 else:
     display(Markdown("*The manifest states nothing of these models that could not be checked.*"))

@@ -49,10 +49,11 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 import pandas as pd
 
+from imc_helpers.figures.names import source_note
 from imc_helpers.figures.page import show, show_table
 from imc_helpers.figures.tissue_images import border_panels, found_crops
 from imc_helpers.models.run import segment_cohorts
-from imc_helpers.data.manifest import model_record, source_note
+from imc_helpers.data.manifest import model_record
 from imc_helpers.data.readers.published import open_cohort
 
 # %%

@@ -22,11 +22,6 @@
 # # Models against annotators
 #
 # **How close does each model come to the annotators?**
-#
-# Each model is scored against one annotator at a time, on whole images and window by window
-# ({cite:t}`schuiki2025`, section 4.2). A score means little alone, so every plot also shows the annotators as
-# rows of their own, and controls whose score is known. Where a cohort has the masks of tools instead of
-# people, the tools stand in their place, and are called tools.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -64,8 +59,9 @@ from imc_helpers.agreement.summaries import (
     mean_scores,
 )
 from imc_helpers.figures.model_plots import score_distributions
-from imc_helpers.figures.page import show, show_table
-from imc_helpers.data.manifest import load_edition, published_table, source_note
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
+from imc_helpers.data.manifest import load_edition, published_table
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import MODES
@@ -104,24 +100,21 @@ data = source_note(cohorts)
 sentences = []
 for key, (names, *_) in rows.items():
     limit = agreement.loc[("whole", key), "ap50"]
-    sentence = f"In `{key}` the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images)"
+    sentence = f"In {cohort_name(key)} the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images)"
     ran = [m for m in names if (key, "whole", m) in of_models.index]
     if ran:
         best = of_models.loc[(key, "whole", ran[0]), "ap50"]
         above = sum(of_models.loc[(key, "whole", m), "ap50"] >= limit for m in ran)
         sentence += (
             f"; of {len(ran)} models {above or 'none'} reach{'es' if above == 1 else ''} that, and the "
-            f"best, `{ran[0]}`, scores {best:.3f}"
+            f"best, {rater_name(ran[0])}, scores {best:.3f}"
         )
     sentences.append(sentence + ("." if ran else "; no model ran on it."))
 nobody = (
     "No cohort of this edition has the masks of two raters for one image, so no model can be set beside the "
     "agreement of people or of tools. [](08_public_cohorts) shows cohorts with one mask."
 )
-display(Markdown("**In short.** " + (" ".join(sentences) or nobody)))
-
-# %% [markdown]
-# ## Whole images
+answer(" ".join(sentences) or nobody)
 
 # %% tags=["hide-input"]
 about = (
@@ -151,6 +144,12 @@ if cohorts:
     )
 else:
     display(Markdown("*Without two masks of one image there is nothing to set a model beside.*"))
+
+# %% [markdown]
+# Each model is scored against one annotator at a time, on whole images and window by window
+# ({cite:t}`schuiki2025`, section 4.2). A score means little alone, so every plot also shows the annotators as
+# rows of their own, and controls whose score is known. Where a cohort has the masks of tools instead of
+# people, the tools stand in their place, and are called tools.
 
 # %% [markdown]
 # ## Window by window
@@ -225,7 +224,7 @@ tests = study_tests(scores, record.models, pairs, alpha=alpha)
 tests.to_csv(results_dir(edition, "models") / "tests.csv", index=False)
 if len(tests):
     shown = tests[tests["metric"] == "ap50"].drop(columns=["metric", "statistic"])
-    shown["p"] = ["–" if pd.isna(p) else f"{p:.1e}" for p in shown["p"]]
+    shown["p"] = ["–" if pd.isna(p) else f"{p:.2g}" for p in shown["p"]]
     show_table(
         shown.rename(columns={"n_model": "n, model", "n_annotators": f"n, {whose}"}),
         label="tab-models-tests",
@@ -260,7 +259,8 @@ for mode in MODES:
         {
             "what": f"mean agreement of {whose}, ap50, {mode}",
             "published": f"{ceiling[mode, 'ap50']:.3f}",
-            "measured": ", ".join(f"{v:.3f} (`{k}`)" for (_, k), v in limits.items()) or "–",
+            "measured": ", ".join(f"{v:.3f} ({cohort_name(k)})" for (_, k), v in limits.items())
+            or "–",
         }
     )
     claims.append(
@@ -296,6 +296,7 @@ if len(idle):
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-models-idle",
         caption="Models of this edition that did not run on all of these cohorts. Nothing was put in their place.",
+        merge=["model"],
     )
 elif record.models:
     display(Markdown("*Every model of this edition ran on all cohorts that it covers.*"))

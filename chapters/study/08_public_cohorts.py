@@ -22,10 +22,6 @@
 # # Models on cohorts with one mask
 #
 # **How close does each model come to a published mask, where there is only one?**
-#
-# Most public cohorts have one mask an image, made on the way to something else. The study scores its models
-# against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
-# agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -58,8 +54,9 @@ from imc_helpers.agreement.summaries import (
     mean_scores,
 )
 from imc_helpers.figures.model_plots import score_distributions
-from imc_helpers.figures.page import show, show_table
-from imc_helpers.data.manifest import load_edition, published_table, source_note
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
+from imc_helpers.data.manifest import load_edition, published_table
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import MODES
@@ -95,14 +92,14 @@ data = source_note([*cohorts, *([lender] if lender else [])])
 top = of_models[of_models["mode"] == "whole"].set_index(["model", "cohort"])["ap50"]
 if len(top):
     summary = (
-        f"On whole images the models' mean ap50 runs from {top.min():.3f} to {top.max():.3f} (`{top.idxmax()[0]}` "
-        f"on `{top.idxmax()[1]}`). "
+        f"On whole images the models' mean ap50 runs from {top.min():.3f} to {top.max():.3f} ({rater_name(top.idxmax()[0])} "
+        f"on {cohort_name(top.idxmax()[1])}). "
     )
     if lender:
         limit = lent.loc["whole", "ap50"]
         summary += (
             f"{(top >= limit).sum()} of {len(top)} pairs of model and cohort reach the "
-            f"{limit:.3f} that the {lenders} of `{lender}` reach among themselves."
+            f"{limit:.3f} that the {lenders} of {cohort_name(lender)} reach among themselves."
         )
     else:
         summary += "No cohort of this edition has two masks of one image, so there is no yardstick to borrow."
@@ -110,14 +107,11 @@ elif cohorts:
     summary = "No model ran on these cohorts."
 else:
     summary = "Every cohort of this edition has masks of several raters, or none: there is nothing to show here."
-display(Markdown(f"**In short.** {summary}"))
-
-# %% [markdown]
-# ## Whole images
+answer(summary)
 
 # %% tags=["hide-input"]
 dashed = (
-    f"Dashed: the mean agreement of the {lenders} of `{lender}`, lent to these tissues. "
+    f"Dashed: the mean agreement of the {lenders} of {cohort_name(lender)}, lent to these tissues. "
     if lender
     else ""
 )
@@ -147,6 +141,11 @@ if (table["mode"] == "whole").any():
     )
 else:
     display(Markdown("*No cohort of this edition has exactly one mask for an image.*"))
+
+# %% [markdown]
+# Most public cohorts have one mask an image, made on the way to something else. The study scores its models
+# against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
+# agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
 
 # %% [markdown]
 # ## Window by window
@@ -197,6 +196,7 @@ if len(makers):
         makers,
         label="tab-public-makers",
         caption=f"Who made these masks, from the manifest. {source_note(cohorts)}",
+        merge=["mask of", "cohort"],
     )
 
 # %% [markdown]
@@ -219,7 +219,7 @@ show_table(
                 "what": "cohort on which models are best (ap50, patch)",
                 "published": f"{published['cohort on which all models are best, patch']}, all models",
                 "measured": ", ".join(
-                    f"{key}: {n}" for key, n in best["cohort"].value_counts().items()
+                    f"{cohort_name(key)}: {n}" for key, n in best["cohort"].value_counts().items()
                 )
                 or "–",
             },
@@ -238,6 +238,7 @@ if len(idle) and cohorts:
         idle[["model", "not run"]].rename(columns={"not run": "why, and what would help"}),
         label="tab-public-idle",
         caption="Models of this edition that did not run on all of these cohorts.",
+        merge=["model"],
     )
 elif record.models and cohorts:
     display(Markdown("*Every model of this edition ran on all of these cohorts that it covers.*"))

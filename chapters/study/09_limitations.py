@@ -23,10 +23,6 @@
 # # What the study left open
 #
 # **Would the study's answer change with other channels, cleaner images, another scale, or other models?**
-#
-# The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that
-# can be tried, so this book tries them: as *sweeps*, one notebook run over many combinations of parameters. The
-# other two ask for other models.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -45,9 +41,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.experiments.study_limits import SWEEPS, best_and_worst
 from imc_helpers.experiments.sweep_results import read_sweep
 from imc_helpers.experiments.sweeps import annotated_cohort
@@ -55,11 +52,12 @@ from imc_helpers.experiments.sweeps import annotated_cohort
 run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
 sweeps = {name: read_sweep(edition, name) for name in run}
 summary = best_and_worst(sweeps, metric)
+summary["model"] = summary["model"].map(model_name)
 summary["label"] = summary["question"] + ", " + summary["which"]
 if len(summary):
     cohort = annotated_cohort(edition)
     images = max(table["sample"].nunique() for table in sweeps.values())
-    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     gain = summary[summary["which"] == "best"]
     top = gain.loc[gain["mean"].idxmax()]
     low = summary.loc[summary["mean"].idxmin()]
@@ -67,17 +65,14 @@ if len(summary):
         f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95 % "
         f"interval {top['low']:+.3f} to {top['high']:+.3f}; {top['question']}: *{top['choice']}*, {top['model']}), the "
         f"largest loss {low['mean']:+.3f} ({low['low']:+.3f} to {low['high']:+.3f}; {low['question']}: "
-        f"*{low['choice']}*, {low['model']}), in `{cohort}`."
+        f"*{low['choice']}*, {low['model']}), in {cohort_name(cohort)}."
     )
 else:
     text = (
         f"This edition runs none of the sweeps {', '.join(SWEEPS)}, so what such a choice can do was not measured "
         "here."
     )
-display(Markdown(f"**In short.** {text}"))
-
-# %% [markdown]
-# ## How much each choice can do
+answer(text)
 
 # %% tags=["hide-input"]
 if len(summary):
@@ -95,6 +90,11 @@ if len(summary):
     )
 else:
     display(Markdown("*No sweep, no figure: `make sweep NAME=channels` runs one.*"))
+
+# %% [markdown]
+# The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that
+# can be tried, so this book tries them: as *sweeps*, one notebook run over many combinations of parameters. The
+# other two ask for other models.
 
 # %% tags=["hide-input"]
 if len(summary):

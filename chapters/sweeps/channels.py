@@ -21,11 +21,6 @@
 # # Which channels, and how aggregated?
 #
 # **Does it matter which markers make the membrane plane, and how they are put together?**
-#
-# The study takes the plain mean of all its membrane markers, and says that nobody has tried what else one
-# could do ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
-# all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
-# 4.3.5). [](channels_point) shows one of these combinations closely.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -44,15 +39,16 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
     by_choice,
     differ,
     find_sweep,
     in_words,
+    verdict,
     way_names,
 )
 from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
@@ -62,9 +58,9 @@ table, why_not = find_sweep(edition, "channels")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
 ways = alone = without = table
 if not why_not:
-    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    table["model"] = table["model"].map(model_name)
     images = table["sample"].nunique()
-    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     table["way"] = way_names(table)
     ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
     chosen = table[table["way"] == "mean"]
@@ -93,24 +89,17 @@ questions = {
     "One marker alone, or none": sentence(alone, "channels"),
     "All but one": sentence(without, "channels"),
 }
-lines = "\n".join(f"- *{question}.* {answer}" for question, answer in questions.items())
-display(
-    Markdown(
-        f"**In short.** {why_not}"
-        if why_not
-        else f"**In short.** Mean {metric} with the annotators, as difference from the plain mean of all "
-        f"membrane markers (95 % interval):\n\n{lines}"
-    )
-)
+lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
+if not why_not:
+    single = [part.rename(columns={"channels": "way"}) for part in (alone, without)]
+    summary = verdict([ways, *single], "way", "the plain mean of all membrane markers")
+answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 
 def left_out():
     """Say why a figure is missing."""
     display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
 
-
-# %% [markdown]
-# ## How channels are put together
 
 # %% tags=["hide-input"]
 if len(ways):
@@ -124,6 +113,17 @@ if len(ways):
     )
 else:
     left_out()
+
+# %% [markdown]
+# The study takes the plain mean of all its membrane markers, and says that nobody has tried what else one
+# could do ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
+# all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
+# 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; run by hand, it also draws what the
+# model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st

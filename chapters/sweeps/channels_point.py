@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   imc_book:
-#     under: sweeps/channels
+#     page: false
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -20,9 +20,6 @@
 # # One choice of channels, closely
 #
 # **How good are the cells when a model sees these channels, aggregated in this way?**
-#
-# One *point* of the sweep in [](channels): one model, one choice of membrane channels, one way to make
-# a plane of them. The sweep runs this page once for every combination.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -48,11 +45,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import seen_and_found
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score
@@ -70,25 +66,16 @@ if samples:
     rows = pd.DataFrame(
         score(sample, labels) for sample, labels in zip(samples, found, strict=True)
     )
-    title = model_record(model).title
+    title = model_name(model)
     mean = rows[["ap50", "map", "sap"]].mean()
-    display(
-        Markdown(
-            f"**In short.** {title}, membrane channels *{channels}*, aggregated by *{aggregation}* (nuclear "
-            f"ones by *{nucleus or aggregation}*): mean ap50 "
-            f"with the annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in "
-            f"{len(rows)} images of `{key}`."
-        )
+    answer(
+        f"{title}, membrane channels *{channels}*, aggregated by *{aggregation}* (nuclear "
+        f"ones by *{nucleus or aggregation}*): mean ap50 "
+        f"with the annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in "
+        f"{len(rows)} images of {cohort_name(key)}."
     )
 else:
-    display(
-        Markdown(
-            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
-        )
-    )
-
-# %% [markdown]
-# ## What the model saw, and what it found
+    answer("No cohort of this edition has masks, so there is nothing to score here.")
 
 # %% tags=["hide-input"]
 if picture and samples:
@@ -103,10 +90,14 @@ if picture and samples:
         ),
         label="fig-point-channels",
         caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
-        f"{annotator} (blue) and of the model (gold), both white. {source_note([key])}",
+        f"{rater_name(annotator)} (blue) and of the model (gold), both white. {source_note([key])}",
         alt="Grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
         fmt="png",
     )
+
+# %% [markdown]
+# One *point* of the sweep in [](channels): one model, one choice of membrane channels, one way to make
+# a plane of them. The sweep runs this page once for every combination.
 
 # %% tags=["hide-input"]
 if samples:

@@ -20,9 +20,6 @@
 # # A sweep at a glance
 #
 # **What does each parameter of this sweep change?**
-#
-# `make sweep` runs this notebook on the table that it collected. It knows nothing of what was swept; a
-# question of your own deserves a page of its own.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -41,11 +38,10 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
-from IPython.display import Markdown, display
-
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_overview import against_parameters
-from imc_helpers.data.manifest import load_edition, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.experiments.sweep_results import read_sweep
 
 table = read_sweep(edition, sweep)
@@ -54,7 +50,10 @@ chosen = measure or ("ap50" if "ap50" in numbers else numbers[0])
 varied = [name for name in swept if table[name].nunique() > 1] or swept[:1]
 points = table[swept].drop_duplicates()
 means = table.groupby(swept, sort=False, dropna=False)[numbers].mean().reset_index()
-best, worst = means.loc[means[chosen].idxmax()], means.loc[means[chosen].idxmin()]
+# As objects: a row of numbers alone would turn whole ones into fractions.
+best, worst = (
+    means.astype(object).loc[at] for at in (means[chosen].idxmax(), means[chosen].idxmin())
+)
 cohorts = table["cohort"].unique() if "cohort" in table else load_edition(edition).cohorts
 data = f"Rows are from among these cohorts. {source_note(cohorts)}"
 
@@ -64,11 +63,9 @@ def in_words(point):
     return ", ".join(f"{name} {point[name]}" for name in varied)
 
 
-display(
-    Markdown(
-        f"**In short.** The sweep `{sweep}` has {len(points)} points and {len(table)} rows. Mean {chosen} goes "
-        f"from {worst[chosen]:.3f} ({in_words(worst)}) to {best[chosen]:.3f} ({in_words(best)})."
-    )
+answer(
+    f"The sweep `{sweep}` has {len(points)} points and {len(table)} rows. Mean {chosen} goes "
+    f"from {worst[chosen]:.3f} ({in_words(worst)}) to {best[chosen]:.3f} ({in_words(best)})."
 )
 
 # %% tags=["hide-input"]
@@ -79,6 +76,10 @@ show(
     f"means. {data}",
     alt=f"A panel a parameter: {chosen} of every row, and its mean, by value of the parameter.",
 )
+
+# %% [markdown]
+# `make sweep` runs this notebook on the table that it collected. It knows nothing of what was swept; a
+# question of your own deserves a page of its own.
 
 # %% tags=["hide-input"]
 show_table(

@@ -21,10 +21,6 @@
 # # Does pre-processing help?
 #
 # **Do models find cells better after the cleaning steps that IMC has?**
-#
-# Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
-# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4).
-# [](preprocessing_point) shows one of them closely.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -46,9 +42,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.experiments.compensation import compensation_errors
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
-from imc_helpers.data.manifest import load_edition, model_record, source_note
+from imc_helpers.data.manifest import load_edition
 from imc_helpers.images.clean import remove_hot_pixels
 from imc_helpers.images.pipeline import NONE
 from imc_helpers.data.readers.published import open_cohort
@@ -60,6 +57,7 @@ from imc_helpers.experiments.sweeps import (
     find_sweep,
     in_words,
     step_names,
+    verdict,
 )
 
 cohort = annotated_cohort(edition)
@@ -67,10 +65,10 @@ table, why_not = find_sweep(edition, "preprocessing")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
 differences = table
 if not why_not:
-    table["model"] = table["model"].map(lambda key: model_record(key).title)
+    table["model"] = table["model"].map(model_name)
     table["steps"] = step_names(table)
     images = table["sample"].nunique()
-    data = f"{images} images of `{cohort}`. {source_note([cohort])}"
+    data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     differences = by_choice(table, "steps", NONE, metric)
     if differences.empty:
         why_not = "This edition's sweep has no step to compare with none."
@@ -83,17 +81,10 @@ for model, own in differences.groupby("model", sort=False) if len(differences) e
         f"{int((differ(own) & (own['mean'] < 0)).sum())} worse"
     )
 lines = "\n".join(f"- {line}." for line in said)
-display(
-    Markdown(
-        f"**In short.** {why_not}"
-        if why_not
-        else f"**In short.** Mean {metric} with the annotators, as difference from no pre-processing (95 % "
-        f"interval):\n\n{lines}"
-    )
+answer(
+    why_not
+    or f"{verdict([differences], 'steps', 'no pre-processing')} ({metric} with the annotators.)"
 )
-
-# %% [markdown]
-# ## Every step, with every model
 
 # %% tags=["hide-input"]
 if why_not:
@@ -106,6 +97,15 @@ else:
         f"*planes* stands behind them, on the two planes that the model sees. {bars} {data}",
         alt="A panel a model, a row a way to pre-process: the difference in score from none, with its interval.",
     )
+
+# %% [markdown]
+# Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
+# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps is one run
+# of `chapters/sweeps/preprocessing_point.py`; run by hand, it also draws what the model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # What the names mean:
@@ -126,7 +126,7 @@ else:
 if cohort and cohort_spillover(cohort) is None:
     display(
         Markdown(
-            f"**No *spillover* here.** `{cohort}` was published without a matrix measured on its instrument. "
+            f"**No *spillover* here.** {cohort_name(cohort)} was published without a matrix measured on its instrument. "
             "Another instrument's would take away counts that its channels never got from one another, so the step "
             "is left out. A cohort that has one keeps it at `data/COHORT/spillover.csv`."
         )

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   imc_book:
-#     under: sweeps/preprocessing
+#     page: false
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -20,9 +20,6 @@
 # # One way to pre-process, closely
 #
 # **How good are the cells when a model sees images that were cleaned in this way?**
-#
-# One *point* of the sweep in [](preprocessing): one model, steps on every channel before they are
-# averaged, and steps on the two planes that follow. The sweep runs this page once for every combination.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -46,11 +43,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import seen_and_found
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import annotated_cohort, cohort_spillover, open_samples, score
@@ -66,24 +62,15 @@ if samples:
     rows = pd.DataFrame(
         score(sample, labels) for sample, labels in zip(samples, found, strict=True)
     )
-    title = model_record(model).title
+    title = model_name(model)
     mean = rows[["ap50", "map", "sap"]].mean()
-    display(
-        Markdown(
-            f"**In short.** {title} after *{before}* on channels and *{after}* on planes: mean ap50 with the "
-            f"annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in {len(rows)} "
-            f"images of `{key}`."
-        )
+    answer(
+        f"{title} after *{before}* on channels and *{after}* on planes: mean ap50 with the "
+        f"annotators {mean['ap50']:.3f} (map {mean['map']:.3f}, sap {mean['sap']:.3f}) in {len(rows)} "
+        f"images of {cohort_name(key)}."
     )
 else:
-    display(
-        Markdown(
-            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
-        )
-    )
-
-# %% [markdown]
-# ## What the model saw, and what it found
+    answer("No cohort of this edition has masks, so there is nothing to score here.")
 
 # %% tags=["hide-input"]
 if picture and samples:
@@ -98,10 +85,14 @@ if picture and samples:
         ),
         label="fig-point-preprocessing",
         caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
-        f"{annotator} (blue) and of the model (gold), both white. {source_note([key])}",
+        f"{rater_name(annotator)} (blue) and of the model (gold), both white. {source_note([key])}",
         alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
         fmt="png",
     )
+
+# %% [markdown]
+# One *point* of the sweep in [](preprocessing): one model, steps on every channel before they are
+# averaged, and steps on the two planes that follow. The sweep runs this page once for every combination.
 
 # %% tags=["hide-input"]
 if samples:

@@ -21,11 +21,6 @@
 # # Does scale matter?
 #
 # **Do models find more cells in an enlarged image, or in smaller windows, and which cells get lost?**
-#
-# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
-# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
-# 4.4). Here the input is enlarged, and cut into windows of several sizes.
-# [](scale_point) shows one scale closely.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -44,9 +39,9 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     NEAR_PX,
@@ -61,6 +56,7 @@ from imc_helpers.experiments.sweeps import (
     in_words,
     input_names,
     standardised_share,
+    verdict,
 )
 
 cohort = annotated_cohort(edition)
@@ -68,8 +64,8 @@ table, why_not = find_sweep(edition, "scale")
 bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
 windows = scaled = enlarged = smaller = table
 if not why_not:
-    table["model"] = table["model"].map(lambda key: model_record(key).title)
-    data = f"{table['sample'].nunique()} images of `{cohort}`. {source_note([cohort])}"
+    table["model"] = table["model"].map(model_name)
+    data = f"{table['sample'].nunique()} images of {cohort_name(cohort)}. {source_note([cohort])}"
     # Enlargement and windows are tried on crops of two sizes; each crop is compared with itself.
     cut = table["crop_px"].isin(table.loc[table["window_px"] != WHOLE, "crop_px"])
     enlarges = table["crop_px"].isin(table.loc[table["factor"] > 1, "crop_px"])
@@ -99,23 +95,16 @@ if not said and not why_not:
         "This edition's sweep has no enlargement and no window to compare with the image as it is."
     )
 lines = "\n".join(f"- {line}." for line in said)
-display(
-    Markdown(
-        f"**In short.** {why_not}"
-        if why_not
-        else f"**In short.** Mean {metric} with the annotators, as difference from the image as it is (95 % "
-        f"interval):\n\n{lines}"
-    )
-)
+if not why_not:
+    sized = smaller.assign(input="windows of " + smaller["window"].astype(str) + " px")
+    summary = verdict([enlarged, sized], "input", "the image as it is")
+answer(why_not or f"{summary} ({metric} with the annotators.)")
 
 
 def left_out():
     """Say why a figure is missing."""
     display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
 
-
-# %% [markdown]
-# ## Enlarged input
 
 # %% tags=["hide-input"]
 if len(enlarged):
@@ -129,6 +118,16 @@ if len(enlarged):
     )
 else:
     left_out()
+
+# %% [markdown]
+# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
+# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
+# 4.4). Here the input is enlarged, and cut into windows of several sizes. Each combination is one run of
+# `chapters/sweeps/scale_point.py`; run by hand, it also draws what the model saw.
+
+# %% tags=["hide-input"]
+if not why_not:
+    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   imc_book:
-#     under: sweeps/scale
+#     page: false
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -20,10 +20,6 @@
 # # One scale, closely
 #
 # **How good are the cells when a model sees the image enlarged, or in windows of this size?**
-#
-# One *point* of the sweep in [](scale): one model, one factor and interpolation, one size of windows.
-# The sweep runs this page once for every combination. Labels come back to the pixels of the annotators
-# before they are scored.
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -49,11 +45,10 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
-from imc_helpers.figures.page import show, show_table
+from imc_helpers.figures.names import cohort_name, model_name, rater_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import seen_and_found
-from imc_helpers.data.manifest import model_record, source_note
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.images.enlargement import shrink_labels
 from imc_helpers.experiments.sweep_results import hand_over
@@ -83,25 +78,16 @@ if samples:
             pool([score(piece, labels) | count_found(piece, labels) for piece, labels in scored])
         )
     rows = pd.DataFrame(pooled)
-    title = model_record(model).title
+    title = model_name(model)
     shares = {c: rows[f"found_{c}"].sum() / rows[f"cells_{c}"].sum() for c in SIZES}
-    display(
-        Markdown(
-            f"**In short.** {title}, input enlarged {factor} times ({interpolation}), "
-            f"{f'windows of {window_px} px' if window_px else 'in one piece'}: mean ap50 with the annotators "
-            f"{rows['ap50'].mean():.3f} in {len(rows)} images of `{key}`. It finds {shares['small']:.0%} of the "
-            f"smallest third of their cells, and {shares['large']:.0%} of the largest."
-        )
+    answer(
+        f"{title}, input enlarged {factor} times ({interpolation}), "
+        f"{f'windows of {window_px} px' if window_px else 'in one piece'}: mean ap50 with the annotators "
+        f"{rows['ap50'].mean():.3f} in {len(rows)} images of {cohort_name(key)}. It finds {shares['small']:.0%} of the "
+        f"smallest third of their cells, and {shares['large']:.0%} of the largest."
     )
 else:
-    display(
-        Markdown(
-            "**In short.** No cohort of this edition has masks, so there is nothing to score here."
-        )
-    )
-
-# %% [markdown]
-# ## What the model saw, and what it found
+    answer("No cohort of this edition has masks, so there is nothing to score here.")
 
 # %% tags=["hide-input"]
 if samples:
@@ -114,11 +100,16 @@ if samples:
             seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
             label="fig-point-scale",
             caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
-            f"is drawn), and the borders of {annotator} (blue) and of the model (gold), both white. "
+            f"is drawn), and the borders of {rater_name(annotator)} (blue) and of the model (gold), both white. "
             f"{source_note([key])}",
             alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
             fmt="png",
         )
+
+# %% [markdown]
+# One *point* of the sweep in [](scale): one model, one factor and interpolation, one size of windows.
+# The sweep runs this page once for every combination. Labels come back to the pixels of the annotators
+# before they are scored.
 
 # %% tags=["hide-input"]
 if samples:

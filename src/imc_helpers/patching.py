@@ -77,6 +77,15 @@ def windows(
     ]
 
 
+def cut(labels: np.ndarray, *, size: int = WINDOW_PX, stride: int = STRIDE_PX) -> np.ndarray:
+    """Cut the windows out of an (H, W) image: (P, size, size), in the order of `windows`."""
+    placed = windows((labels.shape[0], labels.shape[1]), size=size, stride=stride)
+    stack = np.zeros((len(placed), size, size), labels.dtype)
+    for plane, window in zip(stack, placed, strict=True):
+        plane[:] = labels[window.slices]
+    return stack
+
+
 def cover(shape: tuple[int, int], *, size: int) -> list[Window]:
     """Cover an image whole with as few windows as that takes, evenly spread, row by row.
 

@@ -3,17 +3,18 @@
 import base64
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
-from conftest import COHORT, TinyBook, forget, look_at
+from conftest import COHORT, REPOSITORY, TinyBook, forget, look_at
 from nbformat import v4
 
 import book
 import gate
-from book import configuration, for_myst, with_run
+from book import configuration, for_myst, with_drawer
 from gate import Stamp
 from project import Project
 from sync import GUARD_MARK
@@ -45,39 +46,77 @@ def test_a_figure_is_declared_where_myst_nb_looks():
     assert notebook.cells[0].metadata == {}
 
 
-def test_the_injected_parameters_are_not_shown_twice():
-    cells = [
-        v4.new_code_cell("a: int = 1", metadata={"tags": ["parameters"]}),
-        v4.new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]}),
-    ]
-    first, second = for_myst(v4.new_notebook(cells=cells)).cells
-    assert first.metadata["tags"] == ["parameters"]
-    assert second.metadata["tags"] == ["remove-cell"]
+def test_the_answer_gets_a_box_and_a_table_a_link_to_its_rows():
+    text = "**In short.** Two of three."
+    answer = v4.new_output(
+        "display_data", {"text/markdown": text}, metadata={"text/markdown": {"role": "answer"}}
+    )
+    other = v4.new_output("display_data", {"text/markdown": text})
+    table = v4.new_output("display_data", {"text/markdown": TABLE, "text/csv": "a,b\n1,2\n"})
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[answer, other, table])])
+    box, plain, linked = for_myst(notebook).cells[0].outputs
+    assert box.data["text/markdown"] == f":::{{div}} answer\n{text}\n:::\n"
+    assert plain.data["text/markdown"] == text
+    assert linked.data["text/markdown"].startswith(
+        ":::{table} Squares of each {download}`CSV <tab-one.csv>`\n:name: tab-one\n:align: left\n"
+    )
+    assert "text/csv" not in linked.data, "Sphinx warns of what it does not know"
+    assert list(book.tables(notebook)) == [("tab-one", "a,b\n1,2\n")]
 
 
-def test_a_page_says_how_it_was_run():
+def test_code_parameters_and_cost_stand_in_a_drawer_at_the_end():
+    shown = v4.new_output("display_data", {"text/markdown": "Two squares."})
+    handed_over = v4.new_output("display_data", {"text/plain": "rows"})
     cells = [
-        v4.new_markdown_cell("# Title\n\nText."),
+        v4.new_markdown_cell("# Title\n\n**Why?**"),
         v4.new_code_cell(
             'name: str = "é"  # a name, "quoted"\nsizes: list[int] = [1, 2]  # px\nb: int = 1',
             metadata={"tags": ["parameters"]},
         ),
+        v4.new_code_cell('name = "x"', metadata={"tags": ["injected-parameters"]}),
+        v4.new_code_cell(f"{GUARD_MARK}: x", metadata={"tags": ["hide-input"]}),
+        v4.new_code_cell("fence = '```'\ndraw(fence)", outputs=[shown]),
+        v4.new_code_cell("hand_over(1)", metadata={"tags": ["remove-cell"]}, outputs=[handed_over]),
+        v4.new_code_cell("assert True", metadata={"tags": ["remove-cell"]}),
+        v4.new_markdown_cell("## Takeaways"),
     ]
     stamp = STAMP.model_copy(update={"parameters": {"name": "x", "sizes": [3]}})
-    head, parameters = with_run(v4.new_notebook(cells=cells), stamp, 98.7).cells
-    assert head.source == (
-        "# Title\n\n*Edition `tiny`. Ran in 12 s on the CPU with 457 MB of memory; "
-        "the edition's data take 99 MB.*\n\nText."
-    )
-    assert parameters.source == (
-        'name: str = "x"  # a name, "quoted"\nsizes: list[int] = [3]  # px\nb: int = 1'
-    )
+    notebook = v4.new_notebook(cells=cells)
+    head, figure, end, drawer = with_drawer(notebook, stamp, 98.7).cells
+    assert head.source == "# Title\n\n**Why?**"
+    assert figure.outputs == [shown]
+    assert figure.metadata["tags"] == ["remove-input"]
+    assert end.source == "## Takeaways"
+    assert (
+        drawer.source
+        == f"""\
+:::::{{dropdown}} Reproduce: parameters, run time and code
+:class-container: reproduce
 
+{TOOK}
 
-def test_the_colab_guard_is_not_shown():
-    guard = v4.new_code_cell(f"{GUARD_MARK}: x", metadata={"tags": ["hide-input"]})
-    (cell,) = for_myst(v4.new_notebook(cells=[guard])).cells
-    assert cell.metadata["tags"] == ["remove-cell"]
+````python
+name: str = "x"  # a name, "quoted"
+sizes: list[int] = [3]  # px
+b: int = 1
+````
+
+````python
+fence = '```'
+draw(fence)
+````
+
+````python
+hand_over(1)
+````
+
+````python
+assert True
+````
+:::::
+"""
+    )
+    assert notebook.cells[4].metadata == {}, "the notebook that was run stays as it is"
 
 
 def test_staging_leaves_the_settings_as_they_are(pages):
@@ -99,6 +138,10 @@ def test_the_status_page_lists_every_notebook():
 
 FIGURE = {"alt": "A <red> square", "caption": "One **square** of 9 px.", "label": "fig-one"}
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+TOOK = (
+    "Edition `tiny`. This page ran in 12 s on the CPU with 457 MB of memory; the edition's data "
+    "take 99 MB."
+)
 TABLE = """\
 :::{table} Squares of each
 :name: tab-one
@@ -118,7 +161,8 @@ def executed(name="one", *, figure=FIGURE, text="", **stamped):
     shown = v4.new_output(
         "display_data", {"image/svg+xml": SVG}, metadata={"image/svg+xml": figure}
     )
-    table = v4.new_output("display_data", {"text/markdown": TABLE.replace("one", name)})
+    rows = {"text/markdown": TABLE.replace("one", name), "text/csv": "a,b\n1,2\n"}
+    table = v4.new_output("display_data", rows)
     hidden = v4.new_code_cell("assert 1 == 1", metadata={"tags": ["remove-cell"]})
     made = v4.new_notebook(
         cells=[
@@ -219,9 +263,22 @@ def test_the_edition_stands_in_the_settings(pages):
     banner = staged["sphinx"]["config"]["html_theme_options"]["announcement"]
     assert "Tiny edition." in banner
     assert "Two squares." in banner
-    del staged["sphinx"]["config"]["html_theme_options"]["announcement"]
+    options = staged["sphinx"]["config"]["html_theme_options"]
+    del options["announcement"]
+    assert options.pop("logo") == {"text": staged["title"]}
     original["sphinx"]["config"].setdefault("html_theme_options", {})
     assert staged["sphinx"] == original["sphinx"], "nothing else is another"
+
+
+def test_the_rows_of_a_table_lie_beside_its_page(pages):
+    part = stage(pages) / "chapters" / "part"
+    assert (part / "tab-one.csv").read_text() == "a,b\n1,2\n"
+    assert sorted(path.name for path in part.iterdir()) == [
+        "one.ipynb",
+        "tab-one.csv",
+        "tab-two.csv",
+        "two.ipynb",
+    ]
 
 
 def test_the_contents_follow_the_parts_and_a_section_follows_its_page(pages):
@@ -280,7 +337,7 @@ def test_what_is_left_out_is_named_and_nothing_links_to_it(pages):
         "[far](https://x.org/two.ipynb), a figure that this edition lacks, "
         "a table that this edition lacks, {numref}`fig-one`"
     )
-    caption = page.cells[3].metadata.mystnb.figure.caption
+    caption = page.cells[1].metadata.mystnb.figure.caption
     assert caption == "As in a figure that this edition lacks."
     assert not (folder / "chapters/part/two.ipynb").exists()
 
@@ -289,29 +346,16 @@ def test_a_whole_book_says_nothing_of_what_is_left_out(pages):
     assert (stage(pages) / "index.md").read_text() == "# A tiny book\n"
 
 
-def test_what_the_theme_leaves_undone_is_mended(tmp_path):
-    page = tmp_path / "below" / "page.html"
-    page.parent.mkdir()
-    arrow = '<span class="toctree-toggle" role="presentation"></span>'
-    page.write_text(
-        '<link rel="preload" as="font" crossorigin href="fa.woff2" />\n'
-        '<link rel="preload" as="script" href="a.js" />\n'
-        f"<summary>{arrow}</summary><summary>Words</summary>\n"
-        '<div class="pst-scrollable-table-container"><table></table></div>\n'
-        '<div role="list" class="citation-list">é</div>\n',
-        encoding="utf-8",
-    )
-    book.mend(tmp_path)
-    mended = (
-        '<link rel="preload" as="script" href="a.js" />\n'
-        f'<summary aria-label="Pages of this section">{arrow}</summary>'
-        "<summary>Words</summary>\n"
-        '<div class="pst-scrollable-table-container" tabindex="0"><table></table></div>\n'
-        '<div class="citation-list">é</div>\n'
-    )
-    assert page.read_text(encoding="utf-8") == mended
-    book.mend(tmp_path)
-    assert page.read_text(encoding="utf-8") == mended, "once is enough"
+def test_the_first_page_of_an_edition_without_scores_has_its_description(pages):
+    (pages.tiny.root / "index.md").write_text(f"# A tiny book\n\n{book.FINDINGS}\n\nMore.\n")
+    assert (stage(pages) / "index.md").read_text() == "# A tiny book\n\nTwo squares.\n\nMore.\n"
+
+
+def test_the_first_page_has_a_place_for_the_findings_and_cites_the_version():
+    index = (REPOSITORY / "index.md").read_text(encoding="utf-8")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert index.count(book.FINDINGS) == 1
+    assert f"version {project['version']}" in index
 
 
 def test_equal_folders_are_left_alone(tmp_path):

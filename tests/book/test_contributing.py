@@ -1,10 +1,6 @@
 """What CONTRIBUTING.md and how_to_run.md tell to write, built in a clone of the book."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +8,13 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
+from clones import REPOSITORY, clone, run
 from skimage.measure import label
 
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.data.writers import write_cohort
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(?:yaml|python)\n# ([^\n]+)\n(.*?)```", TEXT, re.DOTALL)
 PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"), Channel("Dy161", "CD20", "membrane")))
@@ -35,16 +31,6 @@ def test_each_recipe_has_its_file():
         "chapters/beyond/04_cells.py",
         "sweeps/my_sweep.yml",
     ]
-
-
-def clone(root: Path) -> None:
-    """Copy what git knows of the repository, and what it would take up."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, check=True).stdout
-    for name in filter(None, names.decode().split("\0")):
-        if (REPOSITORY / name).is_file() and not name.startswith("tests/"):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPOSITORY / name, root / name)
 
 
 def follow(root: Path) -> None:
@@ -82,22 +68,6 @@ def lab_folder(root: Path) -> None:
     (root / "masks_of_bo").mkdir()
     shifted = np.roll(samples[0].masks["ann"], 1, axis=1)
     tifffile.imwrite(root / "masks_of_bo" / "one.tiff", shifted)
-
-
-def run(root: Path, *command: str) -> str:
-    """Run a script of the clone with the clone's own package."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root / "src")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert not done.returncode, done.stdout
-    return done.stdout
 
 
 @pytest.mark.slow

@@ -251,6 +251,35 @@ def test_a_large_cohort_is_scored_by_several_jobs(planner, samples, chunks):
     assert scoring.chunks == chunks
 
 
+def test_the_viewer_is_made_where_a_page_shows_it(planner):
+    assert planner().viewings == ()
+    add_header(planner, "one", "imc_book: {reads: [viewer]}")
+    plan = planner()
+    assert [(one.cohort, one.chunks) for one in plan.viewings] == [(COHORT, 1)]
+    assert plan.page("part/one").inputs == (f"results/tiny/viewer/{COHORT}.csv",)
+    assert plan.page("part/two").inputs == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("site/page.html", {f"viewer/tiny/{COHORT}"}),
+        ("packing.py", {f"viewer/tiny/{COHORT}"}),
+        ("site/viewer.js", {BOOK}),
+        ("site/viewer.css", {BOOK}),
+        ("library.py", {BOOK, f"viewer/tiny/{COHORT}"}),
+        ("links.py", {BOOK, f"viewer/tiny/{COHORT}"}),
+        ("gallery.py", set()),
+    ],
+)
+def test_what_a_change_of_the_viewer_makes_stale(planner, file, stale):
+    add_header(planner, "one", "imc_book: {reads: [viewer]}")
+    planner()
+    with (planner.book.root / "src/imc_helpers/figures/viewer" / file).open("a") as text:
+        text.write(CODE)
+    assert planner.changed() == stale
+
+
 MODEL = {
     "title": "A model",
     "source": "classical",

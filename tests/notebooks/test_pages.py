@@ -98,6 +98,15 @@ def test_the_page_begins_with_its_question(source):
     assert parameters.TAG in second.metadata.get("tags", [])
 
 
+def test_the_answer_and_the_main_figure_come_before_all_other_text(page):
+    head, *others = read_chapter(page).cells
+    assert len(head.source.split("\n\n")) == 2, "title and question, nothing else"
+    assert "parameters" in others[0].metadata["tags"]
+    assert others[1].source.startswith(sync.GUARD_MARK)
+    assert "answer(" in others[2].source
+    assert "show(" in others[3].source or "cards(" in others[3].source
+
+
 def test_there_is_one_title(source):
     assert len([line for line in headings(read_chapter(source)) if line.startswith("# ")]) == 1
 

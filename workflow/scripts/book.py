@@ -4,6 +4,7 @@ import base64
 import filecmp
 import hashlib
 import html
+import os
 import posixpath
 import re
 import shutil
@@ -16,32 +17,55 @@ from typing import Any
 import nbformat
 import yaml
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
+from nbformat.v4 import new_markdown_cell, new_output
 
 import digests
 import gate
+import page_finish
 import parameters
 import repository
 from gate import Stamp, read_stamp
+from imc_helpers.figures.viewer.library import install_library
+from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
 from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
 from sync import GUARD_MARK
 
+ABOUT = "about"
+"""Name of the book's own front page where a lab's answer stands first."""
+ANSWERS = "yours/01_answer"
+"""Page with which a lab's own book begins."""
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 REFERENCE = re.compile(r"\{(?:numref|ref)\}`([^`]*?<)?((?:fig|tab)-[\w-]+)>?`")
 LABEL = re.compile(r"""(?:label["']?\s*[=:]\s*["']|:name: )((?:fig|tab)-[\w-]+)""")
+FINDINGS = "<!-- what this edition found -->"
+"""Stands in the first page where the edition's picture and numbers go."""
+PICTURE = "front.png"
+FIRST = """\
+:::{{div}} answer
+{said}
+:::
+
+:::{{figure}} front.png
+:alt: Tissue in colour, each cell outlined twice, by two raters; the outlines often differ.
+:figclass: front
+
+{caption}
+:::"""
+TABLE_HEAD = re.compile(r"^:::\{table\} (?P<caption>.*)\n:name: (?P<label>.*)$", re.MULTILINE)
+CSV_LINK = r":::{table} \g<caption> {download}`CSV <\g<label>.csv>`\n:name: \g<label>"
+MARKDOWN, CSV = "text/markdown", "text/csv"
+INJECTED = "injected-parameters"
+DRAWER = """\
+:::::{{dropdown}} Reproduce: parameters, run time and code
+:class-container: reproduce
+
+{took}
+
+{code}
+:::::
+"""
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
-MENDED = {
-    # Icons are drawn without these fonts, and from a folder a browser refuses them with an error.
-    r'<link rel="preload" as="font"[^>]*>\n?': "",
-    # The parts of the sidebar are opened by an arrow, which says nothing to those who hear a page.
-    r'<summary>(?=<span class="toctree-toggle")': '<summary aria-label="Pages of this section">',
-    # A table that scrolls sideways can be reached by keyboard.
-    r'(?<=<div class="pst-scrollable-table-container")>': ' tabindex="0">',
-    # Docutils calls this a list and its members something else.
-    r'<div role="list" class="citation-list">': '<div class="citation-list">',
-}
-"""What is mended in rendered pages: patterns in the theme's HTML, and what they become."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
@@ -66,11 +90,30 @@ def build(project: Project, plan: Plan) -> None:
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
         copy = shutil.copytree(rendered, Path(scratch) / "html")
-        mend(copy)
+        place_viewer(plan, copy)
         final = project.html(plan.edition)
         if final.exists():
             shutil.rmtree(final)
         copy.replace(final)
+
+
+def place_viewer(plan: Plan, folder: Path) -> None:
+    """Put the viewer beside the book's pages: its own, their thumbnails, and what they share.
+
+    The files are linked where the file system can: those of a large study take gigabytes.
+    """
+    for viewing in plan.viewings:
+        source = samples_file(plan.edition, viewing.cohort).with_suffix("")
+        target = folder / FOLDER / viewing.cohort
+        target.mkdir(parents=True)
+        for sample in read_samples(plan.edition, viewing.cohort)["sample"]:
+            for name in (f"{sample}.html", f"{sample}.webp"):
+                try:
+                    os.link(source / name, target / name)
+                except OSError:
+                    shutil.copyfile(source / name, target / name)
+    if plan.viewings:
+        install_library(folder)
 
 
 def render(source: Path, folder: Path) -> Path:
@@ -97,15 +140,6 @@ def render(source: Path, folder: Path) -> Path:
     return folder / "_build" / "html"
 
 
-def mend(folder: Path) -> None:
-    """Change all pages of a folder where the theme's HTML fails readers; see `MENDED`."""
-    for page in folder.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        for pattern, replacement in MENDED.items():
-            text = re.sub(pattern, replacement, text)
-        page.write_text(text, encoding="utf-8")
-
-
 def stage(project: Project, plan: Plan, folder: Path) -> None:
     """Write the sources of an edition's pages into an empty folder."""
     size = data_mb(project, plan.cohorts)
@@ -114,18 +148,22 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         executed = project.executed(plan.edition, page.name)
         notebook = nbformat.read(executed, as_version=4)
         stamps[page.name] = read_stamp(notebook)
-        shown = with_run(for_myst(notebook), stamps[page.name], size)
+        shown = with_drawer(for_myst(notebook), stamps[page.name], size)
         place = f"{CHAPTERS}/{page.name}"
         each_text(shown, partial(without, place=place))
         target = folder / f"{place}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
+        for name, rows in tables(notebook):
+            (target.parent / f"{name}.csv").write_text(rows, encoding="utf-8")
         nbformat.write(shown, target)
+    answers = _answers(plan)
     for name in plan.front:
-        target = folder / name
+        target = folder / (f"{ABOUT}.md" if answers and name == "index.md" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".md":
             text = without((project.root / name).read_text(encoding="utf-8"), name)
-            text += without.section if name == "index.md" else ""
+            if name == "index.md":
+                text = _with_findings(text, project, plan, folder) + without.section
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(project.root / name, target)
@@ -134,18 +172,54 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
     (folder / f"{STATUS}.md").write_text(status(plan.edition, stamps), encoding="utf-8")
 
 
+def _with_findings(text: str, project: Project, plan: Plan, folder: Path) -> str:
+    """Put what an edition shows first of itself into its first page, where that has a place for it.
+
+    The picture and the numbers are made from the edition's own images and scores; where it has no
+    image with two masks, or was made without scores, its description stands there.
+    """
+    if FINDINGS not in text:
+        return text
+    from imc_helpers.agreement.score_table import read_scores, scores_file  # noqa: PLC0415
+    from imc_helpers.data.manifest import load_edition  # noqa: PLC0415
+    from imc_helpers.data.readers.published import open_cohort  # noqa: PLC0415
+    from imc_helpers.figures import front  # noqa: PLC0415  (slow to load)
+
+    scored = [key for key in plan.cohorts if scores_file(plan.edition, key).is_file()]
+    found = front.with_two_masks({key: open_cohort(key) for key in scored})
+    if found is None:
+        return text.replace(FINDINGS, plan.description)
+    cohort, sample = found
+    picture = front.tissue_with_outlines(cohort, sample)
+    picture.savefig(folder / PICTURE, dpi=144, metadata={"Software": None})
+    models = load_edition(plan.edition).models
+    said = front.findings(read_scores(plan.edition, [cohort.name]), cohort, models)
+    return text.replace(FINDINGS, FIRST.format(said=said, caption=front.picture_caption(cohort)))
+
+
 def contents(project: Project, plan: Plan) -> dict[str, Any]:
     """Return the table of contents: the parts of the book with the pages of the edition."""
     parts: list[dict[str, Any]] = []
-    if front := [{"file": n} for n in FRONT if f"{n}.md" in plan.front]:
-        parts.append({"chapters": front})
+    answers = _answers(plan)
+    front = [{"file": n} for n in FRONT if f"{n}.md" in plan.front]
+    front = [{"file": ABOUT}, *front] if answers else front
     for part, title in project.parts.items():
-        pages = [page for page in plan.pages if page.name.startswith(f"{part}/")]
+        pages = [
+            page for page in plan.pages if page.name.startswith(f"{part}/") and page.name != answers
+        ]
         if pages:
             parts.append({"caption": title, "chapters": list(_nested(pages))})
+    if front:
+        parts.insert(1 if answers else 0, {"chapters": front})
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
     parts.append({"caption": "Reference", "chapters": back})
-    return {"format": "jb-book", "root": "index", "parts": parts}
+    root = f"{CHAPTERS}/{answers}" if answers else "index"
+    return {"format": "jb-book", "root": root, "parts": parts}
+
+
+def _answers(plan: Plan) -> str:
+    """Return the page with which a lab's own book begins; empty where the edition has none."""
+    return next((page.name for page in plan.pages if page.name == ANSWERS), "")
 
 
 def _nested(pages: list[Page]) -> Iterable[dict[str, Any]]:
@@ -196,8 +270,8 @@ def each_text(notebook: NotebookNode, change: Callable[[str], str]) -> None:
         if cell.cell_type == "markdown":
             cell.source = change(cell.source)
         for output in cell.get("outputs", []):
-            if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = change(output.data["text/markdown"])
+            if MARKDOWN in output.get("data", {}):
+                output.data[MARKDOWN] = change(output.data[MARKDOWN])
         figure = cell.metadata.get("mystnb", {}).get("figure")
         if figure:
             figure["caption"] = change(figure["caption"])
@@ -210,36 +284,58 @@ def data_mb(project: Project, cohorts: Iterable[str]) -> float:
     return sum(file.stat().st_size for file in files) / 1e6
 
 
-def with_run(notebook: NotebookNode, stamp: Stamp, size_mb: float) -> NotebookNode:
-    """Return a copy that says how it was run: parameters as they were set, and what it took.
+def with_drawer(notebook: NotebookNode, stamp: Stamp, size_mb: float) -> NotebookNode:
+    """Return a copy whose code stands in one closed drawer at its end, with what the run took.
 
     Parameters
     ----------
     notebook
-        Executed notebook, with its title in the first line of its first cell.
+        Executed notebook.
     stamp
-        Its stamp.
+        Its stamp; the parameters in the drawer have the values that it names.
     size_mb
         Size of the edition's data, MB.
     """
     page = nbformat.from_dict(notebook)
+    listing, shown = [], []
     for cell in page.cells:
-        if parameters.TAG in cell.metadata.get("tags", []):
-            cell.source = parameters.with_values(cell.source, stamp.parameters)
-    title, _, rest = page.cells[0].source.partition("\n")
-    line = (
-        f"*Edition `{stamp.edition}`. Ran in {stamp.seconds:.0f} s on the {stamp.device.upper()} "
-        f"with {stamp.peak_memory_mb:.0f} MB of memory; the edition's data take {size_mb:.0f} MB.*"
-    )
-    page.cells[0].source = f"{title}\n\n{line}\n{rest}"
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code":
+            cell.metadata["tags"] = ["remove-input"]
+            if parameters.TAG in tags:
+                listing.append(parameters.with_values(cell.source, stamp.parameters))
+            elif INJECTED not in tags and not cell.source.startswith(GUARD_MARK):
+                listing.append(cell.source)
+        if cell.cell_type != "code" or (cell.outputs and "remove-cell" not in tags):
+            shown.append(cell)
+    drawer = DRAWER.format(took=_took(stamp, size_mb), code=_fenced(listing))
+    # An id of its own: nbformat draws one at random, and the page would never stay the same.
+    page.cells = [*shown, new_markdown_cell(drawer, id="drawer")]
     return page
 
 
+def _took(stamp: Stamp, size_mb: float) -> str:
+    return (
+        f"Edition `{stamp.edition}`. This page ran in {stamp.seconds:.0f} s on the "
+        f"{stamp.device.upper()} with {stamp.peak_memory_mb:.0f} MB of memory; the edition's data "
+        f"take {size_mb:.0f} MB."
+    )
+
+
+def _fenced(listing: Iterable[str]) -> str:
+    """Write pieces of code as MyST shows them; no piece may end its own fence."""
+    pieces = list(listing)
+    ticks = max((len(run) for piece in pieces for run in re.findall("`+", piece)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return "\n\n".join(f"{fence}python\n{piece}\n{fence}" for piece in pieces)
+
+
 def for_myst(notebook: NotebookNode) -> NotebookNode:
-    """Return a copy whose figures are declared where myst-nb looks: in the cells' metadata.
+    """Return a copy in which figures, tables and the answer are declared as MyST wants them.
 
     A chapter declares a figure when it runs, in the metadata of the output, so that a caption can
-    name the edition or a number that was measured.
+    name the edition or a number that was measured. It marks its answer, which gets a box, and gives
+    the rows of a table beside its text, which gets a link to them.
     """
     page = nbformat.from_dict(notebook)
     for cell in page.cells:
@@ -248,12 +344,22 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
                 "figure": {"caption": image["caption"], "name": image["label"]},
                 "image": {"alt": image["alt"]},
             }
-        injected = "injected-parameters" in cell.metadata.get("tags", [])
-        if injected or cell.source.startswith(GUARD_MARK):
-            # The parameters' own cell shows the values in use; the Colab guard matters where the
-            # notebook is run, not where it is read.
-            cell.metadata["tags"] = ["remove-cell"]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if gate.is_answer(output):
+                data[MARKDOWN] = f":::{{div}} answer\n{data[MARKDOWN]}\n:::\n"
+            elif data.pop(CSV, None):  # MyST knows no CSV
+                data[MARKDOWN] = TABLE_HEAD.sub(CSV_LINK, data[MARKDOWN])
     return page
+
+
+def tables(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
+    """Yield the label of each table of a notebook that gives its rows, and these as CSV."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if CSV in data and (head := TABLE_HEAD.search(data[MARKDOWN])):
+                yield head["label"], data[CSV]
 
 
 def configuration(project: Project, plan: Plan) -> dict[str, Any]:
@@ -261,6 +367,7 @@ def configuration(project: Project, plan: Plan) -> dict[str, Any]:
     settings = repository.with_buttons(project, project.config)
     settings["title"] = f"{settings['title']} ({plan.edition} edition)"
     theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
+    theme["logo"] = {"text": settings["title"]}  # beside the picture, which else stands alone
     theme["announcement"] = (
         f'<strong>{plan.title}</strong> <span class="edition-description">{plan.description}</span>'
     )
@@ -302,7 +409,7 @@ def write_single_page(executed: Path, target: Path, *, title: str) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [new for old in cell.outputs for new in _for_html(old)]
-    tags = {"remove_cell_tags": ("remove-cell", "injected-parameters", parameters.TAG)}
+    tags = {"remove_cell_tags": ("remove-cell", INJECTED, parameters.TAG)}
     settings = Config(TagRemovePreprocessor={"enabled": True, **tags})
     page, _ = HTMLExporter(config=settings, exclude_input=True).from_notebook_node(
         notebook, {"metadata": {"name": title}}
@@ -322,10 +429,10 @@ def _for_html(output: NotebookNode) -> Iterable[NotebookNode]:
         alt = html.escape(declared.get("alt", ""), quote=True)
         image = f'<img alt="{alt}" src="data:{mime};base64,{encoded}">'
         yield new_output("display_data", data={"text/html": image})
-        yield new_output("display_data", data={"text/markdown": declared.get("caption", "")})
+        yield new_output("display_data", data={MARKDOWN: declared.get("caption", "")})
         return
-    if "text/markdown" in data:
-        output.data["text/markdown"] = TABLE.sub(r"\1\n\n\2", data["text/markdown"])
+    if MARKDOWN in data:
+        output.data[MARKDOWN] = TABLE.sub(r"\1\n\n\2", data[MARKDOWN])
     yield output
 
 
@@ -346,7 +453,7 @@ def bring_in_step(draft: Path, final: Path) -> None:
 
 def _frame(source: Path) -> str:
     """Digest what pages may refer to in one another: names, labels, settings, styles, pictures."""
-    found = {}
+    found = {"extension": digests.of_file(Path(page_finish.__file__))}
     for path in sorted(source.rglob("*")):
         if path.is_file() and "_static" in path.relative_to(source).parts:
             # Sphinx copies these only when it has a page to write.
@@ -357,7 +464,11 @@ def _frame(source: Path) -> str:
         elif path.suffix == ".ipynb":
             cells = nbformat.read(path, as_version=4).cells
             labels = [label for cell in cells for label in gate.figure_labels(cell)]
-            texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+            texts = [
+                cell.source
+                for cell in cells
+                if cell.cell_type == "markdown" and not cell.source.startswith(DRAWER[:10])
+            ]
             named = re.findall(r"^(?:#+ .*|\(.*\)=|:name: .*)$", "\n".join(texts), re.MULTILINE)
             found[str(path.relative_to(source))] = digests.of_value([labels, named])
     return digests.of_value(found)

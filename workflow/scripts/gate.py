@@ -100,6 +100,11 @@ def figure_labels(cell: NotebookNode) -> list[str]:
     return [image["label"] for image in images(cell) if "label" in image]
 
 
+def is_answer(output: NotebookNode) -> bool:
+    """Say whether an output is the page's answer, as `imc_helpers.figures.page.answer` marks it."""
+    return output.get("metadata", {}).get("text/markdown", {}).get("role") == "answer"
+
+
 def _unfinished(notebook: NotebookNode, device: str) -> Iterator[str]:
     if notebook.metadata.get("papermill", {}).get("exception"):
         yield "papermill met an exception and stopped"

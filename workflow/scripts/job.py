@@ -6,8 +6,9 @@ Snakemake starts it; what there is to do stands in the edition's plan.
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import execute
 import gpu
@@ -23,6 +24,8 @@ from tether import tether
 # What only one kind of job needs is imported by it: the others start sooner without.
 # ruff: noqa: PLC0415
 
+_T = TypeVar("_T")
+
 
 def data(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     """Prepare a cohort."""
@@ -37,7 +40,7 @@ def weights(project: Project, plan: Plan, arguments: argparse.Namespace) -> None
     from imc_helpers.models.training.fit import train_model
 
     (model,) = arguments.names
-    task = next(one for one in plan.trainings if one.model == model)
+    task = _of(plan.trainings, model)
     with gpu.mine(task.device):
         train_model(model, task.device)
 
@@ -47,7 +50,7 @@ def segment(project: Project, plan: Plan, arguments: argparse.Namespace) -> None
     from points import adapter_texts
 
     (model,) = arguments.names
-    task = next(one for one in plan.segmentations if one.model == model)
+    task = _of(plan.segmentations, model)
     source = project.source(SEGMENT)
     modules = imports_of(read_chapter(source), *adapter_texts(project, [task.adapter]))
     with gpu.mine(task.device), kernels(project, task.kernel, task.device, modules) as sockets:
@@ -76,7 +79,7 @@ def score(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     from imc_helpers.data.readers.published import open_cohort
 
     cohort, number = arguments.names
-    task = next(one for one in plan.scorings if one.cohort == cohort)
+    task = _of(plan.scorings, cohort)
     opened = open_cohort(cohort)
     samples = opened.ids[int(number) :: task.chunks]
     write_scores(score_cohort(opened, task.models, samples=samples), arguments.output)
@@ -87,10 +90,52 @@ def merge(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     from imc_helpers.agreement.score_table import merge_scores, write_scores
 
     (cohort,) = arguments.names
-    task = next(one for one in plan.scorings if one.cohort == cohort)
+    task = _of(plan.scorings, cohort)
     folder = project.root / "_build" / plan.edition / "scores" / cohort
     parts = [folder / f"{number}.parquet" for number in range(task.chunks)]
     write_scores(merge_scores(parts), arguments.output)
+
+
+def viewer(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
+    """Make the viewer's pages of some samples of a cohort: every so many, as for the scores."""
+    from imc_helpers.data.readers.published import open_cohort
+    from imc_helpers.figures.viewer.links import samples_file
+    from imc_helpers.figures.viewer.pages import write_pages
+
+    cohort, number = arguments.names
+    task = _of(plan.viewings, cohort)
+    opened = open_cohort(cohort)
+    pages = write_pages(
+        opened,
+        task.models,
+        samples_file(plan.edition, cohort).with_suffix(""),
+        edition=plan.edition,
+        title=plan.title,
+        samples=opened.ids[int(number) :: task.chunks],
+    )
+    pages.to_csv(arguments.output, index=False)
+
+
+def list_viewer(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
+    """Put the lists of a cohort's viewer pages together."""
+    import pandas as pd
+
+    (cohort,) = arguments.names
+    task = _of(plan.viewings, cohort)
+    folder = project.root / "_build" / plan.edition / "viewer" / cohort
+    parts = [pd.read_csv(folder / f"{n}.csv", dtype={"sample": str}) for n in range(task.chunks)]
+    listed = pd.concat(parts).sort_values("sample")
+    listed.to_csv(arguments.output, index=False)
+
+
+def export(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
+    """Write what a lab takes home of a cohort."""
+    from imc_helpers.data.readers.published import open_cohort
+    from imc_helpers.own_study.exports import export as write_exports
+
+    (cohort,) = arguments.names
+    folder = project.root / "results" / plan.edition / "export" / cohort
+    write_exports(open_cohort(cohort), _of(plan.exports, cohort).models, folder)
 
 
 def points(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
@@ -138,8 +183,10 @@ def run_page(project: Project, plan: Plan, task: Page, target: Path) -> None:
 def book(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     """Render the book."""
     from book import build
+    from report import write_report
 
     build(project, plan)
+    write_report(project, plan)
 
 
 def overview(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
@@ -152,9 +199,30 @@ def overview(project: Project, plan: Plan, arguments: argparse.Namespace) -> Non
     write_single_page(target, project.sweep_page(plan.edition, name), title=f"Sweep {name}")
 
 
+def _of(tasks: Sequence[_T], name: str) -> _T:
+    """Return the task about a cohort or a model."""
+    return next(
+        one for one in tasks if name in (getattr(one, "cohort", ""), getattr(one, "model", ""))
+    )
+
+
 TASKS: dict[str, Callable[[Project, Plan, argparse.Namespace], None]] = {
     task.__name__: task
-    for task in (data, weights, segment, score, merge, points, table, page, book, overview)
+    for task in (
+        data,
+        weights,
+        segment,
+        score,
+        merge,
+        viewer,
+        list_viewer,
+        export,
+        points,
+        table,
+        page,
+        book,
+        overview,
+    )
 }
 
 

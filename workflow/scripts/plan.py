@@ -33,8 +33,12 @@ from sweeps import PlannedSweep
 
 CHUNK = 20
 """Samples of a cohort that one job scores."""
+VIEWER = "viewer"
+"""What a page reads that shows the viewer, or links to it."""
 PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
+FRONT_CODE = "src/imc_helpers/figures/front.py"
+"""What the first page shows of an edition; what that is made from makes pages stale as well."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -86,6 +90,24 @@ class Scoring(_Task):
     """Number of jobs that share its samples."""
 
 
+class Viewing(_Task):
+    """A cohort whose samples get a page to look at them."""
+
+    cohort: str
+    models: tuple[str, ...]
+    """Models with masks of it."""
+    chunks: int
+    """Number of jobs that share its samples."""
+
+
+class Export(_Task):
+    """A lab's own cohort, of which files are written to take home."""
+
+    cohort: str
+    models: tuple[str, ...]
+    """Models with masks of it."""
+
+
 class Page(_Task):
     """A notebook that becomes a page."""
 
@@ -117,6 +139,10 @@ class Plan(BaseModel):
     trainings: tuple[Training, ...]
     segmentations: tuple[Segmentation, ...]
     scorings: tuple[Scoring, ...]
+    viewings: tuple[Viewing, ...]
+    """None where no page of the edition shows the viewer or links to it."""
+    exports: tuple[Export, ...]
+    """Of the cohorts that come from a lab's own folder."""
     sweeps: tuple[PlannedSweep, ...]
     pages: tuple[Page, ...]
     left_out: dict[str, str]
@@ -193,6 +219,8 @@ class _Resolver:
         trained = dict.fromkeys(s.model for s in segmentations if s.trained)
         trained |= dict.fromkeys(model for one in planned for model in one.weights)
         pages = tuple(self._page(chapter, segmentations) for chapter in chapters)
+        scorings = tuple(self._scoring(cohort, segmentations) for cohort in self.cohorts)
+        viewed = any(VIEWER in header(self.notebooks[chapter]).reads for chapter in chapters)
         front = tuple(map(self.project.relative, self.project.front_matter()))
         return Plan(
             edition=self.name,
@@ -202,7 +230,9 @@ class _Resolver:
             data=tuple(self._data(cohort) for cohort in self.cohorts),
             trainings=tuple(self._training(model) for model in trained),
             segmentations=segmentations,
-            scorings=tuple(self._scoring(cohort, segmentations) for cohort in self.cohorts),
+            scorings=scorings,
+            viewings=tuple(self._viewing(scoring) for scoring in scorings) if viewed else (),
+            exports=tuple(self._export(one) for one in scorings if one.cohort in self.edition.own),
             sweeps=planned,
             pages=pages,
             left_out=left_out,
@@ -214,11 +244,16 @@ class _Resolver:
                     "left out": digests.of_value(left_out),
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
+                    **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
+                    **self._scripts(
+                        *("book", "gate", "page_finish", "parameters", "project", "report"),
+                        "repository",
+                    ),
+                    **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                     "buttons": digests.of_value(
                         repository.with_buttons(self.project, self.project.config)
                     ),
-                    **self._scripts("book", "gate", "parameters", "project", "repository"),
                 },
             ),
         )
@@ -311,6 +346,39 @@ class _Resolver:
             digest=(self._write(f"scores/{self.name}/{cohort}", parts),),
         )
 
+    def _viewing(self, scoring: Scoring) -> Viewing:
+        """Plan the viewer of a cohort: of what is scored, in as many jobs."""
+        cohort = scoring.cohort
+        parts = {
+            "record": digests.of_value(cohort_record(cohort).model_dump(mode="json")),
+            "models": " ".join(scoring.models),
+            "title": digests.of_value(self.edition.title),
+            **self._of_viewer("pages", ".html"),
+        }
+        return Viewing(
+            cohort=cohort,
+            models=scoring.models,
+            chunks=scoring.chunks,
+            digest=(self._write(f"viewer/{self.name}/{cohort}", parts),),
+        )
+
+    def _export(self, scoring: Scoring) -> Export:
+        parts = {
+            "models": " ".join(scoring.models),
+            **self.code.needs("imc_helpers.own_study.exports"),
+        }
+        digest = self._write(f"export/{self.name}/{scoring.cohort}", parts)
+        return Export(cohort=scoring.cohort, models=scoring.models, digest=(digest,))
+
+    def _of_viewer(self, module: str, *suffixes: str) -> dict[str, str]:
+        """Say what a module of the viewer makes is made from: its code, and files of the site."""
+        site = self.project.root / "src" / "imc_helpers" / "figures" / "viewer" / "site"
+        files = sorted(path for path in site.glob("*") if path.suffix in suffixes)
+        return {
+            **digests.of_files(self.project.root, files),
+            **self.code.needs(f"imc_helpers.figures.viewer.{module}"),
+        }
+
     def _sweep(self, name: str, at_a_time: int) -> PlannedSweep:
         notebook = sweeps.load(self.project, name).notebook
         source = self.project.source(notebook)
@@ -397,14 +465,16 @@ class _Resolver:
                 found += [record for one in segmentations for record in one.records()]
             elif name == "scores":
                 found += [f"results/{self.name}/scores/{c}.parquet" for c in self.cohorts]
+            elif name == VIEWER:
+                found += [f"results/{self.name}/viewer/{c}.csv" for c in self.cohorts]
             elif folder == "sweeps" and sweep:
                 if sweep in self.edition.sweeps:
                     table = self.project.sweep_table(self.name, sweep)
                     found.append(self.project.relative(table))
             else:
                 raise InputError(
-                    f"chapters/{chapter}.py: it reads {name!r}; expected scores, predictions or "
-                    "sweeps/NAME"
+                    f"chapters/{chapter}.py: it reads {name!r}; expected scores, predictions, "
+                    "viewer or sweeps/NAME"
                 )
         return tuple(found)
 
@@ -461,13 +531,17 @@ def choose_pages(
             "remove that line"
         )
     asked = bool(edition.parts or edition.pages)
-    chosen = tuple(
-        chapter
-        for chapter in chapters
-        if not asked or chapter in edition.pages or chapter.partition("/")[0] in edition.parts
-    )
     why = edition.because or f"`{where}` names the parts and pages that it shows"
-    return chosen, {chapter: why for chapter in chapters if chapter not in chosen}
+    left_out = {
+        chapter: why
+        for chapter in chapters
+        if asked and chapter not in edition.pages and chapter.partition("/")[0] not in edition.parts
+    }
+    if not edition.own:
+        about = "It tells of a lab's own folder, and this edition shows none."
+        own = [c for c in chapters if header(read_chapter(project.source(c))).own]
+        left_out |= dict.fromkeys(own, about)
+    return tuple(chapter for chapter in chapters if chapter not in left_out), left_out
 
 
 def overview_page(project: Project, plan: Plan, sweep: PlannedSweep) -> Page:

@@ -21,7 +21,7 @@ OVERVIEW = "sweeps/overview"
 """The notebook that shows any sweep; no page of the book."""
 STATUS = "status"
 """Name of the page that the flow itself writes."""
-FRONT, BACK = ("how_to_run",), ("glossary", "references", STATUS)
+FRONT, BACK = ("your_images", "how_to_run"), ("glossary", "references", STATUS)
 """Pages of text before and after the parts."""
 
 
@@ -32,13 +32,15 @@ class Header(BaseModel):
 
     page: bool = True
     """Whether it is a page of the book; else something that the flow runs."""
+    own: bool = False
+    """Whether it tells of a lab's own folder, and so stands in no edition without one."""
     under: str = ""
     """Page whose section it is, ``sweeps/channels`` for instance."""
     device: str = "cpu"
     """``"cpu"`` or ``"cuda"``."""
     reads: tuple[str, ...] = ()
     """What it reads beside cohorts: ``scores`` (the tables of scores), ``predictions`` (masks of
-    models), ``sweeps/NAME`` (a sweep's table)."""
+    models), ``viewer`` (the viewer's pages), ``sweeps/NAME`` (a sweep's table)."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,11 @@ FOUND_IOU = 0.5
 
 
 def cell_outcomes(
-    cohort: Cohort, models: Iterable[str], *, references: Sequence[str] | None = None
+    cohort: Cohort,
+    models: Iterable[str],
+    *,
+    references: Sequence[str] | None = None,
+    samples: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Say for every true cell whether each model, and each other reference, found it.
 
@@ -37,6 +41,8 @@ def cell_outcomes(
         Keys of models; those without a finished run on whole images are left out.
     references
         Whose cells; those of all of ``cohort.references`` when not given.
+    samples
+        Some of the cohort's samples; all of them when not given.
 
     Returns
     -------
@@ -48,7 +54,8 @@ def cell_outcomes(
     """
     runs = find_models(cohort.name, models, "whole")
     parts = []
-    for sample in tqdm(cohort.ids, desc=f"{cohort.name}: cells", disable=None):
+    chosen = cohort.ids if samples is None else tuple(samples)
+    for sample in tqdm(chosen, desc=f"{cohort.name}: cells", disable=None):
         people = {a: cohort.read_mask(sample, a) for a in cohort.references_of(sample)}
         found = {
             model: read_prediction(cohort.name, model, "whole", sample)

@@ -28,7 +28,7 @@ from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import TP_COLUMNS, evaluate_many
 from imc_helpers.models.controls import CONTROLS
-from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, Window, windows
+from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, Window, cut, windows
 
 METRICS = ("ap50", "map", "sap")
 """The study's three scores."""
@@ -66,12 +66,7 @@ class Grid(NamedTuple):
 
     def cut(self, labels: np.ndarray) -> np.ndarray:
         """Cut the windows out of an (H, W) image: (P, window, window)."""
-        height, width = labels.shape
-        placed = windows((height, width), size=self.window_px, stride=self.stride_px)
-        stack = np.zeros((len(placed), self.window_px, self.window_px), labels.dtype)
-        for plane, window in zip(stack, placed, strict=True):
-            plane[:] = labels[window.slices]
-        return stack
+        return cut(labels, size=self.window_px, stride=self.stride_px)
 
     def scored(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
         """Return the scored part of each plane of a stack of windows, (P, window, window)."""
@@ -158,11 +153,11 @@ def score_cohort(
                 for model, run in runs[mode].items()
                 if any(one.sample == sample for one in run.samples)
             ]
-            cut = mode == "patch"
-            own = [_cut(mask, grid) for mask in masks] if cut else masks
+            in_windows = mode == "patch"
+            own = [_cut(mask, grid) for mask in masks] if in_windows else masks
             pairs = [*combinations([*own, *found], 2)]
-            pairs += [(own[k], _cut(made, grid) if cut else made) for k, made in controls]
-            rows = _score(pairs, grid=grid if cut else None, strict=strict)
+            pairs += [(own[k], _cut(made, grid) if in_windows else made) for k, made in controls]
+            rows = _score(pairs, grid=grid if in_windows else None, strict=strict)
             parts.append(rows.assign(cohort=cohort.name, sample=sample, mode=mode))
     table = _table(parts)
     table.attrs[_SCORING] = {
@@ -218,8 +213,8 @@ def score_candidates(
             if mode == "whole":
                 rows = _score(pairs, strict=strict)
             else:
-                cut = [(_cut(one, grid), _cut(two, grid)) for one, two in pairs]
-                rows = _score(cut, grid=grid, strict=strict)
+                both = [(_cut(one, grid), _cut(two, grid)) for one, two in pairs]
+                rows = _score(both, grid=grid, strict=strict)
             parts.append(rows.assign(cohort=cohort.name, sample=sample, mode=mode))
     return _table(parts)
 

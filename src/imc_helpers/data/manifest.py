@@ -4,7 +4,6 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
 ``data_manifest/published.yml`` and ``editions/NAME.yml``.
 """
 
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,8 +34,9 @@ class SourceFile(_Record):
 class RaterRecord(_Record):
     """Who, or what, made one set of masks."""
 
-    kind: Literal["annotator", "tool"]
-    """A person, real or simulated, or software."""
+    kind: Literal["annotator", "tool", "model"]
+    """A person, real or simulated; software whose masks stand in for a person's; or, in a folder of
+    your own only, software that is compared with people."""
     how: Literal["expert", "semi-automatic", "automatic", "simulated"]
     """``expert``: drawn by a person; ``semi-automatic``: a tool that a person trained;
     ``automatic``: a tool alone; ``simulated``: an annotator of the phantom."""
@@ -45,13 +45,15 @@ class RaterRecord(_Record):
     folder: str = ""
     """Folder of masks of your own, ``FOLDER/SAMPLE.tiff`` below the book's root; empty where the
     masks come with the cohort."""
+    found: str = ""
+    """Its name in a lab's folder, where that is another."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RaterRecord":
         if (self.kind == "annotator") != (self.how in ("expert", "simulated")):
             raise ValueError(
                 f"kind {self.kind!r} and how {self.how!r}: an annotator is an expert or simulated, "
-                "a tool is semi-automatic or automatic"
+                "a tool or a model is semi-automatic or automatic"
             )
         return self
 
@@ -96,9 +98,12 @@ class CohortRecord(_Record):
     """Name of the function in ``readers.published`` that knows the source's layout."""
     panel: str = ""
     """Panel file below ``data_manifest``; none for a synthetic cohort, whose recipe has it, or for
-    a steinbock folder, which has its own."""
+    a folder of your own."""
     folder: str = ""
-    """A steinbock folder of your own, below the book's root; with the reader ``steinbock``."""
+    """A folder of your own, below the book's root or anywhere; with the reader ``lab_folder``. It
+    is only ever read."""
+    channels: dict[str, Literal["nucleus", "membrane", ""]] = {}
+    """What channels of that folder show, by name or metal, where its files do not say it."""
     dna_channel: str
     """Channel that pages show in grey: the one that marks nuclei best."""
     base_url: str = ""
@@ -116,8 +121,10 @@ class CohortRecord(_Record):
             raise ValueError(f"files listed twice: {sorted(repeated)}")
         if self.synthetic != (self.reader == "phantom"):
             raise ValueError("a phantom's recipe goes with the reader 'phantom', and only with it")
-        if bool(self.folder) != (self.reader == "steinbock"):
-            raise ValueError("`folder` goes with the reader 'steinbock', and only with it")
+        if self.own != (self.reader == "lab_folder"):
+            raise ValueError("`folder` goes with the reader 'lab_folder', and only with it")
+        if not self.own and any(rater.kind == "model" for rater in self.raters.values()):
+            raise ValueError("a rater of the kind 'model' stands in a folder of your own")
         if self.synthetic and (self.files or self.panel):
             raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
         return self
@@ -126,6 +133,11 @@ class CohortRecord(_Record):
     def synthetic(self) -> bool:
         """Whether the cohort is simulated. Captions say so."""
         return self.phantom is not None
+
+    @property
+    def own(self) -> bool:
+        """Whether the images come from a folder of the user's."""
+        return bool(self.folder)
 
     @property
     def verified(self) -> bool:
@@ -222,6 +234,9 @@ class ModelRecord(_Record):
     """Published masks, for ``source: files``."""
     folder: str = ""
     """A user's own masks, ``FOLDER/COHORT/SAMPLE.tiff`` under the root; ``source: files``."""
+    stands_in: tuple[str, ...] = ()
+    """Cohorts in whose own folders its masks stand; ``source: files``. The book fills this in from
+    the cohorts' raters."""
     deviations: tuple[str, ...] = ()
     """Where this book runs the model in another way than the study that it reproduces (Schuiki et
     al. 2025, section 3.2), in sentences; empty where it does not, and for models that the study
@@ -232,7 +247,7 @@ class ModelRecord(_Record):
     def _consistent(self) -> "ModelRecord":
         if (self.source == "trained") != (self.training is not None):
             raise ValueError("`training` goes with source 'trained', and only with it")
-        if (self.source == "files") != bool(self.masks or self.folder):
+        if (self.source == "files") != bool(self.masks or self.folder or self.stands_in):
             raise ValueError("`masks` or `folder` go with source 'files', and only with it")
         if self.source != "files" and not self.inputs:
             raise ValueError("`inputs`: say which planes the model takes, in its own order")
@@ -240,7 +255,8 @@ class ModelRecord(_Record):
 
     def covers(self, cohort: str) -> bool:
         """Say whether the model can say anything about a cohort: masks cover only their own."""
-        return not self.masks or any(mask.cohort == cohort for mask in self.masks)
+        own = {*self.stands_in, *(mask.cohort for mask in self.masks)}
+        return not own or cohort in own
 
 
 class Edition(_Record):
@@ -251,8 +267,12 @@ class Edition(_Record):
     """One or two sentences for the head of each page."""
     cohorts: tuple[str, ...] = Field(min_length=1)
     """Keys of cohorts, in the order of the pages."""
+    own: dict[str, CohortRecord] = {}
+    """Records of the cohorts that the edition brings along: there `cohorts` is a mapping from keys
+    to records, with nothing behind the key of a cohort of the manifest."""
     models: tuple[str, ...] = ()
-    """Keys of models, in the order of the pages; those that cannot run here are listed so."""
+    """Keys of models, in the order of the pages; those that cannot run here are listed so. The
+    models whose masks stand in the edition's own folders come first, and need not be named."""
     sweeps: tuple[str, ...] = ()
     """Names of the sweeps whose tables its pages read: files in ``sweeps/``."""
     parameters: dict[str, dict[str, Any]] = {}
@@ -263,6 +283,26 @@ class Edition(_Record):
     """Single pages that it shows beside those parts, ``study/05_annotators`` for instance."""
     because: str = ""
     """Why it leaves out the others, for its front page."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or not isinstance(raw.get("cohorts"), dict):
+            return raw
+        own = {key: record for key, record in raw["cohorts"].items() if record is not None}
+        return {**raw, "cohorts": tuple(raw["cohorts"]), "own": own}
+
+    @model_validator(mode="after")
+    def _with_own_models(self) -> "Edition":
+        named = [
+            name
+            for record in self.own.values()
+            for name, rater in record.raters.items()
+            if rater.kind == "model"
+        ]
+        models = tuple(dict.fromkeys((*named, *self.models)))
+        object.__setattr__(self, "models", models)  # the record is frozen
+        return self
 
 
 _R = TypeVar("_R", bound=BaseModel)
@@ -280,12 +320,22 @@ def load_edition(name: str) -> Edition:
     if not path.is_file():
         have = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml")))
         raise InputError(f"edition {name!r}: no file {path}; there are {have}")
-    edition = _parse(Edition, _load_yaml(path), path)
+    edition = _read_edition(path)
     for cohort in edition.cohorts:
         cohort_record(cohort)
     for model in edition.models:
         model_record(model)
     return edition
+
+
+def known_cohorts() -> tuple[str, ...]:
+    """Return the keys of all cohorts, those of editions' own folders too."""
+    return tuple(_cohorts())
+
+
+def known_models(*, own: bool = True) -> tuple[str, ...]:
+    """Return the keys of all models, with or without those whose masks stand in own folders."""
+    return tuple(key for key, record in _models().items() if own or not record.stands_in)
 
 
 def cohort_record(key: str) -> CohortRecord:
@@ -305,7 +355,20 @@ def cohort_record(key: str) -> CohortRecord:
 @cache
 def _cohorts() -> dict[str, CohortRecord]:
     path = shipped("data_manifest") / "cohorts.yml"
-    return {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+    known = {key: _parse(CohortRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+    stands = dict.fromkeys(known, path)
+    for own in sorted(shipped("editions").glob("*.yml")):
+        for key, record in _read_edition(own).own.items():
+            if key in known:
+                raise InputError(
+                    f"{own}: its cohort {key!r} has the name of one in {stands[key]}; rename it"
+                )
+            known[key], stands[key] = record, own
+    return known
+
+
+def _read_edition(path: Path) -> Edition:
+    return _parse(Edition, _load_yaml(path), path)
 
 
 def model_record(key: str) -> ModelRecord:
@@ -325,22 +388,32 @@ def model_record(key: str) -> ModelRecord:
 @cache
 def _models() -> dict[str, ModelRecord]:
     path = shipped("data_manifest") / "models.yml"
-    return {key: _parse(ModelRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+    known = {key: _parse(ModelRecord, raw, path, key) for key, raw in _load_yaml(path).items()}
+    for cohort, record in _cohorts().items():
+        for name, rater in record.raters.items():
+            if rater.kind != "model":
+                continue
+            if name in known and not known[name].stands_in:
+                raise InputError(
+                    f"cohort {cohort!r}: its model {name!r} has the name of one in {path}; give it "
+                    f"another name, and `found: {name}`"
+                )
+            stands_in = (*(known[name].stands_in if name in known else ()), cohort)
+            known[name] = _own_model(name, stands_in)
+    return known
 
 
-def source_note(keys: Iterable[str]) -> str:
-    """Say in a caption what the data are: ``"Real data: spleen_imc."``.
-
-    Parameters
-    ----------
-    keys
-        Cohorts that the figure or table shows.
-    """
-    kinds: dict[str, list[str]] = {}
-    for key in keys:
-        kind = "Synthetic data" if cohort_record(key).synthetic else "Real data"
-        kinds.setdefault(kind, []).append(f"`{key}`")
-    return " ".join(f"{kind}: {', '.join(names)}." for kind, names in kinds.items())
+def _own_model(name: str, stands_in: tuple[str, ...]) -> ModelRecord:
+    return ModelRecord(
+        title=name,
+        source="files",
+        version="",
+        citation="",
+        license="",
+        adapter="own_masks",
+        stands_in=stands_in,
+        trained_on="not stated",
+    )
 
 
 def published_table(name: str) -> pd.DataFrame:

@@ -10,10 +10,12 @@
     predictions/COHORT/MODEL/MODE/run.json        what ran: `RunRecord`
 
 Masks are written one by one, so that a run that was killed can go on. ``run.json`` is written when
-all are there: a folder without it holds no run that anyone may read.
+all are there: a folder without it holds no run that anyone may read. Masks that came with a lab's
+own folder are not copied here; their run says where they stand.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from imc_helpers.data.paths import project_root
 from imc_helpers.data.samples import read_tiff
 from imc_helpers.errors import InputError
+from imc_helpers.patching import cut
 
 MODES = ("whole", "patch")
 """The study's two modes: the whole image, or sliding windows."""
@@ -79,6 +82,8 @@ class RunRecord(BaseModel):
     peak_memory_mb: float
     """Largest resident memory of the process so far, MB (10**6 bytes)."""
     peak_gpu_memory_mb: float
+    masks_in: str = ""
+    """Folder of whole masks, below the root, that were not copied; patches are cut out of them."""
     samples: tuple[SampleRun, ...]
     finished: str
     """Date and time, UTC, ISO 8601; of a run that goes on, of its last sample."""
@@ -172,7 +177,9 @@ def read_progress(folder: Path, made_from: str) -> RunRecord | None:
     done = tuple(
         sample
         for sample in progress.run.samples
-        if not sample.megapixels or (folder / f"{sample.sample}.tiff").is_file()
+        if not sample.megapixels
+        or progress.run.masks_in
+        or (folder / f"{sample.sample}.tiff").is_file()
     )
     return progress.run.model_copy(update={"samples": done})
 
@@ -192,8 +199,11 @@ def _write_whole(path: Path, content: BaseModel) -> None:
 def read_run(cohort: str, model: str, mode: str) -> RunRecord | None:
     """Return what made a folder of masks, or None where there is no finished run."""
     path = prediction_dir(cohort, model, mode) / RUN
-    if not path.is_file():
-        return None
+    return _read_run(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache(maxsize=64)  # a run of many samples is asked for once for each of them
+def _read_run(path: Path, _time: int) -> RunRecord:
     try:
         return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
@@ -209,10 +219,12 @@ def read_prediction(cohort: str, model: str, mode: str, sample: str) -> np.ndarr
         If the file is missing or has another number of axes.
     """
     path = prediction_dir(cohort, model, mode) / f"{sample}.tiff"
-    if mode == "patch" and not path.is_file():
-        run = read_run(cohort, model, mode)
-        if run is not None and sample in {s.sample for s in run.samples if not s.megapixels}:
-            return np.zeros((0, run.window_px, run.window_px), np.uint32)
+    run = None if path.is_file() else read_run(cohort, model, mode)
+    if run is not None and run.masks_in:
+        whole = read_tiff(project_root() / run.masks_in / f"{sample}.tiff").astype(np.uint32)
+        return whole if mode == "whole" else cut(whole, size=run.window_px, stride=run.stride_px)
+    if run is not None and sample in {s.sample for s in run.samples if not s.megapixels}:
+        return np.zeros((0, run.window_px, run.window_px), np.uint32)
     labels = read_tiff(path)
     axes = 2 if mode == "whole" else 3
     if mode == "patch" and labels.ndim == 2:  # one window only: TIFF drops the axis

@@ -319,6 +319,10 @@ class Cohort(Sequence[Sample]):
         """Return whose masks a sample has, in the cohort's order."""
         return tuple(r for r in self.raters if sample in self._masks[r.name])
 
+    def labelled_by(self, name: str) -> tuple[str, ...]:
+        """Return the samples of which someone made a mask, a rater of the cohort or not."""
+        return tuple(sample for sample in self.ids if sample in self._masks.get(name, ()))
+
     def references_of(self, sample: str) -> tuple[str, ...]:
         """Return which of the `references` have a mask of a sample, in the cohort's order."""
         return tuple(name for name in self.references if sample in self._masks[name])

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from imc_helpers.data.manifest import model_record
 from imc_helpers.experiments.sweeps import (
     AS_IT_IS,
     WHOLE,
@@ -54,7 +53,7 @@ def best_and_worst(sweeps: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFr
                 rows.append(
                     {
                         "question": question,
-                        "model": model_record(str(model)).title,
+                        "model": str(model),
                         "which": which,
                         "choice": str(row[choice]),
                         "tried": len(own),

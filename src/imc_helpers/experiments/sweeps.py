@@ -5,7 +5,7 @@ its outputs, so it needs no file and runs anywhere; the runner collects the poin
 ``results/EDITION/sweeps/NAME.csv``, with the parameters in front.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -365,6 +365,38 @@ def in_words(row: pd.Series) -> str:
     if np.isnan(row["low"]):
         return f"{row['mean']:+.3f} (one image: no interval)"
     return f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+
+
+def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
+    """Say in a sentence how many choices beat a baseline; the best is named only if one does.
+
+    Parameters
+    ----------
+    tables
+        What `by_choice` returns with a baseline, for one question or several.
+    choice
+        Name of the column of choices.
+    baseline
+        What they are compared with, in words.
+    """
+    compared = [table for table in tables if len(table)]
+    if not compared:
+        return f"Nothing was compared with {baseline}."
+    differences = pd.concat(compared, ignore_index=True)
+    if differences["low"].isna().all():
+        return f"One image gives no interval, so no choice can be told from {baseline}."
+    better = differences[differ(differences) & (differences["mean"] > 0)]
+    worse = differences[differ(differences) & (differences["mean"] < 0)]
+    sentence = (
+        f"Of {len(differences)} comparisons with {baseline}, {len(better) or 'none'} "
+        f"turned out better and {len(worse) or 'none'} worse, beyond the 95 % interval"
+    )
+    if better.empty:
+        return f"{sentence}."
+    best = better.sort_values("mean", kind="stable").iloc[-1]
+    return (
+        f"{sentence}. Most was gained by *{best[choice]}* with {best['model']}: {in_words(best)}."
+    )
 
 
 def differ(differences: pd.DataFrame) -> pd.Series:

@@ -6,14 +6,17 @@ a figure of this book keeps their own settings of matplotlib.
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
+
+from imc_helpers.figures.names import with_names
 
 BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#0072B2",
@@ -70,21 +73,48 @@ def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg"
     display({_MIME[fmt]: data, "text/plain": alt}, raw=True, metadata={_MIME[fmt]: about})
 
 
-def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int = 3) -> None:
-    """Show a frame as a numbered table.
+def answer(text: str) -> None:
+    """Show the page's answer; the book puts it into a box below the question.
+
+    Parameters
+    ----------
+    text
+        A sentence or two, in MyST.
+    """
+    about = {"text/markdown": {"role": "answer"}}
+    display(
+        {"text/markdown": f"**In short.** {text}", "text/plain": text}, raw=True, metadata=about
+    )
+
+
+def show_table(
+    frame: pd.DataFrame,
+    *,
+    label: str,
+    caption: str,
+    decimals: int = 3,
+    merge: Sequence[str] = (),
+) -> None:
+    """Show a frame as a numbered table, with names where it has keys, and its rows as CSV.
 
     Parameters
     ----------
     frame
-        One row per line; the index is left out.
+        One row per line; the index is left out. Keys of models, cohorts and raters are shown by
+        their names (`imc_helpers.figures.names.with_names`); the CSV keeps them.
     label, caption
         As for `show`.
     decimals
         Digits behind the point of numbers that are not whole.
+    merge
+        Columns of text: lines that differ in one of these alone become one line, which lists its
+        values. The CSV keeps every line.
     """
-    text = frame.apply(_text_column, decimals=decimals)
+    text = with_names(frame).apply(_text_column, decimals=decimals)
+    for column in merge:
+        text = _merged(text, column)
     escaped = text.map(lambda value: value.replace("|", r"\|"))
-    numbers = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    numbers = [_is_numeric(frame[column]) for column in frame]
     rule = ["--:" if number else ":--" for number in numbers]
     rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
     body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
@@ -92,16 +122,41 @@ def show_table(frame: pd.DataFrame, *, label: str, caption: str, decimals: int =
     bundle = {
         "text/markdown": myst,
         "text/html": text.to_html(index=False),
+        "text/csv": frame.to_csv(index=False),
         "text/plain": text.to_string(index=False),
     }
     display(bundle, raw=True)
 
 
+def _merged(text: pd.DataFrame, column: str) -> pd.DataFrame:
+    others = [name for name in text.columns if name != column]
+    joined = text.groupby(others, sort=False)[column].agg(", ".join)
+    return joined.reset_index()[list(text.columns)]
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
 def _text_column(column: pd.Series, decimals: int) -> pd.Series:
     """Write a column: whole numbers bare, others with the same digits, a dash for nothing."""
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        return column.map(lambda value: "–" if pd.isna(value) else str(value))
+    if not _is_numeric(column):
+        return column.map(_text)
     values = column.dropna()
     digits = 0 if (values == values.round()).all() and (values.abs() > 1).any() else decimals
     digits = 0 if pd.api.types.is_integer_dtype(column) else digits
-    return column.map(lambda value: "–" if pd.isna(value) else f"{value:,.{digits}f}")
+    if digits > 1 and (values.abs() >= 100).any():
+        digits = 0  # hundredths of hundreds say nothing
+    return column.map(lambda value: "–" if pd.isna(value) else number(value, digits))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return "–" if pd.isna(value) else str(value)
+
+
+def number(value: float, decimals: int) -> str:
+    """Write a number with so many digits behind the point; what rounds to zero has no sign."""
+    rounded = round(float(value), decimals) + 0.0  # -0.0 + 0.0 is 0.0
+    return f"{rounded:,.{decimals}f}"

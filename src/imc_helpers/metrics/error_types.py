@@ -95,12 +95,30 @@ def mesmer_errors(table: ContingencyTable) -> CellErrors:
     taken_true = np.isin(np.arange(table.n_true), table.i[matched])
     taken_pred = np.isin(np.arange(table.n_pred), table.j[matched])
     left = ~taken_true[table.i] & ~taken_pred[table.j]
-    inside = (2 * table.intersection > table.true_areas[table.i]) | (
-        2 * table.intersection > table.pred_areas[table.j]
-    )
-    linked = left & (reaches(table, LINKING_IOU) | inside)
+    linked = left & _mesmer_links(table)
     lone_pair = _lone_pairs(table, linked)
     return _classify(table, matched | (linked & ~lone_pair))
+
+
+def drawn_differently(table: ContingencyTable, errors: CellErrors) -> NDArray[np.bool_]:
+    """Tell which pairs are one cell at one place to the eye, and two by Mesmer's rule.
+
+    These are the true cells and predictions that are linked to each other alone, at an IoU below
+    .6: `mesmer_errors` calls one of them missed and the other spurious.
+
+    Parameters
+    ----------
+    table : ContingencyTable
+    errors : CellErrors
+        What `mesmer_errors` says of the same table.
+
+    Returns
+    -------
+    (n_pairs,) bool array
+    """
+    missed = errors.true_kinds[table.i] == Kind.MISSED
+    spurious = errors.pred_kinds[table.j] == Kind.SPURIOUS
+    return missed & spurious & _mesmer_links(table)
 
 
 def dice_xmbd_errors(table: ContingencyTable) -> CellErrors:
@@ -119,6 +137,14 @@ def dice_xmbd_errors(table: ContingencyTable) -> CellErrors:
     CellErrors
     """
     return _classify(table, reaches(table, LINKING_IOU))
+
+
+def _mesmer_links(table: ContingencyTable) -> NDArray[np.bool_]:
+    """Tell which pairs overlap enough to be linked: by their IoU, or half of one in the other."""
+    inside = (2 * table.intersection > table.true_areas[table.i]) | (
+        2 * table.intersection > table.pred_areas[table.j]
+    )
+    return reaches(table, LINKING_IOU) | inside
 
 
 def _lone_pairs(table: ContingencyTable, linked: NDArray[np.bool_]) -> NDArray[np.bool_]:

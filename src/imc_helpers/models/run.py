@@ -26,7 +26,7 @@ from imc_helpers.data.predictions import (
     read_progress,
     write_predictions,
 )
-from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.samples import Cohort, Sample, label_folder
 from imc_helpers.errors import InputError
 from imc_helpers.models.adapters.own_masks import published_labels
 from imc_helpers.models.device import Device, find_device
@@ -37,7 +37,7 @@ from imc_helpers.models.registry import (
     version_remark,
     weights_digest,
 )
-from imc_helpers.patching import STRIDE_PX, WINDOW_PX, Window, windows
+from imc_helpers.patching import STRIDE_PX, WINDOW_PX, Window, cut, windows
 
 _SPARE_BYTES = 100_000_000
 _BYTES_PER_PX = 1
@@ -124,7 +124,13 @@ def segment_cohorts(
     grid = (window_px, stride_px) if mode == "patch" else (0, 0)
     record = model_record(model)
     jobs = [
-        _Job(cohort, prediction_dir(cohort.name, model, mode), grid, digest)
+        _Job(
+            cohort,
+            prediction_dir(cohort.name, model, mode),
+            grid,
+            digest,
+            cohort.labelled_by(model) if record.stands_in else cohort.ids,
+        )
         for cohort, digest in zip(cohorts, digests, strict=True)
     ]
     threads = _threads()
@@ -144,6 +150,8 @@ class _Job:
     grid: tuple[int, int]
     """Edge of a window and step between windows, pixels; zeros for whole images."""
     made_from: str
+    samples: tuple[str, ...]
+    """All of the cohort's; of masks that exist already, those that there are."""
 
     def windows(self, sample: str) -> list[Window] | None:
         """Return the windows of a sample; None for the whole image."""
@@ -172,8 +180,11 @@ class _Model:
         where = job.windows(sample)
         if self.segmenter is not None:
             return _segment(self.segmenter, _bare(job.cohort, sample), where)
-        labels = _cut(published_labels(self.key, job.cohort, sample), where)
-        return labels, SampleRun(
+        labels = published_labels(self.key, job.cohort, sample)
+        if where is not None:
+            labels = cut(labels, size=job.grid[0], stride=job.grid[1])
+        # What stands in a lab's own folder is looked at, and not copied.
+        return labels[:0] if self.record.stands_in else labels, SampleRun(
             sample=sample,
             megapixels=labels.size / 1e6,
             cells=_count(labels),
@@ -202,10 +213,17 @@ class _Model:
             peak_gpu_memory_mb=max(
                 _peak_gpu_memory_mb(), before.peak_gpu_memory_mb if before else 0
             ),
+            masks_in=self._masks_in(job),
             samples=tuple(taken),
             finished=_now(),
             remarks=self.remarks,
         )
+
+    def _masks_in(self, job: _Job) -> str:
+        if not self.record.stands_in:
+            return ""
+        folder = job.cohort.folder / label_folder("masks", self.key)
+        return str(folder.relative_to(project_root()))
 
 
 def _load(model: str, mode: str, device: str, threads: int) -> _Model:
@@ -235,10 +253,10 @@ def _load(model: str, mode: str, device: str, threads: int) -> _Model:
 def _complete(job: _Job) -> RunRecord | None:
     """Write the record of a run whose masks are all there, and need not be made again."""
     before = read_progress(job.folder, job.made_from)
-    if before is None or {run.sample for run in before.samples} != set(job.cohort.ids):
+    if before is None or {run.sample for run in before.samples} != set(job.samples):
         return None
     return write_predictions(
-        job.folder, (), lambda: before, made_from=job.made_from, keep=job.cohort.ids
+        job.folder, (), lambda: before, made_from=job.made_from, keep=job.samples
     )
 
 
@@ -251,13 +269,13 @@ def _run(job: _Job, model: _Model) -> RunRecord:
 
     def masks() -> Iterator[tuple[str, np.ndarray]]:
         title = f"{model.key} on {job.cohort.name}, {model.mode}"
-        for sample in tqdm(job.cohort.ids, desc=title, disable=None):
+        for sample in tqdm(job.samples, desc=title, disable=None):
             if sample not in done:
                 labels, done[sample] = model.segment(job, sample)
                 yield sample, labels
 
     def report() -> RunRecord:
-        taken = [done[sample] for sample in job.cohort.ids if sample in done]
+        taken = [done[sample] for sample in job.samples if sample in done]
         return model.report(job, taken, before)
 
     return write_predictions(job.folder, masks(), report, made_from=job.made_from, keep=list(done))
@@ -292,7 +310,7 @@ def _check_disk(jobs: Sequence[_Job]) -> None:
     """Refuse to begin where the masks would not fit on the disk."""
     need = _SPARE_BYTES
     for job in jobs:
-        for sample in job.cohort.ids:
+        for sample in job.samples:
             where = job.windows(sample)
             pixels = (
                 math.prod(job.cohort.shape(sample))
@@ -333,13 +351,6 @@ def _bare(cohort: Cohort, sample: str) -> Sample:
 def _crop(sample: Sample, window: Window) -> Sample:
     rows, columns = window.slices
     return replace(sample, image=sample.image[:, rows, columns])
-
-
-def _cut(labels: np.ndarray, where: list[Window] | None) -> np.ndarray:
-    if where is None:
-        return labels
-    cut = [labels[window.slices] for window in where]
-    return np.stack(cut) if cut else np.zeros((0, *labels.shape), np.uint32)
 
 
 def _count(labels: np.ndarray) -> int:

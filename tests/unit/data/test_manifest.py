@@ -3,7 +3,7 @@
 import pytest
 
 from imc_helpers.data import manifest
-from imc_helpers.data.manifest import cohort_record, load_edition, published_table, source_note
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import shipped
 from imc_helpers.data.readers.published import _READERS, cohort_panel
 from imc_helpers.errors import InputError
@@ -64,10 +64,6 @@ def test_a_malformed_edition(tmp_path, monkeypatch, content, message):
     monkeypatch.setattr(manifest, "_cohorts", lambda: {})
     with pytest.raises(InputError, match=message):
         load_edition("bad")
-
-
-def test_captions_say_what_the_data_are():
-    assert source_note(["spleen_imc", "pancreas_imc"]) == "Real data: `spleen_imc`, `pancreas_imc`."
 
 
 def test_published_figures_carry_their_source():

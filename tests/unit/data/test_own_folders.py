@@ -37,7 +37,7 @@ def record(tmp_path, monkeypatch):
             "license": "unpublished",
             "um_per_px": 0.5,
             "raters": {"ann": who, "bo": {**who, "folder": "masks of bo"}},
-            "reader": "steinbock",
+            "reader": "lab_folder",
             "folder": "lab",
             "dna_channel": "Ir191",
         }
@@ -51,7 +51,7 @@ def hashes(folder):
     return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_a_steinbock_folder_and_masks_beside_it_become_a_cohort(record, tmp_path):
+def test_a_labs_folder_and_masks_beside_it_become_a_cohort(record, tmp_path):
     before = hashes(tmp_path)
     cohort = published.open_cohort("lab_spleen")
     assert cohort.folder == tmp_path / "data" / "lab_spleen"
@@ -73,5 +73,5 @@ def test_a_folder_of_masks_that_is_not_there_is_named(record, tmp_path):
 
 
 def test_a_folder_goes_with_its_reader(record):
-    with pytest.raises(ValueError, match="`folder` goes with the reader 'steinbock'"):
+    with pytest.raises(ValueError, match="`folder` goes with the reader 'lab_folder'"):
         CohortRecord.model_validate({**record.model_dump(), "folder": ""})

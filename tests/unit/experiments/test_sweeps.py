@@ -28,6 +28,7 @@ from imc_helpers.experiments.sweeps import (
     score,
     standardised_share,
     step_names,
+    verdict,
     way_names,
 )
 from imc_helpers.metrics import evaluate
@@ -201,6 +202,29 @@ def test_names_of_steps_and_inputs():
     assert input_names(inputs).tolist() == [
         "as it is", "2 x lanczos, told", "2 x lanczos, not told",
     ]  # fmt: skip
+
+
+def test_a_verdict_names_the_best_only_where_one_is_better():
+    table = pd.DataFrame(
+        {
+            "model": ["m", "m", "n", "n"],
+            "way": ["max", "sum", "max", "sum"],
+            "mean": [0.02, 0.05, -0.03, 0.01],
+            "low": [0.01, 0.03, -0.05, -0.01],
+            "high": [0.03, 0.07, -0.01, 0.03],
+        }
+    )
+    assert verdict([table[:1], table[1:], table[:0]], "way", "the mean") == (
+        "Of 4 comparisons with the mean, 2 turned out better and 1 worse, beyond the 95 % "
+        "interval. Most was gained by *sum* with m: +0.050 (+0.030 to +0.070)."
+    )
+    assert verdict([table[2:]], "way", "the mean") == (
+        "Of 2 comparisons with the mean, none turned out better and 1 worse, beyond the 95 % "
+        "interval."
+    )
+    single = table.assign(low=float("nan"), high=float("nan"))
+    assert verdict([single], "way", "the mean").startswith("One image gives no interval")
+    assert verdict([table[:0]], "way", "the mean") == "Nothing was compared with the mean."
 
 
 def test_a_difference_in_words():

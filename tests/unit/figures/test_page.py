@@ -6,9 +6,10 @@ import sys
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
+import pytest
 
 from imc_helpers.figures.agreement_plots import agreement_matrices
-from imc_helpers.figures.page import in_style, show
+from imc_helpers.figures.page import answer, in_style, number, show, show_table
 
 
 def pairs():
@@ -40,6 +41,69 @@ def test_a_figure_has_the_style_and_leaves_none_behind(monkeypatch):
     assert seen[0]["image/svg+xml"] == seen[1]["image/svg+xml"], "the same figure, the same bytes"
     assert dict(mpl.rcParams) == before
     plt.close("all")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed: bundles, and their metadata."""
+    found = []
+    monkeypatch.setattr(
+        "imc_helpers.figures.page.display", lambda one, **more: found.append((one, more))
+    )
+    return found
+
+
+def test_an_answer_is_marked_and_reads_as_text_in_a_notebook(shown):
+    answer("Two of three.")
+    ((bundle, more),) = shown
+    assert bundle["text/markdown"] == "**In short.** Two of three."
+    assert more["metadata"] == {"text/markdown": {"role": "answer"}}
+
+
+def test_numbers_have_no_sign_where_they_round_to_zero():
+    assert [number(value, 2) for value in (-0.001, -0.006, 0.0, -0.0, 1234.5)] == [
+        "0.00",
+        "-0.01",
+        "0.00",
+        "0.00",
+        "1,234.50",
+    ]
+
+
+def test_large_numbers_have_no_hundredths(shown):
+    frame = pd.DataFrame({"peak, MB": [249.89, 24.5], "patches": [462.84, 0.5]})
+    show_table(frame, label="tab-x", caption="", decimals=2)
+    show_table(frame, label="tab-x", caption="", decimals=1)
+    assert "| 250 | 463 |" in shown[0][0]["text/markdown"]
+    assert "| 249.9 | 462.8 |" in shown[1][0]["text/markdown"]
+
+
+def test_a_table_shows_names_and_its_csv_keeps_keys(shown):
+    frame = pd.DataFrame(
+        {"model": ["pixel_forest", "cyto3"], "same": [True, False], "ap50": [0.25, -0.0001]}
+    )
+    show_table(frame, label="tab-x", caption="Scores.")
+    ((bundle, _),) = shown
+    assert "| Pixel forest | yes | 0.250 |" in bundle["text/markdown"]
+    assert "| Cellpose 3 (cyto3) | no | 0.000 |" in bundle["text/markdown"]
+    assert bundle["text/csv"] == "model,same,ap50\npixel_forest,True,0.25\ncyto3,False,-0.0001\n"
+
+
+def test_lines_that_differ_in_one_column_become_one(shown):
+    frame = pd.DataFrame(
+        {
+            "cohort": ["spleen_imc", "spleen_imc", "pancreas_imc"],
+            "mask of": ["annotator1", "annotator2", "annotator1"],
+            "how": ["by hand", "by hand", None],
+        }
+    )
+    show_table(frame, label="tab-x", caption="Who.", merge=["mask of"])
+    rows = shown[0][0]["text/markdown"].splitlines()[6:8]
+    assert rows == [
+        "| Spleen (IMC) | Annotator 1, Annotator 2 | by hand |",
+        "| Pancreas (IMC) | Annotator 1 | – |",
+    ]
+    assert shown[0][0]["text/csv"].count("\n") == 4
 
 
 def test_what_is_drawn_in_style_keeps_its_name_and_its_arguments():

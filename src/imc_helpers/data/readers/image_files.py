@@ -20,13 +20,15 @@ from imc_helpers.errors import InputError
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}  # both Greek mu and micro sign
 
 
-def read_mcd(path: Path) -> Iterator[Sample]:
+def read_mcd(path: Path, only: int | None = None) -> Iterator[Sample]:
     """Read the acquisitions of an ``.mcd`` file, one at a time.
 
     Parameters
     ----------
     path
         File of the Hyperion instrument's software.
+    only
+        Number of one acquisition; all of them when not given.
 
     Yields
     ------
@@ -43,6 +45,8 @@ def read_mcd(path: Path) -> Iterator[Sample]:
         with readimc.MCDFile(path) as file:
             for slide in file.slides:
                 for acquisition in slide.acquisitions:
+                    if only not in (None, acquisition.id):
+                        continue
                     yield _instrument_sample(
                         f"{path.stem}_{acquisition.id:03d}",
                         file.read_acquisition(acquisition),
@@ -106,35 +110,55 @@ def read_ome_tiff(path: Path) -> Sample:
         xml = file.ome_metadata
     if xml is None:
         raise InputError(f"{path}: no OME-XML in the file; read a plain TIFF as part of a cohort")
+    panel, um_per_px = read_ome(xml, path)
+    image = image[None] if image.ndim == 2 else image
+    if image.ndim != 3 or image.shape[0] != len(panel):
+        raise InputError(
+            f"{path}: the OME-XML names {len(panel)} channels, but the image has shape "
+            f"{image.shape}; expected ({len(panel)}, H, W)"
+        )
+    return Sample(
+        id=path.name.removesuffix(".tiff").removesuffix(".tif").removesuffix(".ome"),
+        image=image.astype(np.float32),
+        panel=panel,
+        um_per_px=um_per_px or DEFAULT_UM_PER_PX,
+    )
+
+
+def read_ome(xml: str, path: Path) -> tuple[Panel, float | None]:
+    """Read the channels and the pixel size that OME-XML names.
+
+    Parameters
+    ----------
+    xml
+        The metadata of an OME-TIFF.
+    path
+        Where it comes from, for the message.
+
+    Returns
+    -------
+    panel : Panel
+        One entry per channel; without any where the XML names none.
+    um_per_px : float or None
+        None where the XML does not say.
+    """
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: its OME-XML cannot be read ({error})") from error
     space = {"ome": root.tag.partition("}")[0].strip("{")}
-    pixels = root.find(".//ome:Pixels", space)
     channels = root.findall(".//ome:Pixels/ome:Channel", space)
-    image = image[None] if image.ndim == 2 else image
-    if image.ndim != 3 or image.shape[0] != len(channels):
-        raise InputError(
-            f"{path}: the OME-XML names {len(channels)} channels, but the image has shape "
-            f"{image.shape}; expected ({len(channels)}, H, W)"
-        )
     names = [c.get("Name") or c.get("Fluor") or f"channel{i}" for i, c in enumerate(channels)]
     metals = [c.get("Fluor") or name for c, name in zip(channels, names, strict=True)]
-    return Sample(
-        id=path.name.removesuffix(".tiff").removesuffix(".tif").removesuffix(".ome"),
-        image=image.astype(np.float32),
-        panel=panel_of(metals, names),
-        um_per_px=_pixel_size(pixels),
-    )
+    return panel_of(metals, names), _pixel_size(root.find(".//ome:Pixels", space))
 
 
-def _pixel_size(pixels: ElementTree.Element | None) -> float:
+def _pixel_size(pixels: ElementTree.Element | None) -> float | None:
     size = None if pixels is None else pixels.get("PhysicalSizeX")
     if size is None:
-        return DEFAULT_UM_PER_PX
+        return None
     unit = pixels.get("PhysicalSizeXUnit", "µm")  # type: ignore[union-attr]  # OME's default
-    return float(size) * _UM[unit] if unit in _UM else DEFAULT_UM_PER_PX
+    return float(size) * _UM[unit] if unit in _UM else None
 
 
 def read_channel_folder(

@@ -97,7 +97,7 @@ class _Dtype:
 
     def __init__(self, kind: str, *_: object) -> None:
         self.dtype = np.dtype(str(kind))
-        if self.dtype.hasobject or self.dtype.fields:
+        if self.dtype.fields:
             raise pickle.UnpicklingError(f"it holds {self.dtype}, not numbers")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -109,12 +109,24 @@ class _Array:
 
     def __init__(self, *_: object) -> None:
         self.array: np.ndarray | None = None
+        self.content: list[Any] = []
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, content = state
+        if isinstance(content, list):  # of Python objects, which this unpickler made
+            self.content = content
+            return
         self.fill(content, dtype, shape, "F" if fortran else "C")
 
+    def filled(self) -> np.ndarray:
+        """Return the array of numbers."""
+        if self.array is None:
+            raise pickle.UnpicklingError("it holds an array of objects, not of numbers")
+        return self.array
+
     def fill(self, content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: Any) -> "_Array":
+        if dtype.dtype.hasobject:
+            raise pickle.UnpicklingError("it holds objects, not numbers")
         self.array = np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
         return self
 
@@ -131,7 +143,12 @@ def _from_buffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: s
     return _Array().fill(content, dtype, shape, order)
 
 
-class _ArraysOnly(pickle.Unpickler):
+def _scalar(dtype: _Dtype, content: bytes) -> _Array:
+    """How a single number of NumPy is stored."""
+    return _Array().fill(content, dtype, (), "C")
+
+
+class ArraysOnly(pickle.Unpickler):
     """A pickle runs what it names when it is loaded; this one can name an array of numbers alone.
 
     Not even NumPy's own code runs on the pickle's content, which could be made to crash it.
@@ -145,9 +162,12 @@ class _ArraysOnly(pickle.Unpickler):
         ("numpy.core.numeric", "_frombuffer"): _from_buffer,
         ("numpy._core.numeric", "_frombuffer"): _from_buffer,
         ("_codecs", "encode"): _latin1,
+        ("numpy.core.multiarray", "scalar"): _scalar,
+        ("numpy._core.multiarray", "scalar"): _scalar,
     }
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what stands in for a name, or refuse it."""
         if (module, name) not in self._STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         return self._STAND_INS[module, name]
@@ -175,7 +195,7 @@ def read_pickled_mask(path: Path) -> np.ndarray:
     try:
         if content.startswith(b"BZh"):
             content = bz2.decompress(content)
-        loaded = _ArraysOnly(io.BytesIO(content)).load()
+        loaded = ArraysOnly(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle raises nearly anything
         raise InputError(
             f"{path}: refused, a pickled mask may hold one NumPy array and nothing else ({error}). "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imc_helpers.data.download import fetch
+from imc_helpers.data.lab_folder.preparation import prepare_lab_folder
 from imc_helpers.data.manifest import CohortRecord, cohort_record
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import data_dir, project_root, shipped
@@ -44,14 +45,17 @@ def prepare(key: str) -> Path:
         If a file is not as described; nothing half-written is left.
     """
     record = cohort_record(key)
-    if record.reader not in _READERS:
+    if not record.own and record.reader not in _READERS:
         raise InputError(
             f"cohort {key!r}: no reader {record.reader!r}; there are {', '.join(_READERS)}"
         )
+    folder = data_dir() / key
+    if record.own:
+        prepare_lab_folder(record, folder)
+        return folder
     raw = data_dir() / ".downloads" / key
     if record.files:
         fetch(record.base_url, record.files, raw, title=key)
-    folder = data_dir() / key
     samples = _READERS[record.reader](raw, record)
     write_cohort(folder, _with_own_masks(samples, record), overwrite=True)
     return folder
@@ -67,7 +71,9 @@ def open_cohort(key: str) -> Cohort:
     if not (folder / "images.csv").is_file():
         prepare(key)
     raters = [
-        Rater(name, **made.model_dump(exclude={"folder"})) for name, made in record.raters.items()
+        Rater(name, **made.model_dump(include={"kind", "how", "description"}))
+        for name, made in record.raters.items()
+        if made.kind != "model"
     ]
     if record.synthetic:
         raters.append(Rater(TRUTH, "truth", "What the tissue was made from."))
@@ -138,11 +144,6 @@ def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
         )
 
 
-def _steinbock(_: Path, record: CohortRecord) -> Iterator[Sample]:
-    """Read a steinbock folder of your own, and leave it as it is."""
-    yield from Cohort(project_root() / record.folder)
-
-
 def _with_own_masks(samples: Iterable[Sample], record: CohortRecord) -> Iterator[Sample]:
     """Add the masks of raters who have a folder; a sample that they left out has none."""
     folders = {name: project_root() / r.folder for name, r in record.raters.items() if r.folder}
@@ -174,6 +175,5 @@ _READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {
     "spectre": _spectre,
     "codex_tile": _codex_tile,
     "cytomapper": _cytomapper,
-    "steinbock": _steinbock,
     "phantom": _phantom,
 }

@@ -21,8 +21,8 @@ def published_labels(key: str, cohort: Cohort, sample: str) -> np.ndarray:
     Parameters
     ----------
     key
-        Model of ``source: files``. Its record names published files, or a folder of the user's with
-        ``FOLDER/COHORT/SAMPLE.tiff``.
+        Model of ``source: files``. Its record names published files, a folder of the user's with
+        ``FOLDER/COHORT/SAMPLE.tiff``, or the cohorts that bring its masks along.
     cohort, sample
         Whose image it must fit.
 
@@ -39,6 +39,8 @@ def published_labels(key: str, cohort: Cohort, sample: str) -> np.ndarray:
         If there is no mask for the sample, or it does not fit the image.
     """
     record = model_record(key)
+    if record.stands_in:
+        return cohort.read_mask(sample, key)
     if record.folder:
         labels, path = _own(project_root() / record.folder / cohort.name, sample)
     else:

@@ -1,0 +1,106 @@
+"""What a lab takes home: consensus masks, cells of every rater as AnnData, tables for steinbock.
+
+::
+
+    results/EDITION/export/COHORT/masks_consensus/SAMPLE.tiff    (H, W) uint32
+    results/EDITION/export/COHORT/RATER.h5ad                     AnnData, one row per cell
+    results/EDITION/export/COHORT/intensities/SAMPLE.csv         as steinbock writes them,
+    results/EDITION/export/COHORT/regionprops/SAMPLE.csv         of the consensus
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+from skimage.measure import regionprops_table
+from tqdm import tqdm
+
+from imc_helpers.agreement.consensus import consensus
+from imc_helpers.cells.expression import cells_of, mean_intensities
+from imc_helpers.data.paths import replacing
+from imc_helpers.data.predictions import find_models, read_prediction
+from imc_helpers.data.samples import Cohort, read_tiff
+
+CONSENSUS = "consensus"
+_REGIONPROPS = (
+    "area",
+    "centroid",
+    "axis_major_length",
+    "axis_minor_length",
+    "eccentricity",
+)
+"""What steinbock measures of each cell."""
+
+
+class _Masks(Mapping[str, np.ndarray]):
+    """Masks by sample, read when they are asked for."""
+
+    def __init__(self, samples: Iterable[str], read: Callable[[str], np.ndarray]) -> None:
+        self._samples, self._read = tuple(samples), read
+
+    def __getitem__(self, sample: str) -> np.ndarray:
+        return self._read(sample)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
+    """Write what a lab takes home of a cohort, whole or not at all.
+
+    Parameters
+    ----------
+    cohort
+        Samples with masks, or without.
+    models
+        Models of the edition; those without masks of whole images are left out.
+    folder
+        Where to. Consensus masks are of samples that two references or more have outlined.
+    """
+    runs = find_models(cohort.name, models, "whole")
+    with replacing(folder) as new:
+        masks: dict[str, _Masks] = {
+            rater.name: _Masks(
+                cohort.labelled_by(rater.name),
+                lambda sample, name=rater.name: cohort.read_mask(sample, name),  # type: ignore[misc]
+            )
+            for rater in cohort.raters
+        }
+        for model, run in runs.items():
+            masks[model] = _Masks(
+                [one.sample for one in run.samples],
+                lambda sample, name=model: read_prediction(cohort.name, name, "whole", sample),  # type: ignore[misc]
+            )
+        agreed = [s for s in cohort.ids if len(cohort.references_of(s)) > 1]
+        if agreed:
+            place = new / f"masks_{CONSENSUS}"
+            place.mkdir()
+            for sample in tqdm(agreed, desc=f"{cohort.name}: consensus", disable=None):
+                drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
+                labels = consensus(drawn)
+                tifffile.imwrite(place / f"{sample}.tiff", labels, compression="zlib")
+                _write_tables(new, cohort, sample, labels)
+            masks[CONSENSUS] = _Masks(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
+        for name, own in masks.items():
+            if len(own):
+                cells_of(cohort, own).write_h5ad(new / f"{name}.h5ad", compression="gzip")
+
+
+def _write_tables(folder: Path, cohort: Cohort, sample: str, labels: np.ndarray) -> None:
+    """Write steinbock's tables of one sample: a column ``Object`` with the ids comes first."""
+    ids, means = mean_intensities(cohort.read_image(sample), labels)
+    objects = pd.Index(ids, name="Object")
+    measured = regionprops_table(labels, properties=("label", *_REGIONPROPS))
+    props = pd.DataFrame(measured).set_index("label").rename_axis("Object")
+    tables = {
+        "intensities": pd.DataFrame(means, index=objects, columns=cohort.panel.names),
+        "regionprops": props,
+    }
+    for name, table in tables.items():
+        (folder / name).mkdir(exist_ok=True)
+        table.to_csv(folder / name / f"{sample}.csv")

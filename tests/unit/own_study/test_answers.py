@@ -1,0 +1,150 @@
+"""The answer in plain words: what it says, and where it says that it cannot."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imc_helpers.agreement.intervals import mean_intervals
+from imc_helpers.agreement.score_table import score_cohort
+from imc_helpers.agreement.summaries import between
+from imc_helpers.data.lab_folder.checks import COLUMNS
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.raters import Rater
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
+from imc_helpers.own_study.answers import answer_of, worst_images
+
+PANEL = Panel((Channel("Ir191", "DNA", "nucleus"),))
+NOTHING = pd.DataFrame(columns=COLUMNS)
+
+
+def cells(drawn):
+    """A row of ten square cells, of which the first so many are drawn."""
+    labels = np.zeros((10, 100), np.uint32)
+    for k in range(drawn):
+        labels[2:8, 10 * k + 2 : 10 * k + 8] = k + 1
+    return labels
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+
+    def make(drawn, kind="annotator"):
+        """Samples with masks, by rater the numbers of cells drawn in each."""
+        image = np.ones((1, 10, 100), np.float32)
+        count = max(map(len, drawn.values()), default=2)
+        masks = [{r: cells(n[k]) for r, n in drawn.items() if k < len(n)} for k in range(count)]
+        samples = [Sample(f"s{k}", image, PANEL, 1.0, own) for k, own in enumerate(masks)]
+        write_cohort(tmp_path / "data" / "lab", samples, overwrite=True)
+        cohort = Cohort(tmp_path / "data" / "lab", raters=[Rater(name, kind) for name in drawn])
+        return cohort, score_cohort(cohort, modes=["whole"])
+
+    return make
+
+
+def with_models(scores, cohort, models):
+    """Add models to a table: rows against each rater, ap50 by sample."""
+    rows = [
+        {
+            **scores.iloc[0].to_dict(),
+            "cohort": cohort.name,
+            "sample": sample,
+            "mode": "whole",
+            "rater_true": rater.name,
+            "rater_pred": model,
+            "kind_true": rater.kind,
+            "kind_pred": "model",
+            "ap50": value,
+            "map": value,
+            "sap": value,
+        }
+        for model, values in models.items()
+        for (sample, value), rater in itertools.product(
+            zip(cohort.ids, values, strict=True), cohort.raters
+        )
+    ]
+    return pd.concat([scores, pd.DataFrame(rows)], ignore_index=True).astype(scores.dtypes)
+
+
+def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
+    cohort, scores = study({"anna": [10, 10, 10], "bo": [5, 8, 5]})
+    said = answer_of(cohort, scores, [], NOTHING)
+    assert "60 % were outlined by both (ap50 0.60" in said.agreement
+    by_image = pd.DataFrame({"ap50": [0.5, 0.8, 0.5]})
+    spread = mean_intervals(by_image, by_image.index).iloc[0]
+    assert f"{spread['low']:.2f} to {spread['high']:.2f} (95 % interval)" in said.agreement
+    assert "other people may differ more" in said.agreement
+    assert "No model has masks" in said.nearest
+    assert "undecidable" in said.matters
+    assert any("agree least: s0, s2 and s1" in step for step in said.next_steps)
+
+
+def test_one_image_says_nothing_about_others(study):
+    cohort, scores = study({"anna": [10], "bo": [5]})
+    assert "That is one image" in answer_of(cohort, scores, [], NOTHING).agreement
+
+
+def test_one_annotator_none_and_tools(study):
+    one = answer_of(*study({"anna": [10, 10]}), [], NOTHING)
+    assert "Only anna has outlined cells" in one.agreement
+    assert any("second person" in step for step in one.next_steps)
+    none = answer_of(*study({}), [], NOTHING)
+    assert "no masks to compare" in none.agreement
+    assert any("two people" in step for step in none.next_steps)
+    tools = answer_of(*study({"a": [10], "b": [5]}, kind="tool"), [], NOTHING)
+    assert "tell nothing of people" in tools.agreement
+
+
+def test_the_nearest_model_is_named_with_those_that_cannot_be_told_from_it(study):
+    cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
+    wave = 0.05 * np.array([1, -1] * 4)
+    models = {"good": 0.7 + wave, "like": 0.69 - wave, "poor": 0.2 + wave}
+    said = answer_of(cohort, with_models(scores, cohort, models), models, NOTHING)
+    assert "Of 3 models good has the highest mean score" in said.nearest
+    assert "cannot tell it from like, and the others score lower" in said.nearest
+    alone = answer_of(
+        cohort, with_models(scores, cohort, {"good": models["good"]}), models, NOTHING
+    )
+    assert "The only model is good" in alone.nearest
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [(0.8, "does not matter"), (0.5, "the difference matters"), (0.95, "better than that one")],
+)
+def test_whether_it_matters_follows_the_interval(study, score, verdict):
+    cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
+    table = with_models(scores, cohort, {"model": [score] * 8})
+    said = answer_of(cohort, table, ["model"], NOTHING)
+    assert verdict in said.matters
+    assert "not about being right" in said.matters
+
+
+def test_an_interval_across_the_margin_is_undecided(study):
+    cohort, scores = study({"anna": [10] * 4, "bo": [8] * 4})
+    table = with_models(scores, cohort, {"model": [0.6, 1.0, 0.7, 0.9]})
+    assert "cannot decide" in answer_of(cohort, table, ["model"], NOTHING).matters
+
+
+def test_what_is_odd_comes_first_among_the_next_steps(study):
+    odd = pd.DataFrame(
+        [
+            ("s0", "bo", "empty mask", "Empty.", "Save it.", False, "f"),
+            ("", "bo", "shifted mask", "Off.", "Look.", True, ""),
+        ],
+        columns=COLUMNS,
+    )
+    steps = answer_of(*study({"anna": [10, 10], "bo": [5, 5]}), [], odd).next_steps
+    assert "Mend the file that could not be used" in steps[0]
+    assert "overlay of bo" in steps[1]
+
+
+def test_images_are_listed_worst_first(study):
+    cohort, scores = study({"anna": [10, 10, 10], "bo": [9, 5, 7], "carl": [10, 10, 10]})
+    worst = worst_images(between(scores, {cohort.name: cohort}))
+    assert worst["sample"].tolist() == ["s1", "s2", "s0"]
+    assert worst["ap50"].tolist() == pytest.approx([2 / 3, 0.8, 14 / 15])
+    assert worst["pairs"].tolist() == [3, 3, 3]

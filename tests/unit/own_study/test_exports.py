@@ -1,0 +1,70 @@
+"""What a lab takes home, read again with the libraries that it uses."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from skimage.measure import regionprops_table
+
+from imc_helpers.cells.expression import mean_intensities, places
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.raters import Rater
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
+from imc_helpers.own_study.exports import export
+
+PANEL = Panel((Channel("Ir191", "DNA", "nucleus"), Channel("Dy161", "CD20", "membrane")))
+
+
+def random_cells(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((30, 40), np.uint32)
+    labels[2:8, 3:9], labels[10:20, 10:15], labels[22:28, 30:38] = 5, 900, 7
+    return labels, rng.random((2, 30, 40)).astype(np.float32)
+
+
+def test_means_and_places_are_those_of_scikit_image():
+    labels, image = random_cells(0)
+    ids, means = mean_intensities(image, labels)
+    oracle = regionprops_table(
+        labels,
+        np.moveaxis(image, 0, -1),
+        properties=("label", "mean_intensity", "area", "centroid"),
+    )
+    assert ids.tolist() == oracle["label"].tolist() == [5, 7, 900]
+    for channel in range(2):
+        assert means[:, channel] == pytest.approx(oracle[f"mean_intensity-{channel}"], rel=1e-5)
+    placed = places(labels, 0.5)
+    assert placed["area_um2"].to_numpy() == pytest.approx(oracle["area"] / 4)
+    assert placed["y_um"].to_numpy() == pytest.approx((oracle["centroid-0"] + 0.5) / 2)
+    assert placed["x_um"].to_numpy() == pytest.approx((oracle["centroid-1"] + 0.5) / 2)
+
+
+def test_consensus_cells_and_steinbocks_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    labels, image = random_cells(1)
+    second = np.where(labels == 7, 0, labels)
+    samples = [
+        Sample("s", image, PANEL, 0.5, {"anna": labels, "bo": second}),
+        Sample("t", image, PANEL, 0.5, {"anna": labels}),
+    ]
+    write_cohort(tmp_path / "data" / "lab", samples)
+    cohort = Cohort(tmp_path / "data" / "lab", raters=[Rater("anna"), Rater("bo")])
+    folder = tmp_path / "out"
+    export(cohort, [], folder)
+    agreed = tifffile.imread(folder / "masks_consensus" / "s.tiff")
+    assert ((agreed > 0) == (second > 0)).all(), "both drew two of the three cells"
+    assert not (folder / "masks_consensus" / "t.tiff").exists()
+    cells = anndata.read_h5ad(folder / "anna.h5ad")
+    assert cells.shape == (6, 2)
+    assert cells.var["channel"].tolist() == ["Ir191", "Dy161"]
+    one = cells[cells.obs_names == "t_900"]
+    assert one.X[0] == pytest.approx(image[:, labels == 900].mean(axis=1), rel=1e-5)
+    assert one.obsm["spatial"][0] == pytest.approx([12.5 / 2, 15 / 2])
+    assert one.obs["area_um2"].iloc[0] == pytest.approx(50 / 4)
+    intensities = pd.read_csv(folder / "intensities" / "s.csv", index_col="Object")
+    assert intensities.columns.tolist() == ["DNA", "CD20"]
+    props = pd.read_csv(folder / "regionprops" / "s.csv", index_col="Object")
+    assert props.index.tolist() == intensities.index.tolist() == [1, 2]
+    assert {"area", "centroid-0", "centroid-1", "eccentricity"} <= set(props.columns)
