@@ -358,6 +358,29 @@ def test_the_first_page_has_a_place_for_the_findings_and_cites_the_version():
     assert f"version {project['version']}" in index
 
 
+def test_what_the_theme_leaves_undone_is_mended(tmp_path):
+    page = tmp_path / "below" / "page.html"
+    page.parent.mkdir()
+    arrow = '<span class="toctree-toggle" role="presentation"></span>'
+    page.write_text(
+        '<link rel="preload" as="font" crossorigin href="fa.woff2" />\n'
+        '<link rel="preload" as="script" href="a.js" />\n'
+        f"<summary>{arrow}</summary><summary>Words</summary>\n"
+        "<p>é</p>\n",
+        encoding="utf-8",
+    )
+    book.mend(tmp_path)
+    mended = (
+        '<link rel="preload" as="script" href="a.js" />\n'
+        f'<summary aria-label="Pages of this section">{arrow}</summary>'
+        "<summary>Words</summary>\n"
+        "<p>é</p>\n"
+    )
+    assert page.read_text(encoding="utf-8") == mended
+    book.mend(tmp_path)
+    assert page.read_text(encoding="utf-8") == mended, "once is enough"
+
+
 def test_equal_folders_are_left_alone(tmp_path):
     draft, final = tmp_path / "draft", tmp_path / "final"
     for folder in (draft, final):

@@ -128,23 +128,6 @@ def test_scripts_that_nothing_uses_are_gone_and_others_are_there_once():
     assert 'content="https://x.org/demo/_static/card.png"' in tags
 
 
-def test_what_the_theme_leaves_undone_is_mended(tmp_path):
-    page = tmp_path / "part" / "one.html"
-    page.parent.mkdir()
-    arrow = '<span class="toctree-toggle" role="presentation"></span>'
-    page.write_text(
-        '<link rel="icon">\n<link rel="preload" as="font" href="a.woff2" />\n'
-        f"<summary>{arrow}</summary><summary>Words</summary>"
-    )
-    mended = (
-        f'<link rel="icon">\n<summary aria-label="Pages of this section">{arrow}</summary>'
-        "<summary>Words</summary>"
-    )
-    for _ in range(2):
-        page_finish.mend(SimpleNamespace(outdir=tmp_path), None)
-        assert page.read_text() == mended
-
-
 def test_references_are_labelled_as_the_text_cites_them():
     entries = parse_string(
         """

@@ -66,6 +66,13 @@ DRAWER = """\
 :::::
 """
 TABLE = re.compile(r":::\{table\} (.*?)\n:name: [^\n]*\n(?::[^\n]*\n)*\n(.*?)\n:::", re.DOTALL)
+MENDED = {
+    # Icons are drawn without these fonts, and from a folder a browser refuses them with an error.
+    r'<link rel="preload" as="font"[^>]*>\n?': "",
+    # The parts of the sidebar are opened by an arrow, which says nothing to those who hear a page.
+    r'<summary>(?=<span class="toctree-toggle")': '<summary aria-label="Pages of this section">',
+}
+"""What is mended in rendered pages: patterns in the theme's HTML, and what they become."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
@@ -90,6 +97,7 @@ def build(project: Project, plan: Plan) -> None:
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
         copy = shutil.copytree(rendered, Path(scratch) / "html")
+        mend(copy)
         place_viewer(plan, copy)
         final = project.html(plan.edition)
         if final.exists():
@@ -138,6 +146,15 @@ def render(source: Path, folder: Path) -> Path:
     )
     note.write_text(made_of, encoding="utf-8")
     return folder / "_build" / "html"
+
+
+def mend(folder: Path) -> None:
+    """Change all pages of a folder where the theme's HTML fails readers; see `MENDED`."""
+    for page in folder.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for pattern, replacement in MENDED.items():
+            text = re.sub(pattern, replacement, text)
+        page.write_text(text, encoding="utf-8")
 
 
 def stage(project: Project, plan: Plan, folder: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -34,14 +33,6 @@ _LEFT_ALONE = (
     nodes.footnote_reference,
     addnodes.pending_xref,
 )
-_MENDED = {
-    # The theme hints to load fonts early, and its icons are drawings, which need none. Read from a
-    # folder, a browser refuses each of them and reports an error.
-    r'<link rel="preload" as="font"[^>]*>\n?': "",
-    # An arrow opens a section of the sidebar, and says nothing to those who hear the page.
-    r'<summary>(?=<span class="toctree-toggle")': '<summary aria-label="Pages of this section">',
-}
-"""Patterns in the theme's HTML, and what they become."""
 _NO_PROSE = (nodes.table, nodes.caption, nodes.citation, nodes.footnote)
 
 
@@ -62,7 +53,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     register_plugin("pybtex.style.formatting", STYLE, NameYearStyle)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", tidy_head, priority=900)
-    app.connect("build-finished", mend)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -185,16 +175,6 @@ def tidy_head(
         f'<meta property="{key}" content="{escape(value, quote=True)}" />'
         for key, value in about.items()
     )
-
-
-def mend(app: Sphinx, error: Exception | None) -> None:
-    """Change what no setting of the theme changes; see `_MENDED`."""
-    for path in Path(app.outdir).rglob("*.html"):
-        page = mended = path.read_text(encoding="utf-8")
-        for pattern, replacement in _MENDED.items():
-            mended = re.sub(pattern, replacement, mended)
-        if mended != page:
-            path.write_text(mended, encoding="utf-8")
 
 
 class NameYearLabels(BaseLabelStyle):

@@ -246,14 +246,12 @@ class _Resolver:
                     "front": digests.of_value(front),
                     **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts(
-                        *("book", "gate", "page_finish", "parameters", "project", "report"),
-                        "repository",
-                    ),
-                    **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                     "buttons": digests.of_value(
                         repository.with_buttons(self.project, self.project.config)
                     ),
+                    **self._scripts("book", "gate", "page_finish", "parameters"),
+                    **self._scripts("project", "report", "repository"),
+                    **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),
         )
