@@ -121,6 +121,7 @@ def _card(row: pd.Series) -> str:
     score = "" if pd.isna(row["ap50"]) else f"<br>ap50 {row['ap50']:.2f}"
     return (
         f'<div><a href="{html.escape(link)}"><img class="dark-light" loading="lazy" '
-        f'alt="Tissue of {name}" src="{html.escape(link.removesuffix(".html"))}.webp" style="width:100%;padding:0">'
+        f'alt="Tissue of {name}" style="width:100%;padding:0" '
+        f'src="{html.escape(link.removesuffix(".html"))}.webp">'
         f"<br>{name}</a>{score}<br><small>{row['raters']} masks</small></div>"
     )
