@@ -204,6 +204,7 @@ class _Resolver:
         self.edition = load_edition(edition)
         self.code = digests.Code(project.root / "src")
         self._script: dict[str, str] = {}
+        self._parts_of_data: dict[str, dict[str, str]] = {}
         self.cohorts = self.edition.cohorts
         self.able = [model for model in self.edition.models if not why_not(model)]
         self.notebooks = {c: read_chapter(project.source(c)) for c in project.chapters}
@@ -260,6 +261,12 @@ class _Resolver:
         return Data(cohort=cohort, digest=(self._write(f"data/{cohort}", self._of_data(cohort)),))
 
     def _of_data(self, cohort: str) -> dict[str, str]:
+        """Say what a cohort is made from; of a large folder that takes a while, so it is kept."""
+        if cohort not in self._parts_of_data:
+            self._parts_of_data[cohort] = self._look_at_data(cohort)
+        return self._parts_of_data[cohort]
+
+    def _look_at_data(self, cohort: str) -> dict[str, str]:
         record = cohort_record(cohort)
         roots = ["imc_helpers.data.readers.published"]
         roots += ["imc_helpers.phantom.recipes"] if record.synthetic else []
