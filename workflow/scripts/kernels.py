@@ -27,7 +27,7 @@ allocator starts one to give memory back."""
 COMPILED = "imc_helpers.metrics:warm_up"
 """What loads compiled code, once for all kernels of notebooks that use the package."""
 PATIENCE_S = 600.0
-"""How long the imports may take: on a crowded machine, and compiling for the first time, minutes."""
+"""How long the imports may take: minutes, where they compile and others compute as well."""
 
 
 class KernelError(Exception):

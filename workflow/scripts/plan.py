@@ -39,6 +39,8 @@ PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
+LAB_FOLDER = "imc_helpers.data.lab_folder"
+"""Modules that only a lab's own folder goes through."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -273,6 +275,8 @@ class _Resolver:
         code = self.code.needs(*roots)
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
+        if not record.own:
+            code = {name: of for name, of in code.items() if not name.startswith(LAB_FOLDER)}
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
         root = self.project.root
         own = [record.folder, *(rater.folder for rater in record.raters.values())]
