@@ -170,7 +170,7 @@ if key:
     grey = people if ran else []
     by_size = recall_by(outcomes, "area_um2", bins=bins)
     by_size.to_csv(results_dir(edition, "models") / "recall_by_size.csv", index=False)
-    band = "Band: 95 % interval over images. " if len(shown) > 1 else ""
+    band = "Band: 95% interval over images. " if len(shown) > 1 else ""
     show(
         partial(
             recall_curves,
