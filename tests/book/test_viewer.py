@@ -113,7 +113,7 @@ class Viewer:
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + 30
-        while not self.run("return document.documentElement.dataset.ready"):
+        while self.run("return document.documentElement.dataset.ready") != "complete":
             assert time.monotonic() < deadline, self.driver.get_log("browser")
             time.sleep(0.05)
 
