@@ -1,17 +1,20 @@
 # The two commands are `make book` and `make test`. Each sets up what it needs, in .venv.
 PYTHON ?= python3
 EDITION ?= demo
+EDITIONS ?= demo open
 PROFILE ?= local
 
-.PHONY: help book study sweep test test-all lint bench sync phantom-report clean FORCE
+.PHONY: help book study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
 	@echo "make study  look a folder of yours over and write its edition: make study FROM=/path/to/folder NAME=spleen"
+	@echo "make site   put editions together into one site: make site EDITIONS=\"$(EDITIONS)\""
 	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
 	@echo "make test   run the tests, on an edition that has every page at its smallest"
 	@echo "make test-all   run them, and those that take long: the demo and the open edition whole"
+	@echo "make test-site  look at every page of all editions with a browser, which makes them first"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
@@ -29,6 +32,9 @@ study: .venv/.installed
 	@test -n "$(FROM)" || { echo "Name your folder: make study FROM=/path/to/folder NAME=spleen"; exit 2; }
 	@exec .venv/bin/python -m imc_helpers.own_study.proposal "$(FROM)" --name "$(NAME)"
 
+site: .venv/.installed
+	@exec .venv/bin/python workflow/scripts/make_site.py $(EDITIONS) --profile "$(PROFILE)"
+
 sweep: .venv/.installed
 	@test -n "$(NAME)" || { echo "Name a sweep, a file sweeps/NAME.yml: make sweep NAME=channels"; exit 2; }
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --sweep "$(NAME)" --profile "$(PROFILE)"
@@ -38,6 +44,9 @@ test: .venv/.installed
 
 test-all: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "full or not full"
+
+test-site: .venv/.installed
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "site and (full or not full)"
 
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .

@@ -67,7 +67,8 @@ function showThatItScrolls(box) {
     if (box.scrollWidth > box.clientWidth + 2) {
       box.tabIndex = 0;
       box.setAttribute("role", "region");
-      box.setAttribute("aria-label", "Table, scrolls sideways");
+      const number = box.querySelector(".caption-number")?.textContent.trim() ?? "Table";
+      box.setAttribute("aria-label", `${number}, scrolls sideways`);
     }
   }
   box.addEventListener("scroll", look, { passive: true });

@@ -34,24 +34,18 @@ seed: int = 0  # of the bootstrap
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -108,12 +102,11 @@ answer(summary)
 # %% tags=["hide-input"]
 if len(shown):
     show(
-        equivalence_rows(shown, margin, raters=whose),
+        partial(equivalence_rows, shown, margin, raters=whose),
         label="fig-equivalence",
-        caption=f"Difference of each model from the {whose} in {metric} ({mode}), with its "
-        f"{confidence:.0%} interval; small lines: one of them left out at a time. Where a cohort has three "
-        "of them or more, each stands here too, judged by the others as if a model. Band: the margin. A row "
-        f"without a line has one image, and so no interval. {data}",
+        caption=f"Difference of each model from the {whose} in {metric}, with its {confidence:.0%} interval where "
+        "there are several images; small lines: one of them left out at a time. Where there are three or more, "
+        f"each is also judged by the others as if a model. {data}",
         alt="A row for each model, with a mark for its difference from its judges, a line for the "
         "interval, and a band around zero for the margin.",
     )
@@ -213,11 +206,10 @@ show_table(
 # %% tags=["hide-input"]
 if synthetic:
     show(
-        trial_rows(now, margin),
+        partial(trial_rows, now, margin),
         label="fig-trial",
-        caption=f"Candidates judged by annotators (left) and by the truth (right): difference in {metric} "
-        f"from the annotators' own score, with {confidence:.0%} interval. Band: the margin. Whole images. "
-        f"{source_note([synthetic])}",
+        caption=f"Candidates of known quality, judged by annotators and by the truth: {metric} less the annotators' "
+        f"own, on whole images. {source_note([synthetic])}",
         alt="Two panels with a row for each candidate. The truth and its flawed copies lie left of the "
         "margin when annotators judge, and right of it when the truth does.",
     )

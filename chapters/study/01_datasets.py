@@ -22,32 +22,26 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
-crop_px: int = 250  # edge of the crops in the gallery, pixels
+field_um: float = 150.0  # edge of the crops in the gallery, µm
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
-from imc_helpers.figures.names import source_note
+from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
@@ -81,15 +75,13 @@ answer(
 )
 
 # %% tags=["hide-input"]
-first = {records[key].title: cohort[0] for key, cohort in cohorts.items()}
+first = {cohort_name(key): cohort[0] for key, cohort in cohorts.items()}
 show(
-    gallery(first, crop_px=crop_px),
+    partial(gallery, first, field_um=field_um),
     label="fig-gallery",
-    caption="The top left corner of one sample of each cohort. Nucleus channel blue, membrane "
-    "channel gold, each stretched between its 1st and 99th percentile for the eye. "
-    f"{source_note(keys)}",
+    caption=f"The top left {field_um:g} µm of one sample per cohort: nucleus channel blue, membrane "
+    f"channel gold, each stretched for the eye. {source_note(keys)}",
     alt="One crop per cohort: nuclei in blue, membranes in gold.",
-    fmt="png",
 )
 
 # %% [markdown]

@@ -20,27 +20,21 @@
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-crop_px: int = 150  # edge of the crops shown, pixels
+field_um: float = 100.0  # edge of the crops shown, µm
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability
@@ -70,12 +64,11 @@ answer(
 # %% tags=["hide-input"]
 sample = cohorts[shown][0]
 show(
-    aggregate_and_parts(sample, "membrane", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "membrane", field_um=field_um),
     label="fig-membrane",
-    caption=f"The membrane channel and the markers it is the mean of; sample {sample.id}, each "
-    f"image stretched on its own. {source_note([shown])}",
+    caption="The membrane channel and the markers it is the mean of, each stretched on its own. "
+    f"{source_note([shown])}",
     alt="The membrane aggregate, followed by one image for each of its markers.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -85,12 +78,11 @@ show(
 
 # %% tags=["hide-input"]
 show(
-    aggregate_and_parts(sample, "nucleus", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "nucleus", field_um=field_um),
     label="fig-nucleus",
-    caption=f"The nucleus channel and the stains it is the mean of; sample {sample.id}. "
+    caption="The nucleus channel and the stains it is the mean of, each stretched on its own. "
     f"{source_note([shown])}",
     alt="The nucleus aggregate, followed by one image for each of its stains.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -146,12 +138,15 @@ show_table(
 
 # %% tags=["hide-input"]
 show(
-    aggregates({key: cohort[0] for key, cohort in cohorts.items()}, crop_px=crop_px),
+    partial(
+        aggregates,
+        {cohort_name(key): cohort[0] for key, cohort in cohorts.items()},
+        field_um=field_um,
+    ),
     label="fig-aggregates",
-    caption="Nucleus channel, membrane channel, and both in colour (nucleus blue, membrane gold), "
-    f"for the first sample of each cohort. {source_note(keys)}",
+    caption="The first sample of each cohort: nucleus channel, membrane channel, and both in colour "
+    f"(nucleus blue, membrane gold). {source_note(keys)}",
     alt="A row per cohort: nucleus channel, membrane channel, and the two in colour.",
-    fmt="png",
 )
 
 # %% [markdown]

@@ -25,25 +25,18 @@ stride_px: int = 128  # step from one patch to the next, pixels
 border_px: int = 28  # ignored border of a patch, pixels
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -87,20 +80,19 @@ if largest["patches"]:
     placed = windows((largest["height_px"], largest["width_px"]), **grid)
     across = len({window.x for window in placed})
     show(
-        draw_windows(
+        partial(
+            draw_windows,
             stretch(aggregate(image, cohort.panel.compartment("nucleus"))),
             placed,
             border_px=border_px,
             highlight=sorted({0, 1 % len(placed), len(placed) - 1}),
         ),
         label="fig-windows",
-        caption=f"The {len(placed)} windows of sample {largest['sample']}, "
-        f"{largest['height_px']} x {largest['width_px']} px, {across} in a row, over its nucleus "
-        "channel. White: all windows. Coloured: the first two and the last one, with the part that is "
-        f"scored filled. {source_note([largest['cohort']])}",
+        caption=f"The {len(placed)} windows of an image of {largest['height_px']} x {largest['width_px']} px, "
+        f"{across} per row (white). Three are coloured, with the part that is scored filled. "
+        f"{source_note([largest['cohort']])}",
         alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
         "square inside each that leaves a border.",
-        fmt="png",
     )
 else:
     display(

@@ -31,24 +31,18 @@ border_px: int = 28  # ignored border of a patch, pixels
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -119,32 +113,30 @@ answer(summary)
 
 # %% tags=["hide-input"]
 dashed = (
-    f"Dashed: the mean agreement of the {lenders} of {cohort_name(lender)}, lent to these tissues. "
+    f"Dashed: the mean agreement of the {lenders} of {cohort_name(lender)}, lent to these. "
     if lender
     else ""
 )
-about = (
-    "Each line of marks is one cohort: a dot is an image, a box the middle half of more than twelve images "
-    "or patches, a black diamond the mean. Rows: models, best first; controls (the reference itself, as many "
-    f"random cells, nothing). {dashed}"
-)
+about = f"Below the models, best first, controls. {dashed}"
 alt = (
-    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the controls; a "
-    "colour for each cohort; a dashed line at the agreement in another cohort, where there is one."
+    "Scores from 0 to 1. Models in rows, below them the controls; a colour for each cohort; a dashed line at the "
+    "agreement in another cohort, where there is one."
 )
 
 
-def distributions(mode):
+def distributions(mode, *metrics):
     lines = {"": lent.loc[mode]} if mode in lent.index else None
     part = table[table["mode"] == mode]
-    return score_distributions({"": part}, {"": rows}, by="cohort", lines=lines)
+    return partial(
+        score_distributions, {"": part}, {"": rows}, metrics=metrics, by="cohort", lines=lines
+    )
 
 
 if (table["mode"] == "whole").any():
     show(
-        distributions("whole"),
+        distributions("whole", "ap50"),
         label="fig-public-whole",
-        caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 on whole images, a dot per image or a box where there are more than twelve. {about}{data}",
         alt=alt,
     )
 else:
@@ -155,6 +147,15 @@ else:
 # against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
 # agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
 
+# %% tags=["hide-input"]
+if (table["mode"] == "whole").any():
+    show(
+        distributions("whole", "map", "sap"),
+        label="fig-public-whole-others",
+        caption=f"map and sap on whole images, drawn as in {{numref}}`fig-public-whole`. {data}",
+        alt=alt,
+    )
+
 # %% [markdown]
 # ## Window by window
 
@@ -162,10 +163,10 @@ else:
 sides = [min(cohort.shape(s)) for cohort in cohorts.values() for s in cohort.ids]
 if (table["mode"] == "patch").any():
     show(
-        distributions("patch"),
+        distributions("patch", "ap50"),
         label="fig-public-patch",
-        caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
-        f"side are ignored. {about}A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
+        f"{about}{data}",
         alt=alt,
     )
 elif sides:

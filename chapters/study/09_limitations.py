@@ -29,29 +29,23 @@ edition: str = "demo"  # edition of the book: a file in editions/
 metric: str = "ap50"  # score that is compared: ap50, map or sap
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.sweep_plots import choice_dots
+from imc_helpers.figures.sweep_plots import best_and_worst_choices
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.experiments.study_limits import SWEEPS, best_and_worst
 from imc_helpers.experiments.sweep_results import read_sweep
@@ -61,7 +55,6 @@ run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
 sweeps = {name: read_sweep(edition, name) for name in run}
 summary = best_and_worst(sweeps, metric)
 summary["model"] = summary["model"].map(model_name)
-summary["label"] = summary["question"] + ", " + summary["which"]
 if len(summary):
     cohort = annotated_cohort(edition)
     images = max(table["sample"].nunique() for table in sweeps.values())
@@ -85,14 +78,13 @@ answer(text)
 # %% tags=["hide-input"]
 if len(summary):
     show(
-        choice_dots(
-            summary, "label", label=f"{metric}, difference from the study's choice", zero=True
+        partial(
+            best_and_worst_choices, summary, label=f"{metric}, difference from the study's choice"
         ),
         label="fig-limitations",
-        caption="The best and the worst of all choices that were tried for each question, as difference from the "
-        "study's own: plain mean of all membrane markers, no pre-processing, image as it is and in one piece. "
-        "Best and worst were picked after the fact, so they look more extreme than they are. Dots: means over "
-        f"images; bars: 95 % intervals from a bootstrap over images. {data}",
+        caption="The best choice (blue) and the worst (red) for each question, as difference from the study's own, "
+        "with 95 % intervals. Both were picked after the fact, so they look more extreme than they are. "
+        f"{data}",
         alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
         "study's choice, with intervals.",
     )
@@ -107,7 +99,7 @@ else:
 # %% tags=["hide-input"]
 if len(summary):
     show_table(
-        summary.drop(columns="label"),
+        summary,
         label="tab-limitations",
         caption=f"The same in numbers: mean difference in {metric} with the references and its 95 % interval. "
         f"*tried*: choices beside the study's. {data}",

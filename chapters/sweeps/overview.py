@@ -28,24 +28,18 @@ swept: list[str] = ["model", "aggregation"]  # columns that are parameters of it
 measure: str = ""  # column to draw; when empty, ap50 or else the first number
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from imc_helpers.figures.names import source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_overview import against_parameters
@@ -78,11 +72,11 @@ answer(
 
 # %% tags=["hide-input"]
 show(
-    against_parameters(table, varied, chosen),
+    partial(against_parameters, table, varied, chosen),
     label="fig-overview",
     caption=f"{chosen} against each parameter, whatever the others are. Dots: rows of the table; diamonds: their "
     f"means. {data}",
-    alt=f"A panel a parameter: {chosen} of every row, and its mean, by value of the parameter.",
+    alt=f"A panel per parameter: {chosen} of every row, and its mean, by value of the parameter.",
 )
 
 # %% [markdown]

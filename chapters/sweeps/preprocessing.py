@@ -28,24 +28,18 @@ metric: str = "ap50"  # score of the figure: ap50, map or sap
 tissue_px: int = 256  # edge of the synthetic tissue that compensation is checked on, pixels
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -70,7 +64,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "preprocessing")
-bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+bars = "Means over images with 95 % intervals."
 differences = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -99,11 +93,16 @@ if why_not:
     display(Markdown(f"*{why_not}*"))
 else:
     show(
-        choice_dots(differences, "steps", label=f"{metric}, difference from none", zero=True),
+        partial(
+            choice_dots,
+            differences,
+            "steps",
+            label=f"{metric}, difference from no pre-processing",
+        ),
         label="fig-sweep-preprocessing",
-        caption="Difference from no pre-processing. Steps act on every channel before they are averaged or, where "
-        f"*planes* stands behind them, on the two planes that the model sees. {bars} {data}",
-        alt="A panel a model, a row a way to pre-process: the difference in score from none, with its interval.",
+        caption="Steps act on every channel before the channels are averaged or, where *planes* stands behind them, "
+        f"on the two planes that the model sees; best first. {bars} {data}",
+        alt="A panel per model, a row per way to pre-process: the difference in score from none, with its interval.",
     )
 
 # %% [markdown]

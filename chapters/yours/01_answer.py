@@ -30,24 +30,18 @@ edition: str = "demo"  # edition of the book: a file in editions/
 margin: float = 0.05  # difference of ap50 that does not matter
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
@@ -107,20 +101,19 @@ if shown:
         if agreed is not None and key in agreed.index
     }
     show(
-        score_distributions(shown, rows, lines=lines),
+        partial(score_distributions, shown, rows, metrics=("ap50",), lines=lines),
         label="fig-answer",
-        caption="Each dot is an image, scored against one of the references; black diamonds are means, the dashed "
-        f"line is the mean agreement of the references among themselves. {data}",
+        caption="Each dot is an image (a box where there are more than twelve), scored against one of the references; "
+        f"the dashed line is the mean agreement of the references among themselves. {data}",
         alt="Scores of models and annotators, one row each, as dots from 0 to 1.",
     )
 else:
-    first = {record.cohorts[0]: cohorts[record.cohorts[0]][0]}
+    first = {cohort_name(record.cohorts[0]): cohorts[record.cohorts[0]][0]}
     show(
-        gallery(first, crop_px=min(128, *next(iter(first.values())).shape)),
+        partial(gallery, first, field_um=120.0),
         label="fig-answer",
         caption=f"The first image: nuclei in blue, membranes in gold. No two masks can be compared. {data}",
         alt="A crop of the first image.",
-        fmt="png",
     )
 
 # %% [markdown]

@@ -26,24 +26,18 @@ edition: str = "demo"  # edition of the book: a file in editions/
 most: int = 12  # pictures, at most
 
 # %% tags=["hide-input"]
-# Colab guard, written by `make sync`: installs the package where it is missing.
+# Colab guard, written by `make sync`: says what to do where the package is missing.
 import importlib.util
-import subprocess
-import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
-    packages = [
-        "git+https://github.com/imc-agreement-book/imc-agreement-book@main",
-        "centrosome",
-        "imagecodecs",
-        "pooch",
-        "readimc",
-    ]
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, *packages], check=True)
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -52,7 +46,7 @@ from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.figures.names import source_note
-from imc_helpers.figures.oddity_pictures import oddity_pictures
+from imc_helpers.figures.oddity_pictures import oddity_examples, oddity_pictures
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -77,15 +71,14 @@ answer(
 
 # %% tags=["hide-input"]
 data = source_note(cohorts)
-pictures = oddity_pictures(cohorts, odd, most=most)
-if pictures is not None:
+examples = oddity_examples(cohorts, odd, most=most)
+if examples:
     show(
-        pictures,
+        partial(oddity_pictures, examples),
         label="fig-oddities",
-        caption="One example of each oddity that can be shown: outlines of the mask (gold) on the nuclei (grey), or "
+        caption="One example of each oddity that can be shown: outlines of the mask (blue) on the nuclei (grey), or "
         f"the file alone where it does not fit its image. {data}",
         alt="Crops of tissue with the outlines of masks, one for each kind of oddity.",
-        fmt="png",
     )
 else:
     display(Markdown("*Nothing that was found odd can be shown in a picture.*"))
@@ -94,17 +87,24 @@ else:
 # ## All that was found
 
 # %% tags=["hide-input"]
-table = odd.sort_values("used", kind="stable").assign(
-    used=lambda rows: rows["used"].map({True: "yes", False: "left out"})
+table = odd.sort_values("used", kind="stable").groupby(
+    ["cohort", "what", "rater", "used"], sort=False, as_index=False
 )
-columns = {"sample": "sample or file", "rater": "mask of", "what": "what", "found": "found"}
-columns |= {"to_do": "what to do", "used": "used"}
+table = table.agg(
+    times=("sample", "size"),
+    first=("sample", "first"),
+    found=("found", "first"),
+    to_do=("to_do", "first"),
+)
+table["used"] = table["used"].map({True: "yes", False: "left out"})
+columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first in"}
+columns |= {"found": "found there", "to_do": "what to do", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),
         label="tab-oddities",
-        caption="What looks odd, files that were left out first. Nothing in your folder was changed. The table stands "
-        f"in `results/{edition}/answer/oddities.csv`, with the files' paths. {data}",
+        caption="What looks odd, files that were left out first; one line per defect and rater, with what was found "
+        f"first. Every file stands in `results/{edition}/answer/oddities.csv`. Nothing in your folder was changed. {data}",
     )
 else:
     display(Markdown("*Nothing looked odd.*"))

@@ -91,6 +91,8 @@ def test_two_commands_make_a_labs_book_and_leave_its_folder_alone(lab, tmp_path)
         "binary mask",
         "mask without image",
     }
+    assert (root / "results/lab/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "80 % were outlined by both" in (root / "results/lab/report.html").read_text()
     export = root / "results/lab/export/lab"
     agreed = tifffile.imread(export / "masks_consensus/roi_0.tiff")
     assert len(np.unique(agreed)) - 1 == len(np.unique(np.where(cells() % 5 == 0, 0, cells()))) - 1

@@ -128,14 +128,6 @@ def test_scripts_that_nothing_uses_are_gone_and_others_are_there_once():
     assert 'content="https://x.org/demo/_static/card.png"' in tags
 
 
-def test_no_font_is_loaded_before_it_is_needed(tmp_path):
-    page = tmp_path / "part" / "one.html"
-    page.parent.mkdir()
-    page.write_text('<link rel="icon">\n<link rel="preload" as="font" href="a.woff2" />\n<p>')
-    page_finish.without_font_hints(SimpleNamespace(outdir=tmp_path), None)
-    assert page.read_text() == '<link rel="icon">\n<p>'
-
-
 def test_references_are_labelled_as_the_text_cites_them():
     entries = parse_string(
         """

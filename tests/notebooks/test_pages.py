@@ -138,36 +138,51 @@ def test_the_guard_does_nothing_where_the_package_is():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_guard_installs_the_repository_alone(tmp_path):
-    guard = sync.guard(PROJECT)
-    # Isolated (-I -S): no package is found, as on a machine that lacks it.
-    code = f"import subprocess; subprocess.run = lambda c, check: print(*c[1:])\n{guard}"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code],
-        cwd=tmp_path,
-        check=True,
+def run_guard_without_the_package(project: Project, folder: Path):
+    """Run the guard where no package is found (-I -S), with a pip that prints what it was told."""
+    code = "import subprocess; subprocess.run = lambda c, check: print(*c[1:])\n"
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code + sync.guard(project)],
+        cwd=folder,
+        check=False,
         capture_output=True,
         text=True,
     )
-    address = PROJECT.config["repository"]["url"]
+
+
+def a_book(root: Path, address: str) -> Project:
+    """Write what a guard is made from."""
+    (root / "_config.yml").write_text(f'repository:\n  url: "{address}"\n')
+    (root / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    return Project(root)
+
+
+def test_the_guard_installs_a_release_of_the_repository_alone(tmp_path):
+    project = a_book(tmp_path, "https://github.com/lab/book")
+    done = run_guard_without_the_package(project, tmp_path)
     asked = done.stdout.split()
     assert asked[:5] == ["-m", "pip", "install", "--quiet", "--no-deps"]
-    assert asked[5] == f"git+{address}@main"
+    assert asked[5] == "git+https://github.com/lab/book@v1.2.3"
     assert not {"numpy", "torch"} & set(asked)
 
 
+def test_the_guard_says_when_there_is_nowhere_to_install_from(tmp_path):
+    done = run_guard_without_the_package(a_book(tmp_path, ""), tmp_path)
+    assert done.returncode
+    assert "no public repository yet" in done.stderr
+
+
 def test_sync_writes_what_is_missing_and_then_nothing(tmp_path):
-    (tmp_path / "_config.yml").write_text("repository: {url: 'https://x.org/a/b', branch: main}\n")
+    project = a_book(tmp_path, "https://github.com/lab/book")
     chapter = tmp_path / "chapters" / "study" / "one.py"
     chapter.parent.mkdir(parents=True)
     chapter.write_text(
         '# %% [markdown]\n# # One\n\n# %% tags=["parameters"]\nedition: str = "open"\n\n# %%\n1\n'
     )
-    project = Project(tmp_path)
     assert sync.sync(project) == [chapter, chapter.with_suffix(".ipynb")]
-    assert "git+https://x.org/a/b@main" in chapter.read_text()
+    assert "git+https://github.com/lab/book@v1.2.3" in chapter.read_text()
     assert sync.sync(project) == []
-    (tmp_path / "_config.yml").write_text("repository: {url: 'https://y.org/a/b', branch: main}\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.3.0"\n')
     assert sync.sync(project) == [chapter, chapter.with_suffix(".ipynb")]
     assert chapter.read_text().count(sync.GUARD_MARK) == 1
-    assert "x.org" not in chapter.read_text()
+    assert "v1.2.3" not in chapter.read_text()

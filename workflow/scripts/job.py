@@ -183,8 +183,10 @@ def run_page(project: Project, plan: Plan, task: Page, target: Path) -> None:
 def book(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
     """Render the book."""
     from book import build
+    from report import write_report
 
     build(project, plan)
+    write_report(project, plan)
 
 
 def overview(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:

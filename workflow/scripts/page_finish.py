@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -34,7 +33,6 @@ _LEFT_ALONE = (
     nodes.footnote_reference,
     addnodes.pending_xref,
 )
-_FONT_HINT = re.compile(r'<link rel="preload" as="font"[^>]*>\n?')
 _NO_PROSE = (nodes.table, nodes.caption, nodes.citation, nodes.footnote)
 
 
@@ -55,7 +53,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     register_plugin("pybtex.style.formatting", STYLE, NameYearStyle)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", tidy_head, priority=900)
-    app.connect("build-finished", without_font_hints)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -178,17 +175,6 @@ def tidy_head(
         f'<meta property="{key}" content="{escape(value, quote=True)}" />'
         for key, value in about.items()
     )
-
-
-def without_font_hints(app: Sphinx, error: Exception | None) -> None:
-    """Take out the theme's hints to load fonts early: its icons are drawings, and need none.
-
-    Read from a folder, a browser refuses each of them and reports an error.
-    """
-    for path in Path(app.outdir).rglob("*.html"):
-        page = path.read_text(encoding="utf-8")
-        if (without := _FONT_HINT.sub("", page)) != page:
-            path.write_text(without, encoding="utf-8")
 
 
 class NameYearLabels(BaseLabelStyle):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 import digests
 import parameters
+import repository
 import sweeps
 from imc_helpers.data.manifest import (
     Edition,
@@ -245,7 +246,11 @@ class _Resolver:
                     "front": digests.of_value(front),
                     **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
                     "parts": digests.of_value(dict(self.project.parts)),
-                    **self._scripts("book", "gate", "page_finish", "parameters", "project"),
+                    "buttons": digests.of_value(
+                        repository.with_buttons(self.project, self.project.config)
+                    ),
+                    **self._scripts("book", "gate", "page_finish", "parameters"),
+                    **self._scripts("project", "report", "repository"),
                     **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),

@@ -2,8 +2,12 @@
 
 Each ``chapters/**/*.py`` is the source. Beside it stands a notebook without outputs, for Colab and
 Binder, which open nothing else. Both begin with a cell that installs the package on Colab.
+
+The cell names the address in ``_config.yml``. While that is empty and the repository lies on
+GitHub, the address is written there first.
 """
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -12,6 +16,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 import parameters
+import repository
 from project import CHAPTERS, Project, read_chapter
 
 GUARD_MARK = "# Colab guard, written by `make sync`"
@@ -22,9 +27,9 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("imc_helpers") is None:
-    # Without dependencies: the numpy and torch that are there stay as they are.
+    # A release, without dependencies: the numpy and torch that are there stay as they are.
     packages = [
-        "git+{url}@{branch}",
+        "git+{address}@{tag}",
         "centrosome",
         "imagecodecs",
         "pooch",
@@ -32,12 +37,25 @@ if importlib.util.find_spec("imc_helpers") is None:
     ]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, *packages], check=True)"""
+GUARD_WITHOUT_ADDRESS = """\
+{mark}: says what to do where the package is missing.
+import importlib.util
+
+if importlib.util.find_spec("imc_helpers") is None:
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )"""
+NO_ADDRESS = re.compile(r'(?m)^(repository:\n(?: +.*\n)*? +url: )""$')
+"""The place in ``_config.yml`` for the address, while it is empty."""
 
 
 def guard(project: Project) -> str:
-    """Return the Colab cell for the repository's address in ``_config.yml``."""
-    repository = project.config["repository"]
-    return GUARD.format(mark=GUARD_MARK, url=repository["url"], branch=repository["branch"])
+    """Return the Colab cell for the address in ``_config.yml`` and the version of the package."""
+    address = repository.setting(project)
+    if not address:
+        return GUARD_WITHOUT_ADDRESS.format(mark=GUARD_MARK)
+    return GUARD.format(mark=GUARD_MARK, address=address, tag=repository.tag(project))
 
 
 def with_guard(notebook: NotebookNode, cell: str) -> NotebookNode:
@@ -63,8 +81,11 @@ def texts(source: Path, cell: str) -> tuple[str, str]:
 
 def sync(project: Project) -> list[Path]:
     """Write what is out of step and return its paths."""
+    settings = project.root / "_config.yml"
+    text = settings.read_text(encoding="utf-8")
+    address = repository.address(project)
+    written = _write(settings, NO_ADDRESS.sub(rf'\g<1>"{address}"', text))
     cell = guard(project)
-    written = []
     for source in sorted((project.root / CHAPTERS).rglob("*.py")):
         text, _ = texts(source, cell)
         written += _write(source, text)

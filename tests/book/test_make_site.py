@@ -1,0 +1,83 @@
+"""Several rendered editions become one site."""
+
+import re
+
+import pytest
+
+import make_site
+from project import Project
+
+PAGE = f"<html><body>{make_site.HEADER}<button>Search</button></div></body></html>"
+TOOL = "<html><body>A page of its own</body></html>"
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """Two rendered editions: both have an index and a chapter, each has a page of its own."""
+    (tmp_path / "_config.yml").write_text("title: A & B\n")
+    project = Project(tmp_path)
+    project.scratch.mkdir(parents=True)
+    for edition, only in (("demo", "chapters/phantom"), ("open", "viewer")):
+        for name in ("index", "chapters/one", only):
+            page = project.html(edition) / f"{name}.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(TOOL if name == "viewer" else PAGE)
+    return project
+
+
+def menu(site, page):
+    """Return the menu of a page: the addresses by title."""
+    text = (site / page).read_text()
+    return {title: link for link, title in re.findall(r'href="([^"]*)"[^>]*>([^<]*)</a>', text)}
+
+
+def test_a_page_leads_to_its_namesake_or_to_the_first_page(project):
+    site = make_site.assemble(project, ["demo", "open"])
+    assert menu(site, "demo/chapters/one.html") == {
+        "Demo edition": "one.html",
+        "Open edition": "../../open/chapters/one.html",
+    }
+    assert menu(site, "demo/chapters/phantom.html") == {
+        "Demo edition": "phantom.html",
+        "Open edition": "../../open/index.html",
+    }
+    for page in site.rglob("*.html"):
+        for link in menu(site, page.relative_to(site)).values():
+            assert (page.parent / link).is_file(), (page, link)
+
+
+def test_the_menu_says_where_one_is(project):
+    site = make_site.assemble(project, ["demo", "open"])
+    here = re.findall(r'aria-current="true">([^<]*)<', (site / "open/index.html").read_text())
+    assert here == ["Open edition"]
+
+
+def test_the_first_edition_opens(project):
+    site = make_site.assemble(project, ["open", "demo"])
+    landing = (site / "index.html").read_text()
+    assert 'content="0; url=open/index.html"' in landing
+    assert "<title>A &amp; B</title>" in landing
+    assert menu(site, "index.html") == {
+        "Open edition": "open/index.html",
+        "Demo edition": "demo/index.html",
+    }
+
+
+def test_a_page_without_the_header_is_copied_as_it_is(project):
+    site = make_site.assemble(project, ["demo", "open"])
+    assert (site / "open/viewer.html").read_text() == TOOL
+
+
+def test_the_editions_stay_as_they_are_and_the_site_is_replaced(project):
+    site = make_site.assemble(project, ["demo", "open"])
+    assert (project.html("demo") / "index.html").read_text() == PAGE
+    assert make_site.assemble(project, ["demo"]) == site
+    assert sorted(path.name for path in site.iterdir()) == [".nojekyll", "demo", "index.html"]
+    assert not list(project.scratch.iterdir())
+
+
+def test_a_theme_that_has_changed_is_no_reason_for_a_site_without_menus(project):
+    for page in project.html("open").rglob("*.html"):
+        page.write_text(TOOL)
+    with pytest.raises(ValueError, match="no page has the header"):
+        make_site.assemble(project, ["demo", "open"])
