@@ -333,6 +333,17 @@ def test_an_address_opens_at_its_cell(viewer):
     assert viewer.text("where") == "There is no rater nobody here."
 
 
+def test_a_browser_that_alters_images_is_found_out(viewer):
+    assert not viewer["altered"].is_visible()
+    viewer.page.add_init_script(
+        "const read = CanvasRenderingContext2D.prototype.getImageData;"
+        "CanvasRenderingContext2D.prototype.getImageData = function (...where) {"
+        "  const image = read.apply(this, where); image.data[0] ^= 1; return image; };"
+    )
+    viewer.open()
+    assert viewer["altered"].is_visible()
+
+
 def test_the_way_to_another_sample_and_back_to_the_book(viewer):
     viewer.choose("sample", "two")
     viewer.wait_until_ready()

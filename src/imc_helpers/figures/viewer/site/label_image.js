@@ -23,6 +23,7 @@ class LabelImage {
     this.title = rater.title;
     this.kind = rater.kind;
     this.uri = rater.image;
+    this.total = rater.total;
     this.width = width;
     this.height = height;
     this.ids = [0];
@@ -32,14 +33,17 @@ class LabelImage {
     this.boxes = Array.from(this.ids, () => [width, height, -1, -1]);
   }
 
-  /** Decode the labels, and find where each cell lies. */
+  /** Decode the labels, find where each cell lies, and return whether they are as they were packed. */
   async load() {
     const { width, height } = this;
+    let total = 0;
     const pixels = await readPixels(this.uri, width, height);
     for (let y = 0, at = 0; y < height; y++) {
       for (let x = 0; x < width; x++, at++) {
         const label = pixels[4 * at] | (pixels[4 * at + 1] << 8) | (pixels[4 * at + 2] << 16);
         if (!label) continue;
+        total += label;
+        if (label >= this.ids.length) continue; // an altered pixel, which the total tells of
         this.labels[at] = label;
         this.areas[label]++;
         const box = this.boxes[label];
@@ -49,6 +53,7 @@ class LabelImage {
         if (y > box[3]) box[3] = y;
       }
     }
+    return total === this.total;
   }
 
   /** Return the label of a pixel, 0 outside the image. */

@@ -526,12 +526,13 @@ async function open() {
   const raters = content.raters.map((rater) => new LabelImage(rater, width, height));
   const load = (some) => Promise.all(some.map((rater) => rater.load()));
   const channels = content.channels.map((channel) => new Channel(channel));
-  await load(raters.slice(0, 2)); // those whose outlines are shown first
+  const first = await load(raters.slice(0, 2)); // those whose outlines are shown first
   window.viewer = new Viewer(content, raters, channels);
   await window.viewer.drawComposite();
   await painted();
   reach("shown");
-  await load(raters.slice(2));
+  const others = await load(raters.slice(2));
+  element("altered").hidden = [...first, ...others].every((asPacked) => asPacked);
   window.viewer.redraw();
   window.viewer.openHash();
   reach("complete");
