@@ -1,7 +1,10 @@
-"""What all tests share: the jobs' threads, where real data are, and which tests are left out."""
+"""What all tests share: threads, real data, a browser, and which tests are left out."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +34,17 @@ def pytest_collection_modifyitems(config, items):
 def mirror() -> Path:
     """Folder of the mirrored GitHub files."""
     return Path(os.environ["IMC_BOOK_MIRROR"]).expanduser().resolve() / "github"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """This machine's Chromium without a window, a `playwright.sync_api.Browser`."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.skip("needs a browser: apt install chromium")
+    from playwright.sync_api import sync_playwright  # slow to load, and for few tests
+
+    with sync_playwright() as driver:
+        # Without its sandbox, in which root cannot run it; it opens the book's own pages only.
+        yield driver.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -45,7 +45,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from functools import partial
 
-from IPython.display import HTML, Markdown, display
+from IPython.display import Markdown, display
 
 from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
@@ -136,7 +136,7 @@ if key:
 # %% tags=["hide-input"]
 if key:
     differ, _ = find_disagreements(true, pred)
-    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
+    display(Markdown(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
 # A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
@@ -170,7 +170,7 @@ if key:
     grey = people if ran else []
     by_size = recall_by(outcomes, "area_um2", bins=bins)
     by_size.to_csv(results_dir(edition, "models") / "recall_by_size.csv", index=False)
-    band = "Band: 95 % interval over images. " if len(shown) > 1 else ""
+    band = "Band: 95% interval over images. " if len(shown) > 1 else ""
     show(
         partial(
             recall_curves,

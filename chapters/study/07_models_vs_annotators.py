@@ -196,9 +196,9 @@ listed = means.assign(
 columns = ["cohort", "mode", "model", "kind", "images", "ap50", "interval", "map", "sap"]
 if len(listed):
     show_table(
-        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95 %"}),
+        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95%"}),
         label="tab-models-means",
-        caption="Mean over references and images or patches. *95 %*: interval by a bootstrap that draws "
+        caption="Mean over references and images or patches. *95%*: interval by a bootstrap that draws "
         "images, then patches within them; a dash where there is one image only, which says nothing about "
         f"others. {data}",
     )
@@ -212,7 +212,7 @@ if len(paired):
         paired,
         label="tab-models-paired",
         caption="Difference in ap50 of each model from the best of its cohort and mode, image by image (or "
-        f"patch by patch), with its 95 % interval. {data}",
+        f"patch by patch), with its 95% interval. {data}",
     )
 else:
     display(

@@ -184,10 +184,10 @@ shown = of_models.assign(interval=in_words(of_models))
 if len(shown):
     show_table(
         shown[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]].rename(
-            columns={"interval": "ap50, 95 %"}
+            columns={"interval": "ap50, 95%"}
         ),
         label="tab-public-means",
-        caption="Mean over images or patches. *95 %*: interval by a bootstrap that draws images, then patches "
+        caption="Mean over images or patches. *95%*: interval by a bootstrap that draws images, then patches "
         f"within them. {source_note(cohorts)}",
     )
 else:

@@ -64,7 +64,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "preprocessing")
-bars = "95 % intervals over images."
+bars = "95% intervals over images."
 differences = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -112,7 +112,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # What the names mean:

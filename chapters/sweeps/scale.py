@@ -63,7 +63,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "scale")
-bars = "95 % intervals over images."
+bars = "95% intervals over images."
 windows = scaled = enlarged = smaller = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -133,7 +133,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told

@@ -1,6 +1,12 @@
-"""A tiny book in a temporary folder: the real flow, two chapters that take no time, no data."""
+"""What the tests of the flow and of the pages share.
+
+A tiny book in a temporary folder: the real flow, two chapters that take no time, no data. And the
+real editions, each made once: ``editions/ci.yml`` shows every page in little time; the full ones
+are made where asked for, by ``pytest -m full``.
+"""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -20,6 +26,7 @@ import digests
 import gate
 import plan as plans
 from imc_helpers.data import manifest
+from imc_helpers.data.manifest import load_edition
 from plan import Plan
 from project import Project
 
@@ -389,3 +396,48 @@ def made_book(_made_once: TinyBook, tmp_path: Path) -> Iterator[TinyBook]:
     shutil.copytree(_made_once.root, book.root)
     yield book
     end(book)
+
+
+def _has_data(edition: str) -> bool:
+    cohorts = load_edition(edition).cohorts
+    return all((REPOSITORY / "data" / cohort / "images.csv").is_file() for cohort in cohorts)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "ci",
+        pytest.param("demo", marks=pytest.mark.full),
+        pytest.param(
+            "open",
+            marks=[
+                pytest.mark.full,
+                pytest.mark.skipif(
+                    not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
+                    reason="needs real data: run `make book EDITION=open`, or set IMC_BOOK_MIRROR",
+                ),
+            ],
+        ),
+    ],
+)
+def edition(request) -> str:
+    """Name of an edition of this book."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def edition_html(edition: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an edition's pages, after it was made."""
+    # The tests of several files ask for it, perhaps at the same time.
+    with (tmp_path_factory.getbasetemp().parent / "edition.lock").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        made = subprocess.run(
+            [sys.executable, str(REPOSITORY / "workflow" / "scripts" / "run.py"), edition],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    assert made.returncode == 0, made.stdout
+    return Project(REPOSITORY).html(edition)

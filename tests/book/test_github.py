@@ -62,10 +62,6 @@ def test_no_job_runs_for_ever_or_may_do_more_than_it_needs(workflow):
     assert all(job["timeout-minutes"] <= 180 for job in settings["jobs"].values())
 
 
-def test_the_script_of_colab_can_be_read():
-    assert is_shell((ROOT / "workflow/scripts/on_colab.sh").read_text(encoding="utf-8"))
-
-
 def test_the_paper_is_short_and_cites_what_is_listed():
     text = (ROOT / "paper.md").read_text(encoding="utf-8")
     head, body = text.removeprefix("---\n").split("\n---\n")

@@ -1,14 +1,5 @@
-"""The rendered book, each edition made once and then looked at page by page.
+"""The rendered book as its files are, page by page; `test_browser` looks at what is shown."""
 
-``editions/ci.yml`` shows every page in little time; the full editions are made where asked for, by
-``pytest -m full``.
-
-Parallel workers take whole files (``--dist loadfile``), so that one of them makes the book.
-"""
-
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,11 +16,6 @@ from project import Project
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = Project(ROOT)
 MAX_PAGE_BYTES = 5_000_000
-
-
-def _has_data(edition: str) -> bool:
-    cohorts = load_edition(edition).cohorts
-    return all((ROOT / "data" / cohort / "images.csv").is_file() for cohort in cohorts)
 
 
 pytestmark = [pytest.mark.site, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -61,44 +47,12 @@ class Page(HTMLParser):
             self.alts.append(found.get("alt", ""))
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "ci",
-        pytest.param("demo", marks=pytest.mark.full),
-        pytest.param(
-            "open",
-            marks=[
-                pytest.mark.full,
-                pytest.mark.skipif(
-                    not os.environ.get("IMC_BOOK_MIRROR") and not _has_data("open"),
-                    reason="needs real data: run `make book EDITION=open`, or set IMC_BOOK_MIRROR",
-                ),
-            ],
-        ),
-    ],
-)
-def edition(request) -> str:
-    """Name of the edition."""
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def pages(edition: str) -> dict[str, Page]:
-    """Every page by its name, after the book was made."""
-    made = subprocess.run(
-        [sys.executable, str(ROOT / "workflow" / "scripts" / "run.py"), edition],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout
+def pages(edition_html: Path) -> dict[str, Page]:
+    """Every page of an edition by its name."""
     # Below _static lie files of the theme.
-    html = PROJECT.html(edition)
-    found = [p for p in html.rglob("*.html") if "_static" not in p.relative_to(html).parts]
-    return {p.relative_to(html).as_posix(): Page(p) for p in found}
+    found = [p for p in edition_html.rglob("*.html") if "_static" not in p.parts]
+    return {p.relative_to(edition_html).as_posix(): Page(p) for p in found}
 
 
 def local(page: Page, link: str) -> Iterator[tuple[Path, str]]:
