@@ -119,7 +119,7 @@ nobody = (
 answer(" ".join(sentences) or nobody)
 
 # %% tags=["hide-input"]
-about = f"Colour: whose mask is the reference. Below the models, best first, the {whose} themselves and controls. "
+about = "Colour: whose mask is the reference. "
 alt = (
     "Scores from 0 to 1. Models in rows, below them the makers of the references and the controls; a short line "
     "at the mean of each row, a dashed one at the mean agreement."
@@ -138,7 +138,7 @@ if cohorts:
     show(
         distributions("whole", "ap50"),
         label="fig-models-whole",
-        caption=f"ap50 on whole images, a dot per image or a box where there are more than twelve. {about}{data}",
+        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {about}{data}",
         alt=alt,
     )
 else:

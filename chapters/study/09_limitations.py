@@ -82,9 +82,8 @@ if len(summary):
             best_and_worst_choices, summary, label=f"{metric}, difference from the study's choice"
         ),
         label="fig-limitations",
-        caption="The best choice (blue) and the worst (red) for each question, as difference from the study's own, "
-        "with 95% intervals. Both were picked after the fact, so they look more extreme than they are. "
-        f"{data}",
+        caption="The best choice (blue) and the worst (red) for each question, with 95% intervals: picked after the "
+        f"fact, so they look more extreme than they are. {data}",
         alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
         "study's choice, with intervals.",
     )

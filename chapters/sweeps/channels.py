@@ -57,7 +57,7 @@ from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "channels")
-bars = "Means over images with 95% intervals."
+bars = "95% intervals over images."
 ways = alone = without = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
