@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if not found:
-        pytest.skip(f"needs a browser, one of {', '.join(names)}: apt install chromium, say")
+        pytest.skip("needs a browser: apt install chromium")
     from playwright.sync_api import sync_playwright  # slow to load, and for few tests
 
     with sync_playwright() as driver:

@@ -105,8 +105,7 @@ if len(shown):
         partial(equivalence_rows, shown, margin, raters=whose),
         label="fig-equivalence",
         caption=f"Difference of each model from the {whose} in {metric}, with its {confidence:.0%} interval where "
-        "there are several images; small lines: one of them left out at a time. Where there are three or more, "
-        f"each is also judged by the others as if a model. {data}",
+        f"there are several images. Small lines: one of them left out at a time. {data}",
         alt="A row for each model, with a mark for its difference from its judges, a line for the "
         "interval, and a band around zero for the margin.",
     )
@@ -137,6 +136,7 @@ else:
 # comparison is with tools, and says nothing about people.
 
 # %% [markdown]
+# Where there are three people or more, each stands here too, judged by the others as if a model.
 # People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
 # average; where they differ from one another by more than the margin, one of them is always outside it.
 

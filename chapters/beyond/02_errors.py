@@ -170,7 +170,7 @@ if key:
     grey = people if ran else []
     by_size = recall_by(outcomes, "area_um2", bins=bins)
     by_size.to_csv(results_dir(edition, "models") / "recall_by_size.csv", index=False)
-    band = "Band: 95 % interval over images. " if len(shown) > 1 else ""
+    band = "Band: 95% interval over images. " if len(shown) > 1 else ""
     show(
         partial(
             recall_curves,
@@ -205,8 +205,8 @@ if crowded:
             whose=whose,
         ),
         label="fig-recall-crowding",
-        caption=f"Share of the cells of the {whose} found, by how many other cells have their centre within "
-        f"{NEIGHBOURHOOD_UM:g} µm. Cells closer than that to the image's edge are left out. {band}{data}",
+        caption=f"Share of the cells of the {whose} found, by how many cells have their centre within "
+        f"{NEIGHBOURHOOD_UM:g} µm of theirs; cells nearer to the image's edge are left out. {band}{data}",
         alt="A panel for each model: the share of cells found against the number of neighbours, with the curves "
         "of the makers of the masks in grey.",
     )

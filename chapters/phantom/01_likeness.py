@@ -137,7 +137,7 @@ show(
     partial(likeness_ranges, table),
     label="fig-likeness",
     caption=f"Bars: from the least to the largest real sample ({origin}). Dots: the phantom, mean of its "
-    "samples (synthetic). Counts on a scale that is linear below 10 and logarithmic beyond.",
+    "samples (synthetic).",
     alt="Four panels with a row for each channel. Grey bars span the real samples, a dot marks the "
     "phantom; most dots lie on or beside their bar.",
 )

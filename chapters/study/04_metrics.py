@@ -91,7 +91,7 @@ show(
     partial(ap_areas, real),
     label="fig-areas",
     caption=f"AP against the IoU threshold, for {whose}: ap50 is the height at 0.5, map the mean of ten "
-    f"heights from 0.50 to 0.95, sap the area below the curve through every matched IoU. {note}",
+    f"heights, sap an area. {note}",
     alt="The same falling curve three times: a point marked at one half, ten bars between .50 and "
     ".95, and the whole area below it shaded.",
 )

@@ -260,11 +260,8 @@ if synthetic:
     show(
         partial(ceiling_curves, sweep),
         label="fig-ceiling",
-        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth "
-        f"with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
-        f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
-        f"lowest to the highest. {cohort_name(key)} has a correlation of {group.correlation:g}. Whole "
-        "images, IoU ≥ t. Synthetic data, made by this page.",
+        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth with them, as "
+        f"their errors correlate: means of {sweep_tissues} tissues, bands from the lowest to the highest. Synthetic.",
         alt="Three panels, one per metric. With rising correlation the agreement of annotators rises; "
         "the score of the truth with them does not.",
     )
@@ -283,7 +280,8 @@ if synthetic:
         Markdown(
             "**Why?** Two annotators differ by the errors of both, the truth and an annotator by the "
             "errors of one. So one expects the truth to win, unless annotators make the *same* "
-            "errors. {numref}`fig-ceiling` turns that knob. At correlation "
+            f"errors. {{numref}}`fig-ceiling` turns that knob, on tissues of {sweep_px} x {sweep_px} px with experts "
+            f"of their own; {cohort_name(key)} was made with a correlation of {group.correlation:g}. At correlation "
             f"{ends[0]:.1f} the truth stands at {first['truth']:.3f}, {order} the agreement of "
             f"{first['annotators']:.3f}: experts without a habit in common still share the image, the "
             f"software, and cells that nobody can see (in {cohort_name(key)} the truth holds {perfect['cells']:,.0f} cells, "

@@ -119,7 +119,7 @@ nobody = (
 answer(" ".join(sentences) or nobody)
 
 # %% tags=["hide-input"]
-about = f"Colour: whose mask is the reference. Below the models, best first, the {whose} themselves and controls. "
+about = "Colour: whose mask is the reference. "
 alt = (
     "Scores from 0 to 1. Models in rows, below them the makers of the references and the controls; a short line "
     "at the mean of each row, a dashed one at the mean agreement."
@@ -138,7 +138,7 @@ if cohorts:
     show(
         distributions("whole", "ap50"),
         label="fig-models-whole",
-        caption=f"ap50 on whole images, a dot per image or a box where there are more than twelve. {about}{data}",
+        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {about}{data}",
         alt=alt,
     )
 else:
@@ -196,9 +196,9 @@ listed = means.assign(
 columns = ["cohort", "mode", "model", "kind", "images", "ap50", "interval", "map", "sap"]
 if len(listed):
     show_table(
-        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95 %"}),
+        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95%"}),
         label="tab-models-means",
-        caption="Mean over references and images or patches. *95 %*: interval by a bootstrap that draws "
+        caption="Mean over references and images or patches. *95%*: interval by a bootstrap that draws "
         "images, then patches within them; a dash where there is one image only, which says nothing about "
         f"others. {data}",
     )
@@ -212,7 +212,7 @@ if len(paired):
         paired,
         label="tab-models-paired",
         caption="Difference in ap50 of each model from the best of its cohort and mode, image by image (or "
-        f"patch by patch), with its 95 % interval. {data}",
+        f"patch by patch), with its 95% interval. {data}",
     )
 else:
     display(

@@ -113,11 +113,10 @@ answer(summary)
 
 # %% tags=["hide-input"]
 dashed = (
-    f"Dashed: the mean agreement of the {lenders} of {cohort_name(lender)}, lent to these. "
+    f"Dashed: the agreement of the {lenders} of {cohort_name(lender)}, lent to these. "
     if lender
     else ""
 )
-about = f"Below the models, best first, controls. {dashed}"
 alt = (
     "Scores from 0 to 1. Models in rows, below them the controls; a colour for each cohort; a dashed line at the "
     "agreement in another cohort, where there is one."
@@ -136,7 +135,7 @@ if (table["mode"] == "whole").any():
     show(
         distributions("whole", "ap50"),
         label="fig-public-whole",
-        caption=f"ap50 on whole images, a dot per image or a box where there are more than twelve. {about}{data}",
+        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {dashed}{data}",
         alt=alt,
     )
 else:
@@ -166,7 +165,7 @@ if (table["mode"] == "patch").any():
         distributions("patch", "ap50"),
         label="fig-public-patch",
         caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
-        f"{about}{data}",
+        f"{dashed}{data}",
         alt=alt,
     )
 elif sides:
@@ -185,10 +184,10 @@ shown = of_models.assign(interval=in_words(of_models))
 if len(shown):
     show_table(
         shown[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]].rename(
-            columns={"interval": "ap50, 95 %"}
+            columns={"interval": "ap50, 95%"}
         ),
         label="tab-public-means",
-        caption="Mean over images or patches. *95 %*: interval by a bootstrap that draws images, then patches "
+        caption="Mean over images or patches. *95%*: interval by a bootstrap that draws images, then patches "
         f"within them. {source_note(cohorts)}",
     )
 else:

@@ -63,7 +63,7 @@ if len(summary):
     top = gain.loc[gain["mean"].idxmax()]
     low = summary.loc[summary["mean"].idxmin()]
     text = (
-        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95 % "
+        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95% "
         f"interval {top['low']:+.3f} to {top['high']:+.3f}; {top['question']}: *{top['choice']}*, {top['model']}), the "
         f"largest loss {low['mean']:+.3f} ({low['low']:+.3f} to {low['high']:+.3f}; {low['question']}: "
         f"*{low['choice']}*, {low['model']}), in {cohort_name(cohort)}."
@@ -82,9 +82,8 @@ if len(summary):
             best_and_worst_choices, summary, label=f"{metric}, difference from the study's choice"
         ),
         label="fig-limitations",
-        caption="The best choice (blue) and the worst (red) for each question, as difference from the study's own, "
-        "with 95 % intervals. Both were picked after the fact, so they look more extreme than they are. "
-        f"{data}",
+        caption="The best choice (blue) and the worst (red) for each question, with 95% intervals: picked after the "
+        f"fact, so they look more extreme than they are. {data}",
         alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
         "study's choice, with intervals.",
     )
@@ -101,7 +100,7 @@ if len(summary):
     show_table(
         summary,
         label="tab-limitations",
-        caption=f"The same in numbers: mean difference in {metric} with the references and its 95 % interval. "
+        caption=f"The same in numbers: mean difference in {metric} with the references and its 95% interval. "
         f"*tried*: choices beside the study's. {data}",
     )
 

@@ -57,7 +57,7 @@ from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "channels")
-bars = "Means over images with 95 % intervals."
+bars = "95% intervals over images."
 ways = alone = without = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -123,7 +123,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st

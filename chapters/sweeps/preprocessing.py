@@ -64,7 +64,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "preprocessing")
-bars = "Means over images with 95 % intervals."
+bars = "95% intervals over images."
 differences = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -100,8 +100,8 @@ else:
             label=f"{metric}, difference from no pre-processing",
         ),
         label="fig-sweep-preprocessing",
-        caption="Steps act on every channel before the channels are averaged or, where *planes* stands behind them, "
-        f"on the two planes that the model sees; best first. {bars} {data}",
+        caption="Steps act on every channel or, where *planes* stands behind them, on the two planes that the model "
+        f"sees. {bars} {data}",
         alt="A panel per model, a row per way to pre-process: the difference in score from none, with its interval.",
     )
 
@@ -112,7 +112,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # What the names mean:

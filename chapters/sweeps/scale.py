@@ -63,7 +63,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "scale")
-bars = "Means over images with 95 % intervals."
+bars = "95% intervals over images."
 windows = scaled = enlarged = smaller = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -118,8 +118,8 @@ if len(enlarged):
             label=f"{metric}, difference from the image as it is",
         ),
         label="fig-sweep-enlarged",
-        caption="Enlarged input, by factor and interpolation, best first. *told*: the model knows that pixels are "
-        f"smaller now; *not told*: it takes cells for larger ones. {bars} {data}",
+        caption="Enlarged input. *told*: the model knows that pixels are smaller; *not told*: it takes cells for "
+        f"larger ones. {bars} {data}",
         alt="A panel per model, a row per factor and interpolation: the difference in score, with its interval.",
     )
 else:
@@ -133,7 +133,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told
@@ -156,8 +156,8 @@ if len(enlarged):
             ylabel="share found",
         ),
         label="fig-sweep-sizes",
-        caption="Share of the annotators' cells found (IoU of 0.5 or more), for the smallest, middle and largest third "
-        f"of them, with the image enlarged bicubically. {bars} {data}",
+        caption="Share of the annotators' cells found (IoU of 0.5 or more), by thirds of their size, with the image "
+        f"enlarged bicubically. {bars} {data}",
         alt="A panel per model, lines for factors of enlargement: the share of small, medium and large cells found.",
     )
 else:
@@ -181,8 +181,8 @@ if len(smaller):
             ylabel="share found",
         ),
         label="fig-sweep-windows",
-        caption="Share of the annotators' cells found when windows are segmented one by one. *cut*: at the window's "
-        f"edge; *near*: less than {NEAR_PX} px from it; *inside*: farther in. {bars} {data}",
+        caption="Share of the annotators' cells found, window by window: *cut* by its edge, *near* it (less than "
+        f"{NEAR_PX} px), or farther *inside*. {bars} {data}",
         alt="A panel per model: the share of cells found against the size of windows, for cells at, near and far "
         "from the window's edge.",
     )

@@ -155,7 +155,7 @@ if len(listed):
     show_table(
         listed.assign(interval=in_words(listed))[["cohort", "model", "images", METRIC, "interval"]],
         label="tab-answer-models",
-        caption="Mean ap50 against the references on whole images, with the 95 % interval over images; a dash where "
+        caption="Mean ap50 against the references on whole images, with the 95% interval over images; a dash where "
         f"there is one image. {data}",
         decimals=2,
     )

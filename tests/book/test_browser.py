@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 import make_site
+from imc_helpers.figures.viewer.links import FOLDER
 from project import Project
 
 pytestmark = [pytest.mark.site, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -75,6 +76,13 @@ def find_barriers(page: Page) -> list[str]:
     ]
 
 
+def pages_of(html: Path) -> list[Path]:
+    """Return the pages of an edition, and of the viewer, where all look alike, one by cohort."""
+    book = [path for path in html.rglob("*.html") if not {"_static", FOLDER} & {*path.parts}]
+    viewer = [min(cohort.glob("*.html")) for cohort in html.glob(f"{FOLDER}/*") if cohort.is_dir()]
+    return sorted(book) + sorted(viewer)
+
+
 @pytest.fixture(scope="module")
 def visits(browser: Browser, edition: str, edition_html: Path) -> dict[str, Visit]:
     """What was found, page by page.
@@ -84,9 +92,7 @@ def visits(browser: Browser, edition: str, edition_html: Path) -> dict[str, Visi
     """
     found: dict[str, Visit] = {}
     in_turn = cycle(SCHEMES)
-    for path in sorted(edition_html.rglob("*.html")):
-        if "_static" in path.parts:
-            continue
+    for path in pages_of(edition_html):
         visit = found[path.relative_to(edition_html).as_posix()] = Visit()
         with_axe = [next(in_turn)] if edition == "ci" else SCHEMES
         page = browser.new_page()
@@ -151,13 +157,13 @@ def test_the_first_key_leads_past_the_sidebar(chapter):
     assert chapter.evaluate("Boolean(document.activeElement.closest('main'))")
 
 
-def test_a_section_of_the_sidebar_opens_by_keyboard(chapter):
-    section = chapter.locator(".bd-sidebar-primary details:not([open])").first
-    below = section.locator("a").first
-    expect(below).to_be_hidden()
-    section.locator("summary").focus()
+def test_the_drawer_with_the_code_opens_by_keyboard(chapter):
+    drawer = chapter.locator("details.reproduce")
+    code = drawer.locator("pre").first
+    expect(code).to_be_hidden()
+    drawer.locator("summary").focus()
     chapter.keyboard.press("Enter")
-    expect(below).to_be_visible()
+    expect(code).to_be_visible()
 
 
 def test_the_sidebar_of_a_telephone_opens_by_keyboard(chapter):

@@ -164,14 +164,15 @@ def draw_cells(axis: Axes, masks: Sequence[np.ndarray], *, linewidth: float = 1.
     """
     edges = [cell_edges(mask) for mask in masks]
     for (upright, level), colour in zip(edges, (SKY, GOLD), strict=False):
-        _draw_edges(axis, edge_path(upright, level), colour, linewidth)
+        draw_edges(axis, edge_path(upright, level), colour, linewidth)
     if len(edges) > 1:
         (one_upright, one_level), (two_upright, two_level) = edges
         both = edge_path(one_upright & two_upright, one_level & two_level)
-        _draw_edges(axis, both, "white", linewidth)
+        draw_edges(axis, both, "white", linewidth)
 
 
-def _draw_edges(axis: Axes, path: Path, colour: str, linewidth: float) -> None:
+def draw_edges(axis: Axes, path: Path, colour: str, linewidth: float) -> None:
+    """Draw what `edge_path` returns on axes that show an image of the same pixels."""
     axis.add_patch(
         PathPatch(path, fill=False, edgecolor=colour, linewidth=linewidth, capstyle="round")
     )
