@@ -44,6 +44,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -100,12 +102,10 @@ answer(summary)
 # %% tags=["hide-input"]
 if len(shown):
     show(
-        equivalence_rows(shown, margin, raters=whose),
+        partial(equivalence_rows, shown, margin, raters=whose),
         label="fig-equivalence",
-        caption=f"Difference of each model from the {whose} in {metric} ({mode}), with its "
-        f"{confidence:.0%} interval; small lines: one of them left out at a time. Where a cohort has three "
-        "of them or more, each stands here too, judged by the others as if a model. Band: the margin. A row "
-        f"without a line has one image, and so no interval. {data}",
+        caption=f"Difference of each model from the {whose} in {metric}, with its {confidence:.0%} interval where "
+        f"there are several images. Small lines: one of them left out at a time. {data}",
         alt="A row for each model, with a mark for its difference from its judges, a line for the "
         "interval, and a band around zero for the margin.",
     )
@@ -136,6 +136,7 @@ else:
 # comparison is with tools, and says nothing about people.
 
 # %% [markdown]
+# Where there are three people or more, each stands here too, judged by the others as if a model.
 # People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
 # average; where they differ from one another by more than the margin, one of them is always outside it.
 
@@ -205,11 +206,10 @@ show_table(
 # %% tags=["hide-input"]
 if synthetic:
     show(
-        trial_rows(now, margin),
+        partial(trial_rows, now, margin),
         label="fig-trial",
-        caption=f"Candidates judged by annotators (left) and by the truth (right): difference in {metric} "
-        f"from the annotators' own score, with {confidence:.0%} interval. Band: the margin. Whole images. "
-        f"{source_note([synthetic])}",
+        caption=f"Candidates of known quality, judged by annotators and by the truth: {metric} less the annotators' "
+        f"own, on whole images. {source_note([synthetic])}",
         alt="Two panels with a row for each candidate. The truth and its flawed copies lie left of the "
         "margin when annotators judge, and right of it when the truth does.",
     )

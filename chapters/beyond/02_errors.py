@@ -28,7 +28,7 @@ edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort; when empty, the first with several masks of an image
 model: str = ""  # model of the map; when empty, the one that finds most cells
 sample: str = ""  # sample of the map; when empty, the first
-crop_px: int = 150  # edge of the map, pixels
+field_um: float = 120.0  # edge of the map, µm
 bins: int = 5  # bins of size and of crowding, with about as many cells each
 most_images: int = 20  # images whose cells are looked at, evenly spread over the cohort
 
@@ -43,7 +43,9 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
-from IPython.display import HTML, Markdown, display
+from functools import partial
+
+from IPython.display import Markdown, display
 
 from imc_helpers.agreement.disagreements import find_disagreements
 from imc_helpers.agreement.outcomes import (
@@ -61,7 +63,6 @@ from imc_helpers.cells.properties import NEIGHBOURHOOD_UM
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.error_types import Kind, mesmer_errors
-from imc_helpers.patching import Window
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import read_prediction
 from imc_helpers.data.raters import noun
@@ -109,29 +110,33 @@ if key:
     first = here["annotator"].iloc[0]
     others = list(here.loc[here["annotator"] == first, "model"].unique())
     seen = model or next((name for name in ran if name in others), others[-1])
-    height, width = shown.shape(where)
-    edge = min(crop_px, height, width)
-    crop = Window((height - edge) // 2, (width - edge) // 2, edge).slices
     true = shown.read_mask(where, first)
     pred = (
         read_prediction(key, seen, "whole", where) if seen in ran else shown.read_mask(where, seen)
     )
-    # Named on the whole image: a cell cut by the crop is what it is.
+    # Named on the whole image: a cell cut by the edge of the map is what it is.
     errors = mesmer_errors(contingency_table(true, pred))
     show(
-        error_map(true[crop], pred[crop], errors, titles=(rater_name(first), rater_name(seen))),
+        partial(
+            error_map,
+            true,
+            pred,
+            errors,
+            titles=(rater_name(first), rater_name(seen)),
+            um_per_px=shown.um_per_px(where),
+            field_um=field_um,
+        ),
         label="fig-error-map",
-        caption=f"Cells of {rater_name(first)} (left) and of {rater_name(seen)} (right) in the middle {edge} x {edge} px of "
-        f"`{where}`, coloured by what became of them. Matched: IoU of .6 or more. {data}",
+        caption=f"The middle {field_um:g} µm of one image: each cell coloured by what became of it. *Matched*: IoU of "
+        f"0.6 or more. {data}",
         alt="The same piece of tissue twice, each cell filled with the colour of its kind: matched cells in "
         "grey, split, merged, entangled, missed and spurious ones in colour.",
-        fmt="png",
     )
 
 # %% tags=["hide-input"]
 if key:
     differ, _ = find_disagreements(true, pred)
-    display(HTML(links_to_largest(differ, key, where, first=first, second=seen)))
+    display(Markdown(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
 # A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
@@ -144,10 +149,10 @@ if key:
 # %% tags=["hide-input"]
 if key:
     show(
-        kind_bars(shares),
+        partial(kind_bars, shares),
         label="fig-kinds",
-        caption=f"What became of the cells of all {whose}, by model and, where there are several, by {one}: such "
-        f"a row is of the others' cells. Whole images. {data}",
+        caption=f"What became of the cells of all {whose} on whole images, by model; the row of {one} is of the "
+        f"others' cells. {data}",
         alt="A bar for each model and each maker of a mask, divided into the shares of cells matched, split, "
         "merged, entangled and missed.",
     )
@@ -165,15 +170,19 @@ if key:
     grey = people if ran else []
     by_size = recall_by(outcomes, "area_um2", bins=bins)
     by_size.to_csv(results_dir(edition, "models") / "recall_by_size.csv", index=False)
-    lines = f"Blue: {'the model' if ran else one}" + (
-        f"; grey: the {whose}, of one another's cells" if grey else ""
-    )
+    band = "Band: 95% interval over images. " if len(shown) > 1 else ""
     show(
-        recall_curves(by_size, "area of the cell (µm²)", models=rows, people=grey),
+        partial(
+            recall_curves,
+            by_size,
+            "area of the cell (µm²)",
+            models=rows,
+            people=grey,
+            whose=whose,
+        ),
         label="fig-recall-size",
-        caption=f"Share of cells of the {whose} found (IoU of {FOUND_IOU:g} or more), by their size; about as many "
-        f"cells in each of {by_size['bin'].nunique()} bins. {lines}; with a 95 % interval over images where there "
-        f"are two or more. {data}",
+        caption=f"Share of the cells of the {whose} found (IoU of {FOUND_IOU:g} or more), by their size; each point "
+        f"stands for as many cells. {band}{data}",
         alt="A panel for each model: the share of cells found against their area, with the curves of the "
         "makers of the masks in grey.",
     )
@@ -187,11 +196,17 @@ if crowded:
     by_crowd = recall_by(outcomes, "neighbours", bins=bins)
     by_crowd.to_csv(results_dir(edition, "models") / "recall_by_crowding.csv", index=False)
     show(
-        recall_curves(by_crowd, "neighbours per 1000 µm²", models=rows, people=grey),
+        partial(
+            recall_curves,
+            by_crowd,
+            "neighbours per 1000 µm²",
+            models=rows,
+            people=grey,
+            whose=whose,
+        ),
         label="fig-recall-crowding",
-        caption=f"Share of cells of the {whose} found, by how many other cells have their centre within "
-        f"{NEIGHBOURHOOD_UM:g} µm; cells closer than that to the image's edge are left out. {lines}; with a 95 % "
-        f"interval over images where there are two or more. {data}",
+        caption=f"Share of the cells of the {whose} found, by how many cells have their centre within "
+        f"{NEIGHBOURHOOD_UM:g} µm of theirs; cells nearer to the image's edge are left out. {band}{data}",
         alt="A panel for each model: the share of cells found against the number of neighbours, with the curves "
         "of the makers of the masks in grey.",
     )

@@ -37,6 +37,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.agreement.score_table import read_scores
@@ -85,12 +87,10 @@ answer(summary)
 machine = ", ".join(dict.fromkeys(taken["device_name"])) if len(taken) else ""
 if len(taken) and sums["ap50"].notna().any():
     show(
-        speed_against_score(sums, raters=whose),
+        partial(speed_against_score, sums, raters=whose),
         label="fig-speed",
-        caption="Seconds for a megapixel, over all whole images of the edition, and mean ap50 with the "
-        f"{whose} of {cohort_name(key)}. Up and to the left is better. Loading the library and the weights is not counted. "
-        f"Measured while the book was built, other jobs running beside it, on: {machine}. "
-        f"{source_note(record.cohorts)}",
+        caption=f"Seconds per megapixel, without loading, and mean ap50 with the {whose} of {cohort_name(key)}: up and to "
+        f"the left is better. Measured while the book was built, on {machine}. {source_note(record.cohorts)}",
         alt="A point per model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
     )
 

@@ -23,7 +23,8 @@ edition: str = "demo"  # edition of the book: a file in editions/
 recipe: str = "phantom_spleen"  # recipe of the phantom that imitates the real cohort
 real_cohort: str = "spleen_imc"  # real cohort that it is held against
 seed: int = 1  # seed of the phantom
-crop_px: int = 150  # edge of the crops shown, pixels
+field_um: float = 100.0  # edge of the crops of the first figure, µm
+truth_um: float = 40.0  # edge of the field with true cells, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -36,6 +37,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -43,7 +46,14 @@ from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.figures.agreement_plots import likeness_ranges
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.tissue_images import aggregates, label_panels
+from imc_helpers.figures.tissue_images import (
+    Overlay,
+    aggregates,
+    field_px,
+    middle,
+    overlay_panels,
+    stretch,
+)
 from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.phantom.recipes import COHORTS, phantom_cohort
@@ -78,21 +88,15 @@ answer(
 )
 
 # %% tags=["hide-input"]
-shown = {"phantom": made[0]}
+shown = {"Phantom": made[0]}
 if real_is_here:
-    shown["real"] = real[0]
+    shown[cohort_name(real_cohort)] = real[0]
 show(
-    aggregates(shown, crop_px=crop_px),
+    partial(aggregates, shown, field_um=field_um),
     label="fig-phantom",
-    caption="Nucleus channel, membrane channel, and both in colour, each stretched between its 1st "
-    f"and 99th percentile. Synthetic data: recipe `{recipe}`"
-    + (
-        f", above; real data: {cohort_name(real_cohort)}, sample {real.ids[0]}, below."
-        if real_is_here
-        else ". The open edition shows real spleen below it; this edition downloads nothing."
-    ),
+    caption="Nucleus channel, membrane channel, and both in colour, each stretched on its own. Synthetic"
+    + (" above, real below." if real_is_here else "; the open edition shows real spleen below it."),
     alt="Crops of dense tissue, nuclei and membranes, synthetic above and, where there, real below.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -107,17 +111,19 @@ show(
 
 # %% tags=["hide-input"]
 sample = made[0]
+crop = middle(sample.shape, field_px(truth_um, sample.um_per_px, sample.shape))
+truth = Overlay(
+    stretch(sample.channel("DNA1"))[crop],
+    sample.um_per_px,
+    "DNA channel",
+    {"Cells": sample.masks[TRUTH][crop], "Nuclei": sample.nuclei[TRUTH][crop]},
+)
 show(
-    label_panels(
-        sample.channel("DNA1"),
-        {"cells": sample.masks[TRUTH], "nuclei": sample.nuclei[TRUTH]},
-        crop_px=crop_px // 2,
-    ),
+    partial(overlay_panels, [truth]),
     label="fig-truth",
-    caption="DNA channel, true cells, and true nuclei of the phantom. Some cells show no nucleus: "
-    f"theirs lies outside the section. Synthetic data: recipe `{recipe}`.",
-    alt="Three panels: nuclei in grey, cells in colours that touch one another, and the smaller nuclei.",
-    fmt="png",
+    caption="The phantom's DNA channel, bare and with its true cells (blue) and nuclei (gold). A cell without "
+    "a nucleus has it outside the section. Synthetic data.",
+    alt="Two panels: nuclei in grey, and the same with cells outlined in blue and nuclei in gold.",
 )
 
 # %% [markdown]
@@ -128,11 +134,10 @@ show(
 
 # %% tags=["hide-input"]
 show(
-    likeness_ranges(table),
+    partial(likeness_ranges, table),
     label="fig-likeness",
-    caption=f"Bars: from the least to the largest real sample ({origin}). Dots: the phantom (synthetic, "
-    f"recipe `{recipe}`, mean of its samples). Counts on a scale that is linear near 0 and "
-    "logarithmic beyond.",
+    caption=f"Bars: from the least to the largest real sample ({origin}). Dots: the phantom, mean of its "
+    "samples (synthetic).",
     alt="Four panels with a row for each channel. Grey bars span the real samples, a dot marks the "
     "phantom; most dots lie on or beside their bar.",
 )

@@ -22,8 +22,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 seed: int = 1  # seed of the tissue and of the group of experts
 side_px: int = 256  # edge of the tissue, pixels
-crop_px: int = 50  # edge of the crops shown, pixels
-enlarge: int = 6  # screen pixels a pixel of those crops
+field_um: float = 40.0  # edge of the field shown, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -37,12 +36,20 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 from dataclasses import asdict, fields
+from functools import partial
 
 import pandas as pd
 
 from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.figures.names import rater_name
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.tissue_images import border_panels, borders, stretch
+from imc_helpers.figures.tissue_images import (
+    Overlay,
+    field_px,
+    middle,
+    overlay_panels,
+    stretch,
+)
 from imc_helpers.data.manifest import cohort_record, published_table
 from imc_helpers.metrics import evaluate
 from imc_helpers.data.paths import results_dir, shipped
@@ -64,24 +71,24 @@ answer(
 )
 
 # %% tags=["hide-input"]
-start = (side_px - crop_px) // 2
-crop = slice(start, start + crop_px), slice(start, start + crop_px)
+crop = middle(sample.shape, field_px(field_um, sample.um_per_px, sample.shape))
 background = stretch(sample.channel("DNA1"))[crop]
-panels = {
-    f"truth / {name}\nap50 {s.ap50:.2f}, map {s.map:.2f}, sap {s.sap:.2f}": borders(
-        truth[crop], annotated.masks[name][crop], background
+overlays = [
+    Overlay(
+        background,
+        sample.um_per_px,
+        "DNA channel",
+        {"Truth": truth[crop], rater_name(name): annotated.masks[name][crop]},
+        f"ap50 {evaluate(truth[crop], annotated.masks[name][crop]).ap50:.2f}",
     )
     for name in scores
-    for s in [evaluate(truth[crop], annotated.masks[name][crop])]
-}
+]
 show(
-    border_panels(panels, enlarge=enlarge),
+    partial(overlay_panels, overlays),
     label="fig-experts",
-    caption=f"The middle {crop_px} x {crop_px} px of a tissue: borders of the truth blue, of the "
-    "expert gold, both white; DNA channel in grey. Scores are of the crop. Synthetic data, made by "
-    "this page.",
-    alt="One small crop for each expert with cell borders in blue and gold, white where they agree.",
-    fmt="png",
+    caption=f"The middle {field_um:g} µm of a tissue: true cells outlined in blue, the expert's in gold, white "
+    "where the two lines are the same. Synthetic data, made by this page.",
+    alt="One small field for each expert with cells outlined in blue and gold, white where they agree.",
 )
 
 # %% [markdown]

@@ -22,7 +22,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
-crop_px: int = 250  # edge of the crops in the gallery, pixels
+field_um: float = 150.0  # edge of the crops in the gallery, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -35,11 +35,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
-from imc_helpers.figures.names import source_note
+from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
@@ -73,15 +75,13 @@ answer(
 )
 
 # %% tags=["hide-input"]
-first = {records[key].title: cohort[0] for key, cohort in cohorts.items()}
+first = {cohort_name(key): cohort[0] for key, cohort in cohorts.items()}
 show(
-    gallery(first, crop_px=crop_px),
+    partial(gallery, first, field_um=field_um),
     label="fig-gallery",
-    caption="The top left corner of one sample of each cohort. Nucleus channel blue, membrane "
-    "channel gold, each stretched between its 1st and 99th percentile for the eye. "
-    f"{source_note(keys)}",
+    caption=f"The top left {field_um:g} µm of one sample per cohort: nucleus channel blue, membrane "
+    f"channel gold, each stretched for the eye. {source_note(keys)}",
     alt="One crop per cohort: nuclei in blue, membranes in gold.",
-    fmt="png",
 )
 
 # %% [markdown]

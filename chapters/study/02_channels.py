@@ -20,7 +20,7 @@
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-crop_px: int = 150  # edge of the crops shown, pixels
+field_um: float = 100.0  # edge of the crops shown, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -33,6 +33,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability
@@ -62,12 +64,11 @@ answer(
 # %% tags=["hide-input"]
 sample = cohorts[shown][0]
 show(
-    aggregate_and_parts(sample, "membrane", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "membrane", field_um=field_um),
     label="fig-membrane",
-    caption=f"The membrane channel and the markers it is the mean of; sample {sample.id}, each "
-    f"image stretched on its own. {source_note([shown])}",
+    caption="The membrane channel and the markers it is the mean of, each stretched on its own. "
+    f"{source_note([shown])}",
     alt="The membrane aggregate, followed by one image for each of its markers.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -77,12 +78,11 @@ show(
 
 # %% tags=["hide-input"]
 show(
-    aggregate_and_parts(sample, "nucleus", crop_px=crop_px),
+    partial(aggregate_and_parts, sample, "nucleus", field_um=field_um),
     label="fig-nucleus",
-    caption=f"The nucleus channel and the stains it is the mean of; sample {sample.id}. "
+    caption="The nucleus channel and the stains it is the mean of, each stretched on its own. "
     f"{source_note([shown])}",
     alt="The nucleus aggregate, followed by one image for each of its stains.",
-    fmt="png",
 )
 
 # %% [markdown]
@@ -138,12 +138,15 @@ show_table(
 
 # %% tags=["hide-input"]
 show(
-    aggregates({key: cohort[0] for key, cohort in cohorts.items()}, crop_px=crop_px),
+    partial(
+        aggregates,
+        {cohort_name(key): cohort[0] for key, cohort in cohorts.items()},
+        field_um=field_um,
+    ),
     label="fig-aggregates",
-    caption="Nucleus channel, membrane channel, and both in colour (nucleus blue, membrane gold), "
-    f"for the first sample of each cohort. {source_note(keys)}",
+    caption="The first sample of each cohort: nucleus channel, membrane channel, and both in colour "
+    f"(nucleus blue, membrane gold). {source_note(keys)}",
     alt="A row per cohort: nucleus channel, membrane channel, and the two in colour.",
-    fmt="png",
 )
 
 # %% [markdown]

@@ -36,6 +36,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -79,20 +80,19 @@ if largest["patches"]:
     placed = windows((largest["height_px"], largest["width_px"]), **grid)
     across = len({window.x for window in placed})
     show(
-        draw_windows(
+        partial(
+            draw_windows,
             stretch(aggregate(image, cohort.panel.compartment("nucleus"))),
             placed,
             border_px=border_px,
             highlight=sorted({0, 1 % len(placed), len(placed) - 1}),
         ),
         label="fig-windows",
-        caption=f"The {len(placed)} windows of sample {largest['sample']}, "
-        f"{largest['height_px']} x {largest['width_px']} px, {across} in a row, over its nucleus "
-        "channel. White: all windows. Coloured: the first two and the last one, with the part that is "
-        f"scored filled. {source_note([largest['cohort']])}",
+        caption=f"The {len(placed)} windows of an image of {largest['height_px']} x {largest['width_px']} px, "
+        f"{across} per row (white). Three are coloured, with the part that is scored filled. "
+        f"{source_note([largest['cohort']])}",
         alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
         "square inside each that leaves a border.",
-        fmt="png",
     )
 else:
     display(

@@ -36,6 +36,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from itertools import combinations
 
 import numpy as np
@@ -86,12 +88,10 @@ answer(
 
 # %% tags=["hide-input"]
 show(
-    ap_areas(real),
+    partial(ap_areas, real),
     label="fig-areas",
-    caption=f"AP against the IoU threshold for {whose}: "
-    f"ap50 is the curve's height at .5 ({scores.ap50:.3f}), map the mean of ten heights from .50 to "
-    f".95 ({scores.map:.3f}), sap the area under a curve drawn through every matched IoU "
-    f"({scores.sap:.3f}). {note}",
+    caption=f"AP against the IoU threshold, for {whose}: ap50 is the height at 0.5, map the mean of ten "
+    f"heights, sap an area. {note}",
     alt="The same falling curve three times: a point marked at one half, ten bars between .50 and "
     ".95, and the whole area below it shaded.",
 )
@@ -127,7 +127,7 @@ cases = {
     "D: one missed, one made up": (cells("11.22..."), cells("11....33")),
 }
 show(
-    toy_cases(cases),
+    partial(toy_cases, cases),
     label="fig-toys",
     caption="Four tiny pairs of label images, made by hand.",
     alt="Four pairs of small grids with coloured cells: a cell predicted too small, one predicted "
@@ -227,11 +227,10 @@ if pairs:
 # %% tags=["hide-input"]
 tangle = contingency_table(cells("1" * 14 + "2" * 4), cells("3" * 4 + "1" * 14))
 show(
-    assignment_curves(tangle),
+    partial(assignment_curves, tangle),
     label="fig-assignment",
-    caption="Two true cells (28 and 8 pixels) and two predicted ones (28 and 8), made by hand, that "
-    "overlap in a chain. One assignment for all takes the two weak pairs, whose IoUs sum to more, and "
-    "gives up the strong one; the best assignment at each threshold keeps it above 2/7.",
+    caption="Two true and two predicted cells, made by hand, that overlap in a chain. One assignment for "
+    "all thresholds takes the two weak pairs; the best at each threshold keeps the strong one above 2/7.",
     alt="Two AP curves: one falls to zero early, the other stays at one third up to an IoU of "
     "more than one half.",
 )

@@ -28,8 +28,7 @@ window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
 border_px: int = 28  # ignored border of a patch, pixels
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
-crop_px: int = 50  # edge of the crops with borders, pixels
-enlarge: int = 6  # screen pixels a pixel of those crops
+field_um: float = 40.0  # edge of the fields with outlines, µm
 sweep_px: int = 256  # edge of the tissues of the last figure, pixels
 sweep_tissues: int = 3  # number of those tissues
 
@@ -44,6 +43,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -59,7 +60,7 @@ from imc_helpers.experiments.ceiling import copies, correlation_sweep
 from imc_helpers.figures.agreement_plots import agreement_matrices, ceiling_curves
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.tissue_images import border_crops, border_panels
+from imc_helpers.figures.tissue_images import annotator_overlays, overlay_panels
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.raters import TRUTH, describe_raters, noun
@@ -112,12 +113,12 @@ answer(summary)
 # %% tags=["hide-input"]
 if cohorts:
     show(
-        agreement_matrices(pairs),
+        partial(agreement_matrices, pairs),
         label="fig-agreement",
-        caption=f"Agreement of every pair of {whose}: mean over samples (whole) or patches (patch). "
-        f"A pair of cells matches when {rule}. {data}",
-        alt="Matrices with a rater a row and a column: three metrics side by side, and below each "
-        "other the whole images and the patches of each cohort.",
+        caption=f"Agreement of every pair of {whose}: the mean over whole images or over patches. Two cells "
+        f"match when {rule}. {data}",
+        alt="Triangles of numbers, a row and a column per rater: one each for ap50, map and sap, on whole "
+        "images and on patches of each cohort.",
     )
 else:
     display(Markdown("*One mask for an image makes no pair: there is nothing to draw.*"))
@@ -134,22 +135,19 @@ else:
 # %% [markdown]
 # ## What they disagree about
 #
-# Numbers hide what happened. Where two masks of one image exist, their borders are drawn here: where they
-# are white, both have the same pixel.
+# Numbers hide what happened. Where two masks of one image exist, the outlines of their cells are drawn
+# here. Where a line is white, both masks change between the same two pixels.
 
 # %% tags=["hide-input"]
 if cohorts:
-    panels = border_crops(cohorts, crop_px=crop_px, strict=strict)
+    overlays = annotator_overlays(cohorts, field_um=field_um, strict=strict)
     show(
-        border_panels(panels, enlarge=enlarge),
+        partial(overlay_panels, overlays),
         label="fig-borders",
-        caption=f"Borders in the middle {crop_px} x {crop_px} px of the first samples, enlarged "
-        f"{enlarge} times without interpolation. The first of each pair blue, the second gold, both white; "
-        "in grey the DNA channel, stretched between its 1st and 99th percentile. Scores are of the crop. "
-        f"{data}",
-        alt="Small crops of tissue in grey with cell borders in blue and gold, white where they fall "
-        "together. The scores of each crop stand above it.",
-        fmt="png",
+        caption=f"The middle {field_um:g} µm of the first images: the DNA channel, and the cells of each pair "
+        f"outlined in blue and gold, white where the two lines are the same. {data}",
+        alt="Small fields of tissue in grey, first bare, then with cells outlined in blue and gold, white "
+        "where both agree. The ap50 of each field stands in its corner.",
     )
 else:
     display(Markdown("*No image here has two masks.*"))
@@ -260,13 +258,10 @@ if synthetic:
     )
     sweep.to_csv(results_dir(edition, "annotators") / "ceiling.csv", index=False)
     show(
-        ceiling_curves(sweep),
+        partial(ceiling_curves, sweep),
         label="fig-ceiling",
-        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth "
-        f"with them, as their habits and slips correlate. Lines: means of {sweep_tissues} tissues of "
-        f"{sweep_px} x {sweep_px} px, on each of which its own experts were trained; bands: from the "
-        f"lowest to the highest. {cohort_name(key)} has a correlation of {group.correlation:g}. Whole "
-        "images, IoU ≥ t. Synthetic data, made by this page.",
+        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth with them, as "
+        f"their errors correlate: means of {sweep_tissues} tissues, bands from the lowest to the highest. Synthetic.",
         alt="Three panels, one per metric. With rising correlation the agreement of annotators rises; "
         "the score of the truth with them does not.",
     )
@@ -285,7 +280,8 @@ if synthetic:
         Markdown(
             "**Why?** Two annotators differ by the errors of both, the truth and an annotator by the "
             "errors of one. So one expects the truth to win, unless annotators make the *same* "
-            "errors. {numref}`fig-ceiling` turns that knob. At correlation "
+            f"errors. {{numref}}`fig-ceiling` turns that knob, on tissues of {sweep_px} x {sweep_px} px with experts "
+            f"of their own; {cohort_name(key)} was made with a correlation of {group.correlation:g}. At correlation "
             f"{ends[0]:.1f} the truth stands at {first['truth']:.3f}, {order} the agreement of "
             f"{first['annotators']:.3f}: experts without a habit in common still share the image, the "
             f"software, and cells that nobody can see (in {cohort_name(key)} the truth holds {perfect['cells']:,.0f} cells, "

@@ -26,8 +26,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 cohort: str = ""  # cohort of the overlays; when empty, the edition's first
 sample: str = ""  # its sample; when empty, the first
-crop_px: int = 64  # edge of the crop with borders, pixels
-enlarge: int = 5  # screen pixels a pixel of that crop
+field_um: float = 40.0  # edge of the field with outlines, µm
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -40,12 +39,14 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.tissue_images import border_panels, model_crops
-from imc_helpers.data.manifest import cohort_record, load_edition, model_record
+from imc_helpers.figures.tissue_images import model_overlays, overlay_panels
+from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import (
@@ -82,24 +83,20 @@ shown = open_cohort(cohort or record.cohorts[0])
 where = sample or shown.ids[0]
 annotator = next(iter(shown.references_of(where)), None)
 data = source_note([shown.name])
-panels = model_crops(shown, where, annotator, models, crop_px=crop_px)
+overlays = model_overlays(shown, where, annotator, models, field_um=field_um)
 drawn = (
-    f"Borders of {rater_name(annotator)} in blue and of the model in gold, both white"
+    f"the cells of {rater_name(annotator)} outlined in blue and those of each model in gold, white where "
+    "the two lines are the same"
     if annotator
-    else ("Borders of the model in gold")
+    else "the cells of each model outlined in blue"
 )
-if panels:
+if overlays:
     show(
-        border_panels(panels, enlarge=enlarge),
+        partial(overlay_panels, overlays),
         label="fig-models",
-        caption=f"{drawn}, in the middle {crop_px} x {crop_px} px of `{where}`, enlarged {enlarge} "
-        f"times without interpolation; in grey the channel {cohort_record(shown.name).dna_channel}. "
-        "Above each panel: the model, its cells in the crop"
-        + (", and the ap50 of the crop" if annotator else "")
-        + f". Masks of whole images. {source_note([shown.name])}",
-        alt="The same crop of tissue once for every model, with the borders of the model in gold"
-        + (" and of the first rater in blue." if annotator else "."),
-        fmt="png",
+        caption=f"The middle {field_um:g} µm of one image, DNA channel: {drawn}. {data}",
+        alt="The same field of tissue bare and then once for every model, with the model's cells outlined in "
+        + ("gold and the first rater's in blue." if annotator else "blue."),
     )
 else:
     display(Markdown(f"*No model has masks of `{where}` here, so there is nothing to show.*"))
@@ -228,7 +225,7 @@ assert set(ran["model"]) | set(runs.loc[runs["not run"].notna(), "model"]) == se
     "a model ran, or it says why not"
 )
 assert runs[list(MODES)].le(len(record.cohorts)).all(axis=None)
-assert len(panels) <= len(ran), "a panel belongs to a model that ran"
+assert len(overlays) <= len(ran), "an overlay belongs to a model that ran"
 
 # %% [markdown]
 # ## Takeaways

@@ -33,8 +33,8 @@ device: str = "cpu"  # cpu or cuda; without a GPU that the model's library sees,
 made_from: list[str] = []  # for each cohort, digest of what its masks depend on
 window_px: int = 256  # edge of a patch, pixels
 stride_px: int = 128  # step from one patch to the next, pixels
-crop_px: int = 64  # edge of the crops shown below, pixels
-crops: int = 1  # number of those crops, for each cohort
+field_um: float = 40.0  # edge of the fields shown below, µm
+fields: int = 1  # number of those fields, for each cohort
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -47,11 +47,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.figures.names import source_note
 from imc_helpers.figures.page import show, show_table
-from imc_helpers.figures.tissue_images import border_panels, found_crops
+from imc_helpers.figures.tissue_images import found_overlays, overlay_panels
 from imc_helpers.models.run import segment_cohorts
 from imc_helpers.data.manifest import model_record
 from imc_helpers.data.readers.published import open_cohort
@@ -72,18 +74,17 @@ for remark in dict.fromkeys(remark for run in runs for remark in run.remarks):
 
 # %% tags=["hide-input"]
 title, data = model_record(model).title, source_note(cohorts)
-panels = {
-    f"{cohort.name}\n{name}": panel
+overlays = [
+    overlay
     for cohort in opened
-    for name, panel in found_crops(cohort, model, mode, crop_px=crop_px, most=crops).items()
-}
-if panels:  # no cohort may have an image as large as a window
+    for overlay in found_overlays(cohort, model, mode, field_um=field_um, most=fields)
+]
+if overlays:  # no cohort may have an image as large as a window
     show(
-        border_panels(panels),
+        partial(overlay_panels, overlays),
         label="fig-found",
-        caption=f"Borders that {title} drew, in gold, on the middle {crop_px} x {crop_px} px of images or windows. {data}",
-        alt="Crops of tissue in grey with the model's cell borders in gold.",
-        fmt="png",
+        caption=f"The middle {field_um:g} µm of images or windows, bare and with the cells that {title} found. {data}",
+        alt="Fields of tissue in grey, bare and with the model's cells outlined in blue.",
     )
 
 # %% tags=["hide-input"]

@@ -42,6 +42,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -117,29 +119,26 @@ nobody = (
 answer(" ".join(sentences) or nobody)
 
 # %% tags=["hide-input"]
-about = (
-    f"Each line of marks is one of the {whose}, whose mask is the reference: a dot is an image, a box the middle "
-    "half of more than twelve images or patches, a black diamond the mean. Rows: models, best first; the "
-    f"{whose} themselves; controls (the reference itself, as many random cells, nothing). "
-)
+about = "Colour: whose mask is the reference. "
 alt = (
-    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the makers of the "
-    "references and the controls; a dashed line at the mean agreement."
+    "Scores from 0 to 1. Models in rows, below them the makers of the references and the controls; a short line "
+    "at the mean of each row, a dashed one at the mean agreement."
 )
 
 
-def distributions(mode):
+def distributions(mode, *metrics):
     shown = {key: scores[(scores["cohort"] == key) & (scores["mode"] == mode)] for key in cohorts}
     shown = {key: part for key, part in shown.items() if len(part)}
     lines = {key: agreement.loc[(mode, key), list(METRICS)] for key in shown}
-    return score_distributions(shown, {key: rows[key] for key in shown}, lines=lines)
+    order = {key: rows[key] for key in shown}
+    return partial(score_distributions, shown, order, metrics=metrics, lines=lines)
 
 
 if cohorts:
     show(
-        distributions("whole"),
+        distributions("whole", "ap50"),
         label="fig-models-whole",
-        caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {about}{data}",
         alt=alt,
     )
 else:
@@ -152,19 +151,32 @@ else:
 # people, the tools stand in their place, and are called tools.
 
 # %% [markdown]
+# {numref}`fig-models-whole-others` has the stricter scores: they spread the models further, and mostly keep
+# their order.
+
+# %% tags=["hide-input"]
+if cohorts:
+    show(
+        distributions("whole", "map", "sap"),
+        label="fig-models-whole-others",
+        caption=f"map and sap on whole images, drawn as in {{numref}}`fig-models-whole`. {data}",
+        alt=alt,
+    )
+
+# %% [markdown]
 # ## Window by window
 #
 # A model that sees 256 x 256 pixels at a time may work differently: some scale intensities by what they
-# see, and some resize their input.
+# see, and some resize their input. Here models saw each window alone; other masks are cut out of the whole
+# image, and the border of each window is ignored.
 
 # %% tags=["hide-input"]
 if (scores["mode"] == "patch").any():
     show(
-        distributions("patch"),
+        distributions("patch", "ap50"),
         label="fig-models-patch",
-        caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
-        f"side are ignored. {about}Models saw each window alone; other masks are cut out of "
-        f"the whole image. A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
+        f"{about}{data}",
         alt=alt,
     )
 else:
@@ -184,9 +196,9 @@ listed = means.assign(
 columns = ["cohort", "mode", "model", "kind", "images", "ap50", "interval", "map", "sap"]
 if len(listed):
     show_table(
-        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95 %"}),
+        listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95%"}),
         label="tab-models-means",
-        caption="Mean over references and images or patches. *95 %*: interval by a bootstrap that draws "
+        caption="Mean over references and images or patches. *95%*: interval by a bootstrap that draws "
         "images, then patches within them; a dash where there is one image only, which says nothing about "
         f"others. {data}",
     )
@@ -200,7 +212,7 @@ if len(paired):
         paired,
         label="tab-models-paired",
         caption="Difference in ap50 of each model from the best of its cohort and mode, image by image (or "
-        f"patch by patch), with its 95 % interval. {data}",
+        f"patch by patch), with its 95% interval. {data}",
     )
 else:
     display(

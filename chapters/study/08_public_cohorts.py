@@ -41,6 +41,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -111,32 +113,29 @@ answer(summary)
 
 # %% tags=["hide-input"]
 dashed = (
-    f"Dashed: the mean agreement of the {lenders} of {cohort_name(lender)}, lent to these tissues. "
+    f"Dashed: the agreement of the {lenders} of {cohort_name(lender)}, lent to these. "
     if lender
     else ""
 )
-about = (
-    "Each line of marks is one cohort: a dot is an image, a box the middle half of more than twelve images "
-    "or patches, a black diamond the mean. Rows: models, best first; controls (the reference itself, as many "
-    f"random cells, nothing). {dashed}"
-)
 alt = (
-    "Scores from 0 to 1 in three panels, ap50, map and sap. Models in rows, below them the controls; a "
-    "colour for each cohort; a dashed line at the agreement in another cohort, where there is one."
+    "Scores from 0 to 1. Models in rows, below them the controls; a colour for each cohort; a dashed line at the "
+    "agreement in another cohort, where there is one."
 )
 
 
-def distributions(mode):
+def distributions(mode, *metrics):
     lines = {"": lent.loc[mode]} if mode in lent.index else None
     part = table[table["mode"] == mode]
-    return score_distributions({"": part}, {"": rows}, by="cohort", lines=lines)
+    return partial(
+        score_distributions, {"": part}, {"": rows}, metrics=metrics, by="cohort", lines=lines
+    )
 
 
 if (table["mode"] == "whole").any():
     show(
-        distributions("whole"),
+        distributions("whole", "ap50"),
         label="fig-public-whole",
-        caption=f"Scores on whole images. {about}A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {dashed}{data}",
         alt=alt,
     )
 else:
@@ -147,6 +146,15 @@ else:
 # against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
 # agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
 
+# %% tags=["hide-input"]
+if (table["mode"] == "whole").any():
+    show(
+        distributions("whole", "map", "sap"),
+        label="fig-public-whole-others",
+        caption=f"map and sap on whole images, drawn as in {{numref}}`fig-public-whole`. {data}",
+        alt=alt,
+    )
+
 # %% [markdown]
 # ## Window by window
 
@@ -154,10 +162,10 @@ else:
 sides = [min(cohort.shape(s)) for cohort in cohorts.values() for s in cohort.ids]
 if (table["mode"] == "patch").any():
     show(
-        distributions("patch"),
+        distributions("patch", "ap50"),
         label="fig-public-patch",
-        caption=f"Scores in windows of {window_px} px every {stride_px} px, of which {border_px} px on each "
-        f"side are ignored. {about}A pair of cells matches when {rule}. {data}",
+        caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
+        f"{dashed}{data}",
         alt=alt,
     )
 elif sides:
@@ -176,10 +184,10 @@ shown = of_models.assign(interval=in_words(of_models))
 if len(shown):
     show_table(
         shown[["cohort", "mode", "model", "images", "ap50", "interval", "map", "sap"]].rename(
-            columns={"interval": "ap50, 95 %"}
+            columns={"interval": "ap50, 95%"}
         ),
         label="tab-public-means",
-        caption="Mean over images or patches. *95 %*: interval by a bootstrap that draws images, then patches "
+        caption="Mean over images or patches. *95%*: interval by a bootstrap that draws images, then patches "
         f"within them. {source_note(cohorts)}",
     )
 else:

@@ -39,11 +39,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.sweep_plots import choice_dots
+from imc_helpers.figures.sweep_plots import best_and_worst_choices
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.experiments.study_limits import SWEEPS, best_and_worst
 from imc_helpers.experiments.sweep_results import read_sweep
@@ -53,7 +55,6 @@ run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
 sweeps = {name: read_sweep(edition, name) for name in run}
 summary = best_and_worst(sweeps, metric)
 summary["model"] = summary["model"].map(model_name)
-summary["label"] = summary["question"] + ", " + summary["which"]
 if len(summary):
     cohort = annotated_cohort(edition)
     images = max(table["sample"].nunique() for table in sweeps.values())
@@ -62,7 +63,7 @@ if len(summary):
     top = gain.loc[gain["mean"].idxmax()]
     low = summary.loc[summary["mean"].idxmin()]
     text = (
-        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95 % "
+        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95% "
         f"interval {top['low']:+.3f} to {top['high']:+.3f}; {top['question']}: *{top['choice']}*, {top['model']}), the "
         f"largest loss {low['mean']:+.3f} ({low['low']:+.3f} to {low['high']:+.3f}; {low['question']}: "
         f"*{low['choice']}*, {low['model']}), in {cohort_name(cohort)}."
@@ -77,14 +78,12 @@ answer(text)
 # %% tags=["hide-input"]
 if len(summary):
     show(
-        choice_dots(
-            summary, "label", label=f"{metric}, difference from the study's choice", zero=True
+        partial(
+            best_and_worst_choices, summary, label=f"{metric}, difference from the study's choice"
         ),
         label="fig-limitations",
-        caption="The best and the worst of all choices that were tried for each question, as difference from the "
-        "study's own: plain mean of all membrane markers, no pre-processing, image as it is and in one piece. "
-        "Best and worst were picked after the fact, so they look more extreme than they are. Dots: means over "
-        f"images; bars: 95 % intervals from a bootstrap over images. {data}",
+        caption="The best choice (blue) and the worst (red) for each question, with 95% intervals: picked after the "
+        f"fact, so they look more extreme than they are. {data}",
         alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
         "study's choice, with intervals.",
     )
@@ -99,9 +98,9 @@ else:
 # %% tags=["hide-input"]
 if len(summary):
     show_table(
-        summary.drop(columns="label"),
+        summary,
         label="tab-limitations",
-        caption=f"The same in numbers: mean difference in {metric} with the references and its 95 % interval. "
+        caption=f"The same in numbers: mean difference in {metric} with the references and its 95% interval. "
         f"*tried*: choices beside the study's. {data}",
     )
 

@@ -37,6 +37,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
@@ -55,7 +57,7 @@ from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "channels")
-bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+bars = "95% intervals over images."
 ways = alone = without = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -104,12 +106,10 @@ def left_out():
 # %% tags=["hide-input"]
 if len(ways):
     show(
-        choice_dots(ways, "way", label=f"{metric}, difference from the mean", zero=True),
+        partial(choice_dots, ways, "way", label=f"{metric}, difference from the plain mean"),
         label="fig-sweep-aggregation",
-        caption="Difference from the plain mean when the same membrane markers are put together in another way; "
-        "the nuclear ones in the same way, or by the mean where that stands behind. "
-        f"{bars} {data}",
-        alt="A panel a model, a row a way to aggregate: the difference in score from the mean, with its interval.",
+        caption=f"The same membrane markers put together in another way, best first. {bars} {data}",
+        alt="A panel per model, a row per way to aggregate: the difference in score from the mean, with its interval.",
     )
 else:
     left_out()
@@ -123,7 +123,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st
@@ -159,11 +159,11 @@ if said:
 # %% tags=["hide-input"]
 if len(alone):
     show(
-        choice_dots(alone, "channels", label=f"{metric}, difference from all", zero=True),
+        partial(choice_dots, alone, "channels", label=f"{metric}, difference from all markers"),
         label="fig-sweep-alone",
-        caption="Difference from all membrane markers when one channel alone makes the membrane plane, or none "
-        f"does and the plane is empty. {bars} {data}",
-        alt="A panel a model, a row a marker: the difference in score from all markers, with its interval.",
+        caption="One channel alone makes the membrane plane, or none does and the plane is empty; best first. "
+        f"{bars} {data}",
+        alt="A panel per model, a row per marker: the difference in score from all markers, with its interval.",
     )
 else:
     left_out()
@@ -174,10 +174,10 @@ else:
 # %% tags=["hide-input"]
 if len(without):
     show(
-        choice_dots(without, "channels", label=f"{metric}, difference from all", zero=True),
+        partial(choice_dots, without, "channels", label=f"{metric}, difference from all markers"),
         label="fig-sweep-without",
-        caption=f"Difference from all membrane markers when one is left out. {bars} {data}",
-        alt="A panel a model, a row a marker left out: the difference in score from all, with its interval.",
+        caption=f"One membrane marker left out, best first. {bars} {data}",
+        alt="A panel per model, a row per marker left out: the difference in score from all, with its interval.",
     )
 else:
     left_out()

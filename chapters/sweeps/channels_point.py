@@ -31,6 +31,7 @@ nucleus: str = ""  # how nuclear channels become a plane; empty: as the membrane
 seed: int = 0  # draws the colours of the aggregation "rgb"
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
+field_um: float = 60.0  # edge of the field in the figure, µm
 picture: bool = True  # draw what the model saw and found; a sweep saves the time
 
 # %% tags=["hide-input"]
@@ -44,11 +45,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.figures.names import cohort_name, model_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.sweep_plots import seen_and_found
+from imc_helpers.figures.tissue_images import seen_and_found
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.experiments.sweeps import annotated_cohort, open_samples, score
@@ -82,17 +85,17 @@ if picture and samples:
     first = samples[0]
     annotator = next(iter(first.masks))
     show(
-        seen_and_found(
+        partial(
+            seen_and_found,
             dict(zip(seen[0].panel.names, seen[0].image, strict=True)),
-            first.masks[annotator],
-            found[0],
-            crop_px=128,
+            {rater_name(annotator): first.masks[annotator], title: found[0]},
+            um_per_px=first.um_per_px,
+            field_um=field_um,
         ),
         label="fig-point-channels",
-        caption=f"The planes that {title} saw of `{first.id}`, each stretched on its own, and the borders of "
-        f"{rater_name(annotator)} (blue) and of the model (gold), both white. {source_note([key])}",
-        alt="Grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
-        fmt="png",
+        caption=f"The planes that {title} saw, each stretched on its own, and its cells beside an annotator's; white "
+        f"where the two lines are the same. {source_note([key])}",
+        alt="Grey planes of one crop of tissue, then the same crop with the outlines of annotator and model.",
     )
 
 # %% [markdown]

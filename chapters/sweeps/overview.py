@@ -38,6 +38,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from imc_helpers.figures.names import source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_overview import against_parameters
@@ -70,11 +72,11 @@ answer(
 
 # %% tags=["hide-input"]
 show(
-    against_parameters(table, varied, chosen),
+    partial(against_parameters, table, varied, chosen),
     label="fig-overview",
     caption=f"{chosen} against each parameter, whatever the others are. Dots: rows of the table; diamonds: their "
     f"means. {data}",
-    alt=f"A panel a parameter: {chosen} of every row, and its mean, by value of the parameter.",
+    alt=f"A panel per parameter: {chosen} of every row, and its mean, by value of the parameter.",
 )
 
 # %% [markdown]

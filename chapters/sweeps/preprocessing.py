@@ -38,6 +38,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -62,7 +64,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "preprocessing")
-bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+bars = "95% intervals over images."
 differences = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -91,11 +93,16 @@ if why_not:
     display(Markdown(f"*{why_not}*"))
 else:
     show(
-        choice_dots(differences, "steps", label=f"{metric}, difference from none", zero=True),
+        partial(
+            choice_dots,
+            differences,
+            "steps",
+            label=f"{metric}, difference from no pre-processing",
+        ),
         label="fig-sweep-preprocessing",
-        caption="Difference from no pre-processing. Steps act on every channel before they are averaged or, where "
-        f"*planes* stands behind them, on the two planes that the model sees. {bars} {data}",
-        alt="A panel a model, a row a way to pre-process: the difference in score from none, with its interval.",
+        caption="Steps act on every channel or, where *planes* stands behind them, on the two planes that the model "
+        f"sees. {bars} {data}",
+        alt="A panel per model, a row per way to pre-process: the difference in score from none, with its interval.",
     )
 
 # %% [markdown]
@@ -105,7 +112,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # What the names mean:

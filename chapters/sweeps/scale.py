@@ -37,6 +37,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.figures.names import cohort_name, model_name, source_note
@@ -61,7 +63,7 @@ from imc_helpers.experiments.sweeps import (
 
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "scale")
-bars = "Dots: means over images; bars: 95 % intervals from a bootstrap over images."
+bars = "95% intervals over images."
 windows = scaled = enlarged = smaller = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
@@ -109,12 +111,16 @@ def left_out():
 # %% tags=["hide-input"]
 if len(enlarged):
     show(
-        choice_dots(enlarged, "input", label=f"{metric}, difference from as it is", zero=True),
+        partial(
+            choice_dots,
+            enlarged,
+            "input",
+            label=f"{metric}, difference from the image as it is",
+        ),
         label="fig-sweep-enlarged",
-        caption="Difference from the image as it is when the input is enlarged, by factor and interpolation. "
-        "*told*: the model knows that pixels are smaller now; *not told*: it takes cells for larger. Labels are "
-        f"scored in the annotators' pixels. {bars} {data}",
-        alt="A panel a model, a row a factor and interpolation: the difference in score, with its interval.",
+        caption="Enlarged input. *told*: the model knows that pixels are smaller; *not told*: it takes cells for "
+        f"larger ones. {bars} {data}",
+        alt="A panel per model, a row per factor and interpolation: the difference in score, with its interval.",
     )
 else:
     left_out()
@@ -127,7 +133,7 @@ else:
 
 # %% tags=["hide-input"]
 if not why_not:
-    display(Markdown(f"Differences in mean {metric}, with 95 % intervals:\n\n{lines}"))
+    display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
 # A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told
@@ -141,7 +147,8 @@ if len(enlarged):
     bicubic = scaled[(scaled["factor"] == 1) | (scaled["interpolation"] == "bicubic")]
     sizes = found_shares(bicubic, ["model", "input"], SIZES)
     show(
-        choice_lines(
+        partial(
+            choice_lines,
             sizes,
             "class",
             "input",
@@ -149,9 +156,9 @@ if len(enlarged):
             ylabel="share found",
         ),
         label="fig-sweep-sizes",
-        caption="Share of the annotators' cells that a label matches at IoU ≥ .5, for the smallest, middle and "
-        f"largest third of each annotator's cells in each image. Enlargement bicubic. {bars} {data}",
-        alt="A panel a model, lines for factors of enlargement: the share of small, medium and large cells found.",
+        caption="Share of the annotators' cells found (IoU of 0.5 or more), by thirds of their size, with the image "
+        f"enlarged bicubically. {bars} {data}",
+        alt="A panel per model, lines for factors of enlargement: the share of small, medium and large cells found.",
     )
 else:
     left_out()
@@ -165,7 +172,8 @@ if len(smaller):
         windows[windows["model"].isin(smaller["model"])], ["model", "window"], PLACES
     )
     show(
-        choice_lines(
+        partial(
+            choice_lines,
             places,
             "window",
             "class",
@@ -173,10 +181,9 @@ if len(smaller):
             ylabel="share found",
         ),
         label="fig-sweep-windows",
-        caption="Share of the annotators' cells found when an image is segmented in windows one by one. *cut*: at "
-        f"the window's edge; *near*: less than {NEAR_PX} px from it, the border that the study ignores; "
-        f"*inside*: farther in. {bars} {data}",
-        alt="A panel a model: the share of cells found against the size of windows, for cells at, near and far "
+        caption="Share of the annotators' cells found, window by window: *cut* by its edge, *near* it (less than "
+        f"{NEAR_PX} px), or farther *inside*. {bars} {data}",
+        alt="A panel per model: the share of cells found against the size of windows, for cells at, near and far "
         "from the window's edge.",
     )
 else:

@@ -31,6 +31,7 @@ declared: bool = True  # whether the model is told that pixels are smaller now
 window_px: int = 0  # edge of windows that are segmented one by one, pixels; 0: the whole crop
 images: int = 4  # number of samples, at most
 crop_px: int = 256  # edge of the part in the middle of each sample, pixels
+field_um: float = 60.0  # edge of the field in the figure, µm
 picture: bool = True  # draw what the model saw and found; a sweep saves the time
 
 # %% tags=["hide-input"]
@@ -44,11 +45,13 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 
 from imc_helpers.figures.names import cohort_name, model_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.figures.sweep_plots import seen_and_found
+from imc_helpers.figures.tissue_images import seen_and_found
 from imc_helpers.models.registry import load_segmenter
 from imc_helpers.images.enlargement import shrink_labels
 from imc_helpers.experiments.sweep_results import hand_over
@@ -97,13 +100,17 @@ if samples:
     names = dict(zip(large.panel.names, large.image[:, ::factor, ::factor], strict=True))
     if picture:
         show(
-            seen_and_found(names, piece.masks[annotator], labels, crop_px=128),
+            partial(
+                seen_and_found,
+                names,
+                {rater_name(annotator): piece.masks[annotator], title: labels},
+                um_per_px=piece.um_per_px,
+                field_um=field_um,
+            ),
             label="fig-point-scale",
-            caption=f"The planes that {title} saw of the first window of `{piece.id}` (of {factor} pixels a side, one "
-            f"is drawn), and the borders of {rater_name(annotator)} (blue) and of the model (gold), both white. "
-            f"{source_note([key])}",
-            alt="Two grey planes of one crop of tissue, then the same crop with the borders of annotator and model.",
-            fmt="png",
+            caption=f"The planes that {title} saw of the first window (one of {factor} pixels per side is drawn), and "
+            f"its cells beside an annotator's; white where the two lines are the same. {source_note([key])}",
+            alt="Two grey planes of one crop of tissue, then the same crop with the outlines of annotator and model.",
         )
 
 # %% [markdown]

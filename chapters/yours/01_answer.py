@@ -40,6 +40,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
@@ -99,20 +101,19 @@ if shown:
         if agreed is not None and key in agreed.index
     }
     show(
-        score_distributions(shown, rows, lines=lines),
+        partial(score_distributions, shown, rows, metrics=("ap50",), lines=lines),
         label="fig-answer",
-        caption="Each dot is an image, scored against one of the references; black diamonds are means, the dashed "
-        f"line is the mean agreement of the references among themselves. {data}",
+        caption="Each dot is an image (a box where there are more than twelve), scored against one of the references; "
+        f"the dashed line is the mean agreement of the references among themselves. {data}",
         alt="Scores of models and annotators, one row each, as dots from 0 to 1.",
     )
 else:
-    first = {record.cohorts[0]: cohorts[record.cohorts[0]][0]}
+    first = {cohort_name(record.cohorts[0]): cohorts[record.cohorts[0]][0]}
     show(
-        gallery(first, crop_px=min(128, *next(iter(first.values())).shape)),
+        partial(gallery, first, field_um=120.0),
         label="fig-answer",
         caption=f"The first image: nuclei in blue, membranes in gold. No two masks can be compared. {data}",
         alt="A crop of the first image.",
-        fmt="png",
     )
 
 # %% [markdown]
@@ -154,7 +155,7 @@ if len(listed):
     show_table(
         listed.assign(interval=in_words(listed))[["cohort", "model", "images", METRIC, "interval"]],
         label="tab-answer-models",
-        caption="Mean ap50 against the references on whole images, with the 95 % interval over images; a dash where "
+        caption="Mean ap50 against the references on whole images, with the 95% interval over images; a dash where "
         f"there is one image. {data}",
         decimals=2,
     )

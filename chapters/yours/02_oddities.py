@@ -36,6 +36,8 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -44,7 +46,7 @@ from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.figures.names import source_note
-from imc_helpers.figures.oddity_pictures import oddity_pictures
+from imc_helpers.figures.oddity_pictures import oddity_examples, oddity_pictures
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -69,15 +71,14 @@ answer(
 
 # %% tags=["hide-input"]
 data = source_note(cohorts)
-pictures = oddity_pictures(cohorts, odd, most=most)
-if pictures is not None:
+examples = oddity_examples(cohorts, odd, most=most)
+if examples:
     show(
-        pictures,
+        partial(oddity_pictures, examples),
         label="fig-oddities",
-        caption="One example of each oddity that can be shown: outlines of the mask (gold) on the nuclei (grey), or "
+        caption="One example of each oddity that can be shown: outlines of the mask (blue) on the nuclei (grey), or "
         f"the file alone where it does not fit its image. {data}",
         alt="Crops of tissue with the outlines of masks, one for each kind of oddity.",
-        fmt="png",
     )
 else:
     display(Markdown("*Nothing that was found odd can be shown in a picture.*"))

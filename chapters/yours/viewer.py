@@ -37,7 +37,7 @@ if importlib.util.find_spec("imc_helpers") is None:
     )
 
 # %% tags=["hide-input"]
-from IPython.display import HTML, Markdown, display
+from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import read_scores
 from imc_helpers.data.manifest import load_edition
@@ -52,7 +52,9 @@ compared = samples[samples["ap50"].notna()]
 if samples.empty:
     summary = "Nobody has made the viewer yet: `make book` does."
 elif compared.empty:
-    summary = f"{len(samples)} images can be looked at; none of them has two masks to compare."
+    summary = (
+        f"{len(samples)} images can be looked at. No two people, tools or models drew any of them."
+    )
 else:
     among = compared[compared["pairs"].str.startswith("between")]
     worst = (compared if among.empty else among).sort_values("ap50").iloc[0]
@@ -71,7 +73,7 @@ for key, rows in samples.groupby("cohort", sort=False):
         else ""
     )
     display(Markdown(f"## {cohort_name(key)}\n\n{source_note([key])}{told}"))
-    display(HTML(cards(rows)))
+    display(Markdown(cards(rows)))
 
 # %% [markdown]
 # ## What the viewer shows
@@ -96,8 +98,9 @@ for key, rows in samples.groupby("cohort", sort=False):
 # ## What this does not show
 #
 # - Intensities. Channels are in 256 steps and compressed for the eye, so do not measure them there.
-# - All channels. A page holds at most 3 MB: the means of the nuclear and of the membrane channels always, then the
-#   channels that vary most, as many as fit, up to eight. It names those left out.
+# - All channels. To stay below 3 MB, a page holds the means of the nuclear and of the membrane channels, then the
+#   channels that vary most, as many as fit, up to eight. It names those left out. Only images far larger than
+#   1000 x 1000 px take more, since masks are never simplified.
 
 # %% tags=["remove-cell"]
 assert samples["ap50"].dropna().between(0, 1).all()

@@ -40,10 +40,41 @@ def test_a_figure_is_declared_where_myst_nb_looks():
     notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[output])])
     (cell,) = for_myst(notebook).cells
     assert cell.metadata["mystnb"] == {
-        "figure": {"caption": "One **square**.", "name": "fig-square"},
+        "figure": {"caption": "One **square**.", "name": "fig-square", "classes": ""},
         "image": {"alt": "A square"},
     }
     assert notebook.cells[0].metadata == {}
+
+
+def drawing():
+    wide = '<svg style="background: white" width="700pt"></svg>'
+    declared = {
+        "alt": "A line", "caption": "One.", "label": "fig-line", "kind": "drawing",
+        "phone": '<svg width="300pt"></svg>',
+    }  # fmt: skip
+    return v4.new_output(
+        "display_data", {"image/svg+xml": wide}, metadata={"image/svg+xml": declared}
+    )
+
+
+def test_a_drawing_lies_on_the_page_and_has_another_form_for_telephones():
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[drawing()])])
+    cell, rule = for_myst(notebook).cells
+    assert cell.metadata["mystnb"]["figure"]["classes"] == "drawing"
+    assert cell.outputs[0].data["image/svg+xml"] == '<svg width="700pt"></svg>'
+    assert 'content: url("../../_static/figures/fig-line.svg")' in rule.source
+    assert "#fig-line img" in rule.source
+    assert list(book.narrow_figures(notebook)) == [("fig-line", '<svg width="300pt"></svg>')]
+
+
+def test_a_page_by_itself_holds_both_forms_of_a_figure(tmp_path):
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[drawing()])])
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    book.write_single_page(tmp_path / "one.ipynb", tmp_path / "one.html", title="One")
+    page = (tmp_path / "one.html").read_text(encoding="utf-8")
+    narrow = base64.b64encode(b'<svg width="300pt"></svg>').decode()
+    assert f'srcset="data:image/svg+xml;base64,{narrow}"' in page
+    assert page.index("<picture>") < page.index('<img alt="A line"') < page.index("</picture>")
 
 
 def test_the_answer_gets_a_box_and_a_table_a_link_to_its_rows():

@@ -54,7 +54,7 @@ FIRST = """\
 :::"""
 TABLE_HEAD = re.compile(r"^:::\{table\} (?P<caption>.*)\n:name: (?P<label>.*)$", re.MULTILINE)
 CSV_LINK = r":::{table} \g<caption> {download}`CSV <\g<label>.csv>`\n:name: \g<label>"
-MARKDOWN, CSV = "text/markdown", "text/csv"
+MARKDOWN, CSV, SVG = "text/markdown", "text/csv", "image/svg+xml"
 INJECTED = "injected-parameters"
 DRAWER = """\
 :::::{{dropdown}} Reproduce: parameters, run time and code
@@ -75,6 +75,17 @@ MENDED = {
     r'<div role="list" class="citation-list">': '<div class="citation-list">',
 }
 """What is mended in rendered pages: patterns in the theme's HTML, and what they become."""
+PHONE_WINDOW = "(max-width: 719px)"
+"""Windows in which figures for telephones are shown: the others just fit a wider one."""
+FOR_PHONES = """\
+```{{raw}} html
+<style>@media {window} {{ #{label} img {{ content: url("{address}"); }} }}</style>
+```
+"""
+"""Puts a figure that is narrow enough into the place of one that is not, in a narrow window."""
+NARROW = "_static/figures/{}.svg"
+ON_PAPER = ' style="background: white"'
+"""What a drawing has in a notebook, and not on a page: there it lies on the page's own ground."""
 ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
@@ -174,6 +185,10 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         for name, rows in tables(notebook):
             (target.parent / f"{name}.csv").write_text(rows, encoding="utf-8")
+        for name, figure in narrow_figures(notebook):
+            drawn = folder / NARROW.format(name)
+            drawn.parent.mkdir(parents=True, exist_ok=True)
+            drawn.write_text(figure, encoding="utf-8")
         nbformat.write(shown, target)
     answers = _answers(plan)
     for name in plan.front:
@@ -229,7 +244,11 @@ def contents(project: Project, plan: Plan) -> dict[str, Any]:
         if pages:
             parts.append({"caption": title, "chapters": list(_nested(pages))})
     if front:
-        parts.insert(1 if answers else 0, {"chapters": front})
+        texts: dict[str, Any] = {"chapters": front}
+        if answers:
+            parts.insert(1, {"caption": "This book", **texts})
+        else:
+            parts.insert(0, texts)
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
     parts.append({"caption": "Reference", "chapters": back})
     root = f"{CHAPTERS}/{answers}" if answers else "index"
@@ -357,19 +376,40 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
     the rows of a table beside its text, which gets a link to them.
     """
     page = nbformat.from_dict(notebook)
+    cells = []
     for cell in page.cells:
+        cells.append(cell)
         for image in gate.images(cell):
+            if "phone" in image:
+                address = f"../../{NARROW.format(image['label'])}"
+                rule = FOR_PHONES.format(window=PHONE_WINDOW, label=image["label"], address=address)
+                cells.append(new_markdown_cell(rule))
             cell.metadata["mystnb"] = {
-                "figure": {"caption": image["caption"], "name": image["label"]},
+                "figure": {
+                    "caption": image["caption"],
+                    "name": image["label"],
+                    "classes": image.get("kind", ""),
+                },
                 "image": {"alt": image["alt"]},
             }
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if gate.is_answer(output):
+            if SVG in data:
+                data[SVG] = data[SVG].replace(ON_PAPER, "", 1)
+            elif gate.is_answer(output):
                 data[MARKDOWN] = f":::{{div}} answer\n{data[MARKDOWN]}\n:::\n"
             elif data.pop(CSV, None):  # MyST knows no CSV
                 data[MARKDOWN] = TABLE_HEAD.sub(CSV_LINK, data[MARKDOWN])
+    page.cells = cells
     return page
+
+
+def narrow_figures(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
+    """Yield the label of each figure of a notebook that is also drawn for telephones, and that."""
+    for cell in notebook.cells:
+        for image in gate.images(cell):
+            if "phone" in image:
+                yield image["label"], image["phone"]
 
 
 def tables(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
@@ -444,15 +484,24 @@ def _for_html(output: NotebookNode) -> Iterable[NotebookNode]:
     data = dict(output.get("data", {}))
     for mime in [name for name in data if name.startswith("image/")]:
         declared, content = output.metadata.get(mime, {}), data[mime]
-        encoded = base64.b64encode(content.encode()).decode() if mime.endswith("xml") else content
         alt = html.escape(declared.get("alt", ""), quote=True)
-        image = f'<img alt="{alt}" src="data:{mime};base64,{encoded}">'
-        yield new_output("display_data", data={"text/html": image})
+        figure = f'<img alt="{alt}" src="{_address(mime, content)}">'
+        if "phone" in declared:
+            narrow = _address(mime, declared["phone"])
+            source = f'<source media="{PHONE_WINDOW}" srcset="{narrow}">'
+            figure = f"<picture>{source}{figure}</picture>"
+        yield new_output("display_data", data={"text/html": figure})
         yield new_output("display_data", data={MARKDOWN: declared.get("caption", "")})
         return
     if MARKDOWN in data:
         output.data[MARKDOWN] = TABLE.sub(r"\1\n\n\2", data[MARKDOWN])
     yield output
+
+
+def _address(mime: str, content: str) -> str:
+    """Return an image as an address that holds all of it."""
+    encoded = base64.b64encode(content.encode()).decode() if mime == SVG else content
+    return f"data:{mime};base64,{encoded}"
 
 
 def bring_in_step(draft: Path, final: Path) -> None:

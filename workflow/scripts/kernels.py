@@ -26,8 +26,8 @@ NO_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 allocator starts one to give memory back."""
 COMPILED = "imc_helpers.metrics:warm_up"
 """What loads compiled code, once for all kernels of notebooks that use the package."""
-PATIENCE_S = 120.0
-"""How long the imports may take."""
+PATIENCE_S = 600.0
+"""How long the imports may take: minutes, where they compile and others compute as well."""
 
 
 class KernelError(Exception):

@@ -39,6 +39,8 @@ PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
+LAB_FOLDER = "imc_helpers.data.lab_folder"
+"""Modules that only a lab's own folder goes through."""
 SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
 """Folders of tables; they count for the pages in whose text such a name occurs."""
 
@@ -204,6 +206,7 @@ class _Resolver:
         self.edition = load_edition(edition)
         self.code = digests.Code(project.root / "src")
         self._script: dict[str, str] = {}
+        self._parts_of_data: dict[str, dict[str, str]] = {}
         self.cohorts = self.edition.cohorts
         self.able = [model for model in self.edition.models if not why_not(model)]
         self.notebooks = {c: read_chapter(project.source(c)) for c in project.chapters}
@@ -260,12 +263,20 @@ class _Resolver:
         return Data(cohort=cohort, digest=(self._write(f"data/{cohort}", self._of_data(cohort)),))
 
     def _of_data(self, cohort: str) -> dict[str, str]:
+        """Say what a cohort is made from; of a large folder that takes a while, so it is kept."""
+        if cohort not in self._parts_of_data:
+            self._parts_of_data[cohort] = self._look_at_data(cohort)
+        return self._parts_of_data[cohort]
+
+    def _look_at_data(self, cohort: str) -> dict[str, str]:
         record = cohort_record(cohort)
         roots = ["imc_helpers.data.readers.published"]
         roots += ["imc_helpers.phantom.recipes"] if record.synthetic else []
         code = self.code.needs(*roots)
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
+        if not record.own:
+            code = {name: of for name, of in code.items() if not name.startswith(LAB_FOLDER)}
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
         root = self.project.root
         own = [record.folder, *(rater.folder for rater in record.raters.values())]

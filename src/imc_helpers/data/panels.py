@@ -12,6 +12,9 @@ COMPARTMENTS = ("nucleus", "membrane", "")
 
 _DEEPCELL = {"1": "nucleus", "2": "membrane"}  # steinbock's own column for the same thing
 
+_SEGMENTATION_PIPELINE = {"Metal Tag": "channel", "Target": "name", "full": "keep"}
+"""What the IMC segmentation pipeline, steinbock's forerunner, calls steinbock's columns."""
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -88,7 +91,8 @@ class Panel:
         """Read ``panel.csv``, steinbock's own or with the added column ``compartment``.
 
         Rows with ``keep`` = 0 are left out, as steinbock leaves them out of its images. Without a
-        column ``compartment``, steinbock's column ``deepcell`` says it: 1 nucleus, 2 membrane.
+        column ``compartment``, steinbock's column ``deepcell`` says it: 1 nucleus, 2 membrane. The
+        names that the IMC segmentation pipeline gives the columns are understood as well.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such panel; a cohort needs a panel.csv")
@@ -96,6 +100,7 @@ class Panel:
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
         except ValueError as error:  # empty, ragged, or not UTF-8
             raise InputError(f"{path}: not readable as CSV in UTF-8 ({error})") from None
+        table = table.rename(columns=_SEGMENTATION_PIPELINE)
         for column in ("channel", "name"):
             if column not in table:
                 raise InputError(

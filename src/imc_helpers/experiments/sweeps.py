@@ -261,7 +261,7 @@ def by_choice(
     Returns
     -------
     pandas.DataFrame
-        ``model``, the column ``choice``, ``mean``, ``low``, ``high``, ``images``; 95 % intervals
+        ``model``, the column ``choice``, ``mean``, ``low``, ``high``, ``images``; 95% intervals
         from a bootstrap over images (`intervals.interval`). With a baseline, the baseline's own
         row is left out, and so is a model without it.
     """
@@ -297,7 +297,7 @@ def found_shares(table: pd.DataFrame, by: Sequence[str], classes: Sequence[str])
     -------
     pandas.DataFrame
         The columns of ``by``, ``class``, ``mean`` (found cells over cells, summed over images),
-        ``low``, ``high`` and ``cells``; 95 % intervals from a bootstrap over images.
+        ``low``, ``high`` and ``cells``; 95% intervals from a bootstrap over images.
     """
     parts = []
     for values, rows in table.groupby(list(by), sort=False):
@@ -389,7 +389,7 @@ def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
     worse = differences[differ(differences) & (differences["mean"] < 0)]
     sentence = (
         f"Of {len(differences)} comparisons with {baseline}, {len(better) or 'none'} "
-        f"turned out better and {len(worse) or 'none'} worse, beyond the 95 % interval"
+        f"turned out better and {len(worse) or 'none'} worse, beyond the 95% interval"
     )
     if better.empty:
         return f"{sentence}."

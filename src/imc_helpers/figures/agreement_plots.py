@@ -1,5 +1,7 @@
 """Plots of metrics, and of how raters agree."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,7 +10,17 @@ from matplotlib.figure import Figure
 
 from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.agreement.summaries import agreement_matrix
-from imc_helpers.figures.page import BLUE, GOLD, SKY, VERMILION, in_style
+from imc_helpers.figures.names import cohort_name, rater_name
+from imc_helpers.figures.page import (
+    BLUE,
+    GOLD,
+    NARROW,
+    SKY,
+    VERMILION,
+    in_style,
+    legend,
+    wrapped,
+)
 from imc_helpers.metrics import (
     THRESHOLDS,
     ContingencyTable,
@@ -18,92 +30,143 @@ from imc_helpers.metrics import (
     sap_curve,
 )
 
+_MODES = {"whole": "whole images", "patch": "patches"}
+
 
 @in_style
-def agreement_matrices(table: pd.DataFrame) -> Figure:
-    """Draw the pairwise matrices: a row per cohort and mode, a column per metric (Figure 2).
+def agreement_matrices(
+    table: pd.DataFrame, metrics: Sequence[str] = METRICS, *, width: float
+) -> Figure:
+    """Draw what every pair scores, one triangle per cohort, mode and metric (Figure 2).
+
+    The metrics are symmetric, so the other half of each matrix would repeat this one.
 
     Parameters
     ----------
     table
         What `imc_helpers.agreement.summaries.between` returns, one row or more; several cohorts may
         stand in it.
+    metrics
+        Its columns to draw.
+    width
+        Width of the figure, inches.
     """
     groups = {
         (str(cohort), str(mode)): part
         for cohort, rows in table.groupby("cohort", sort=False)
         for mode, part in rows.groupby("mode", sort=False)
     }
-    raters = max(
-        pd.concat([part["rater_true"], part["rater_pred"]]).nunique() for part in groups.values()
-    )
-    edge = max(2.5, 0.62 * raters + 1.0)
+    matrices = {
+        (*group, metric): agreement_matrix(part, metric, group[1])
+        for group, part in groups.items()
+        for metric in metrics
+    }
+    columns = min(len(metrics), 1 if width < NARROW else 3)
+    rows = -(-len(matrices) // columns)
+    # The names take as much as a cell and a half; no cell is wider than its number needs.
+    edge = min(0.95, width / columns / (max(map(len, matrices.values())) + 0.7))
+    heights = [
+        0.62 * edge * (max(len(m) for m in list(matrices.values())[k : k + columns]) - 0.5) + 0.7
+        for k in range(0, len(matrices), columns)
+    ]
     figure, axes = plt.subplots(
-        len(groups), len(METRICS), figsize=(edge * len(METRICS), edge * len(groups)), squeeze=False
+        rows, columns, figsize=(width, sum(heights)), height_ratios=heights, squeeze=False
     )
-    for row, ((cohort, mode), part) in zip(axes, groups.items(), strict=True):
-        for axis, metric in zip(row, METRICS, strict=True):
-            _heatmap(axis, agreement_matrix(part, metric, mode))
-            axis.set_title(f"{metric}, {mode}", fontsize=10)
-        row[0].set_ylabel(cohort, fontsize=9)
+    for axis, ((cohort, mode, metric), matrix) in zip(axes.flat, matrices.items(), strict=True):
+        _triangle(axis, matrix)
+        axis.set_anchor("NW")
+        # Above the first panel of a cohort and mode stands whose it is; it runs on over the others.
+        (heading,) = wrapped([f"{cohort_name(cohort)}, {_MODES[mode]}"], width, wide=60, narrow=24)
+        axis.set_title(f"{heading}\n{metric}" if metric == metrics[0] else metric, loc="left")
     return figure
 
 
-def _heatmap(axis: Axes, matrix: pd.DataFrame) -> None:
-    axis.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap="cividis", vmin=0, vmax=1)
-    axis.set_facecolor("#eeeeee")
-    ticks = range(len(matrix))
-    axis.set_xticks(ticks, [str(name) for name in matrix.columns], rotation=30, ha="right")
-    axis.set_yticks(ticks, [str(name) for name in matrix.index])
-    axis.tick_params(length=0, labelsize=8)
+def _triangle(axis: Axes, matrix: pd.DataFrame) -> None:
+    """Draw the pairs below the diagonal: from paper for 0 to ink for 1, in any theme."""
+    values = matrix.to_numpy()[1:, :-1]
+    shown = np.tril(np.ones_like(values, dtype=bool))
+    axis.imshow(
+        np.ma.masked_where(~shown | np.isnan(values), values),
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        aspect=0.62,
+        interpolation="none",
+    )
+    names = [rater_name(str(name)) for name in matrix.index]
+    axis.set_xticks([])
+    axis.set_yticks(range(len(names) - 1), names[1:])
+    axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    for (i, j), value in np.ndenumerate(matrix.to_numpy()):
-        if np.isfinite(value):
-            colour = "white" if value < 0.5 else "black"
-            axis.text(j, i, f"{value:.3f}", ha="center", va="center", color=colour, fontsize=9)
+    axis.set_ylim(len(names) - 1.5, -1)
+    for j, name in enumerate(names[:-1]):  # above its column, where the other half would be
+        axis.text(j - 0.45, j - 0.58, name, va="bottom")
+    for (i, j), value in np.ndenumerate(values):
+        if shown[i, j]:
+            text, colour = (f"{value:.2f}", "white" if value > 0.6 else "black")
+            text = text if np.isfinite(value) else "–"
+            axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=10)
 
 
 @in_style
-def ap_areas(table: ContingencyTable) -> Figure:
+def ap_areas(table: ContingencyTable, *, width: float) -> Figure:
     """Draw what ap50, map and sap measure on one AP/IoU curve (the study's Figure 1).
 
     Parameters
     ----------
     table
         Contingency table of a pair of label images; a pair of cells matches when IoU >= t.
+    width
+        Width of the figure, inches.
     """
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.1), sharex=True, sharey=True)
+    figure, axes = _side_by_side(3, width, height_in=2.4)
     exact, smooth = sap_curve(table, "step"), sap_curve(table, "paper")
     heights = ap_curve(table, THRESHOLDS)
     for axis in axes[:2]:
         axis.plot(exact.iou, exact.ap, color="black", linewidth=1.2)
     axes[0].plot([0.5, 0.5, 0], [0, heights[0], heights[0]], color=VERMILION, linestyle="--")
     axes[0].plot(0.5, heights[0], "o", color=VERMILION)
-    axes[0].set_title(f"ap50 = {heights[0]:.3f}", fontsize=10)
+    axes[0].set_title(f"ap50 = {heights[0]:.3f}")
     axes[1].bar(THRESHOLDS, heights, width=0.05, align="edge", color=GOLD, alpha=0.6, lw=0)
     axes[1].plot(THRESHOLDS, heights, "o", color=GOLD, markersize=4)
-    axes[1].set_title(f"map = {heights.mean():.3f}", fontsize=10)
+    axes[1].set_title(f"map = {heights.mean():.3f}")
     axes[2].fill_between(smooth.iou, smooth.ap, color=SKY, alpha=0.5, lw=0)
     axes[2].plot(smooth.iou, smooth.ap, color="black", linewidth=1.2)
-    axes[2].set_title(f"sap = {evaluate(table=table).sap:.3f}", fontsize=10)
+    axes[2].set_title(f"sap = {evaluate(table=table).sap:.3f}")
     for axis in axes:
-        axis.set_xlabel("IoU threshold")
         axis.set_xlim(0, 1)
         axis.set_ylim(0, None)
-    axes[0].set_ylabel("AP")
+        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    figure.supxlabel("IoU threshold")
+    figure.supylabel("AP")
     return figure
 
 
+def _side_by_side(panels: int, width: float, *, height_in: float) -> tuple[Figure, list[Axes]]:
+    """Make panels with the same axes: beside one another, or below on a telephone."""
+    rows, columns = (panels, 1) if width < NARROW else (1, panels)
+    height = rows * (height_in if width >= NARROW else 0.8 * height_in) + 0.3
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), sharex=True, sharey=True, squeeze=False
+    )
+    for axis in axes.flat:
+        axis.tick_params(labelbottom=True)
+    return figure, list(axes.flat)
+
+
 @in_style
-def assignment_curves(table: ContingencyTable) -> Figure:
+def assignment_curves(table: ContingencyTable, *, width: float) -> Figure:
     """Draw AP with the best assignment at each threshold, and with one assignment for all.
 
     Parameters
     ----------
     table
         Contingency table of a pair of label images.
+    width
+        Width of the figure, inches.
     """
-    figure, axis = plt.subplots(figsize=(5.4, 3.2))
+    figure, axis = plt.subplots(figsize=(min(width, 5.4), 2.8))
     best = sap_curve(table, "step")
     levels = np.sort(global_assignment(table).iou)
     ious = np.r_[0, np.repeat(levels, 2), 1]
@@ -115,58 +178,65 @@ def assignment_curves(table: ContingencyTable) -> Figure:
     axis.set_ylabel("AP")
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1.05)
-    axis.legend(frameon=False)
+    axis.legend()
     return figure
 
 
 @in_style
-def ceiling_curves(sweep: pd.DataFrame) -> Figure:
+def ceiling_curves(sweep: pd.DataFrame, *, width: float) -> Figure:
     """Draw agreement, and the score of the truth, against how much experts' errors correlate.
 
     Parameters
     ----------
     sweep
         What `imc_helpers.experiments.ceiling.correlation_sweep` returns.
+    width
+        Width of the figure, inches.
     """
-    figure, axes = plt.subplots(1, len(METRICS), figsize=(9.6, 3.2), sharex=True, sharey=True)
+    figure, axes = _side_by_side(len(METRICS), width, height_in=2.4)
     looks = {
-        "annotators": {"color": BLUE, "marker": "o", "label": "annotators with one another"},
-        "truth": {"color": VERMILION, "marker": "s", "label": "the truth with annotators"},
+        "annotators": (BLUE, "o", "annotators with one another"),
+        "truth": (VERMILION, "s", "the truth with annotators"),
     }
     for axis, metric in zip(axes, METRICS, strict=True):
-        for who, look in looks.items():
+        for who, (colour, marker, name) in looks.items():
             by_correlation = sweep[sweep["who"] == who].groupby("correlation")[metric]
             mean, low, high = by_correlation.mean(), by_correlation.min(), by_correlation.max()
-            axis.plot(mean.index, mean, **look)
-            axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.2, lw=0)
-        axis.set_title(metric, fontsize=10)
-        axis.set_xlabel("correlation of errors")
+            axis.plot(mean.index, mean, color=colour, marker=marker, label=name)
+            axis.fill_between(mean.index, low, high, color=colour, alpha=0.2, lw=0)
+        axis.set_title(metric)
         axis.set_ylim(0, 1)
-    axes[0].set_ylabel("mean score")
-    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
+        axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    figure.supxlabel("correlation of the annotators' errors")
+    figure.supylabel("mean score")
+    legend(figure, axes[0].get_legend_handles_labels()[0], width)
     return figure
 
 
 @in_style
-def likeness_ranges(table: pd.DataFrame) -> Figure:
-    """Draw, a panel a statistic and a row a channel, where a phantom lies among real samples.
+def likeness_ranges(table: pd.DataFrame, *, width: float) -> Figure:
+    """Draw, a panel per statistic and a row per channel, where a phantom lies among real samples.
 
     Parameters
     ----------
     table
         What `imc_helpers.experiments.likeness.likeness` returns.
+    width
+        Width of the figure, inches.
     """
     titles = {
         "median": "median count",
         "p99": "99th percentile",
-        "zero": "share of empty pixels",
+        "zero": "empty pixels, share",
         "neighbour": "neighbours' correlation",
     }
+    columns = 2 if width < NARROW else 4
+    lines = len(titles) // columns
     figure, axes = plt.subplots(
-        1, len(titles), figsize=(10.5, 0.27 * len(table) + 1.2), sharey=True
+        lines, columns, figsize=(width, lines * (0.22 * len(table) + 0.7)), sharey=True
     )
     rows = np.arange(len(table))
-    for axis, (statistic, title) in zip(axes, titles.items(), strict=True):
+    for axis, (statistic, title) in zip(axes.flat, titles.items(), strict=True):
         low, high = table[f"{statistic}_real_min"], table[f"{statistic}_real_max"]
         axis.hlines(rows, low, high, color="#bbbbbb", linewidth=7)
         axis.plot(low, rows, "|", color="#888888", markersize=9)
@@ -174,8 +244,19 @@ def likeness_ranges(table: pd.DataFrame) -> Figure:
         axis.plot(table[f"{statistic}_phantom"], rows, "o", color=VERMILION, markersize=5)
         if statistic in ("median", "p99"):
             axis.set_xscale("symlog", linthresh=10)
+            most = max(high.max(), table[f"{statistic}_phantom"].max())
+            ticks = [tick for tick in (0, 10, 1000) if tick <= most] or [0]
+            axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], minor=False)
+            axis.set_xticks([], minor=True)
             axis.set_xlim(left=-1)
-        axis.set_title(title, fontsize=9)
-    axes[0].set_yticks(rows, table["name"])
-    axes[0].invert_yaxis()
+        else:
+            axis.set_xlim(-0.05, 1.05)
+            axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        (text,) = wrapped([title], width, wide=24, narrow=14)
+        axis.set_title(text, fontsize=9)
+        axis.tick_params(axis="y", length=0)
+        axis.grid(axis="y", color="#eeeeee", linewidth=0.6)
+        axis.set_axisbelow(True)
+    axes.flat[0].set_yticks(rows, table["name"])
+    axes.flat[0].invert_yaxis()
     return figure

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from imc_helpers.agreement.summaries import (
@@ -20,7 +18,7 @@ from imc_helpers.data.raters import TRUTH, Rater, noun
 from imc_helpers.data.samples import Cohort
 from imc_helpers.figures.names import model_name, source_note
 from imc_helpers.figures.page import GOLD, in_style
-from imc_helpers.figures.tissue_images import composite
+from imc_helpers.figures.tissue_images import cell_edges, composite, draw_edges, edge_path
 
 PICTURE_UM = (27.0, 90.0)
 """Height and width of the picture, micrometres: cells large enough to see two outlines of each."""
@@ -59,18 +57,13 @@ def tissue_with_outlines(cohort: Cohort, sample: str) -> Figure:
         for part in ("nucleus", "membrane")
     ]
     figure, axis = plt.subplots(figsize=(10, 10 * height / width), layout="none")
-    axis.imshow(0.7 * composite(*planes), interpolation="bicubic")
-    first, second = cohort.references_of(sample)[:2]
-    _outline(axis, cohort.read_mask(sample, first)[crop], "white", width=2.4)
-    _outline(axis, cohort.read_mask(sample, second)[crop], GOLD, width=1.0)
+    axis.imshow(0.7 * composite(*planes), interpolation="none")
+    first, second = (cohort.read_mask(sample, r)[crop] for r in cohort.references_of(sample)[:2])
+    draw_edges(axis, edge_path(*cell_edges(first)), "white", 2.6)
+    draw_edges(axis, edge_path(*cell_edges(second)), GOLD, 1.2)
     axis.set_axis_off()
     figure.subplots_adjust(0, 0, 1, 1)
     return figure
-
-
-def _outline(axis: Axes, labels: np.ndarray, colour: str, *, width: float) -> None:
-    for cell in np.unique(labels[labels > 0]):
-        axis.contour(labels == cell, [0.5], colors=colour, linewidths=width)
 
 
 def findings(scores: pd.DataFrame, cohort: Cohort, models: Iterable[str]) -> str:

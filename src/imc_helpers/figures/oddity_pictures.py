@@ -1,9 +1,9 @@
 """Pictures of what is odd about a lab's masks, one example of each oddity."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,19 +13,39 @@ from imc_helpers.data.manifest import cohort_record
 from imc_helpers.data.readers.label_files import read_labels
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
-from imc_helpers.figures.page import GOLD, in_style
-from imc_helpers.figures.tissue_images import stretch
+from imc_helpers.figures.names import rater_name
+from imc_helpers.figures.page import NARROW, in_dark_style
+from imc_helpers.figures.tissue_images import (
+    draw_cells,
+    heading,
+    scale_bar,
+    show_plane,
+    square_panels,
+    stretch,
+)
 
-FIELD_UM = 60.0
+FIELD_UM = 40.0
 """Edge of a crop, micrometres."""
-_COLUMNS = 3
 
 
-@in_style
-def oddity_pictures(
+@dataclass(frozen=True)
+class Example:
+    """One oddity, and the mask that has it."""
+
+    what: str
+    """The oddity, in words."""
+    rater: str
+    """Whose mask."""
+    cohort: Cohort
+    sample: str
+    labels: np.ndarray
+    """(H, W) labels as they are; of another shape than the sample, where that is what is odd."""
+
+
+def oddity_examples(
     cohorts: Mapping[str, Cohort], oddities: pd.DataFrame, *, most: int = 12
-) -> Figure | None:
-    """Draw one example of each oddity of each rater: the mask on its image, or the file alone.
+) -> list[Example]:
+    """Find one example of each oddity that can be drawn.
 
     Parameters
     ----------
@@ -34,12 +54,7 @@ def oddity_pictures(
     oddities
         As `imc_helpers.data.lab_folder.preparation.read_oddities` returns, with ``cohort``.
     most
-        Pictures, at most.
-
-    Returns
-    -------
-    matplotlib.figure.Figure or None
-        None where nothing that was found can be drawn.
+        Examples, at most.
     """
     drawn = oddities[oddities["rater"] != ""].drop_duplicates(["cohort", "what", "rater"])
     drawn = drawn.sort_values(["used", "what"], kind="stable").drop_duplicates(["cohort", "what"])
@@ -47,19 +62,28 @@ def oddity_pictures(
     for _, one in drawn.iterrows():
         cohort = cohorts[one["cohort"]]
         if (found := _labels(cohort, one)) is not None:
-            examples.append((one, cohort, *found))
-    if not examples:
-        return None
-    examples = examples[:most]
-    rows = -(-len(examples) // _COLUMNS)
-    columns = min(_COLUMNS, len(examples))
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 3.0 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (one, cohort, sample, labels) in zip(axes.flat, examples, strict=False):
-        _draw(axis, cohort, sample, labels)
-        name = one["rater"] if len(one["rater"]) < 28 else f"{one['rater'][:26]}…"
-        axis.set_title(f"{one['what']}\n{name}\n{sample}", fontsize=8)
+            examples.append(Example(str(one["what"]), str(one["rater"]), cohort, *found))
+    return examples[:most]
+
+
+@in_dark_style
+def oddity_pictures(examples: Sequence[Example], *, width: float) -> Figure:
+    """Draw each example: the mask on its image, or the file alone where it does not fit one.
+
+    Parameters
+    ----------
+    examples
+        What `oddity_examples` returns, one or more.
+    width
+        Width of the figure, inches.
+    """
+    columns, letters = (2, 26) if width < NARROW else (3, 38)
+    figure, axes = square_panels(len(examples), columns, width / columns, lines=3)
+    for axis, one in zip(axes, examples, strict=True):
+        _draw(axis, one.cohort, one.sample, one.labels)
+        lines = [one.what, rater_name(one.rater), one.sample]
+        short = [line if len(line) <= letters else f"{line[: letters - 1]}…" for line in lines]
+        heading(axis, [(line, "white") for line in short])
     return figure
 
 
@@ -86,13 +110,11 @@ def _draw(axis: Axes, cohort: Cohort, sample: str, labels: np.ndarray) -> None:
     crop = _densest(labels, side) if fits else (slice(None), slice(None))
     if fits:
         dna = cohort.panel.index(cohort_record(cohort.name).dna_channel)
-        image = stretch(cohort.read_image(sample)[dna])[crop]
-        axis.imshow(image, cmap="gray", interpolation="none")
-        part = labels[crop]
-        for label in np.unique(part[part > 0]):
-            axis.contour(part == label, levels=[0.5], colors=[GOLD], linewidths=0.8)
+        show_plane(axis, 0.75 * stretch(cohort.read_image(sample)[dna])[crop])
+        draw_cells(axis, [labels[crop]])
+        scale_bar(axis, labels[crop].shape, cohort.um_per_px(sample))
     else:
-        axis.imshow(labels > 0, cmap="gray", interpolation="none")
+        show_plane(axis, labels > 0)
 
 
 def _densest(labels: np.ndarray, side: int) -> tuple[slice, slice]:

@@ -1,12 +1,16 @@
 """How a page shows a figure or a table; the colours and the style of all of them.
 
-The style holds while a figure is drawn and written (`in_style`), and nowhere else: whoever imports
-a figure of this book keeps their own settings of matplotlib.
+The style holds while a figure is drawn and written (`in_style`, `in_dark_style`), and nowhere else:
+whoever imports a figure of this book keeps their own settings of matplotlib.
+
+A figure is drawn in the size in which it is shown, so that its letters have the size that they say.
+One that is wider than a telephone takes its width as a parameter and stacks its panels where that
+is small.
 """
 
-import base64
 import io
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -14,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from imc_helpers.figures.names import with_names
 
@@ -26,17 +30,35 @@ BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#56B4E9",
     "#CC79A7",
 )
-_MIME = {"svg": "image/svg+xml", "png": "image/png"}
+WIDE, PHONE = 7.4, 3.4
+"""Widths of figures on a page with its sidebars and on a telephone, inches of 96 pixels."""
+NARROW = 5.0
+"""A figure narrower than this, inches, stacks its panels."""
+_SVG = "image/svg+xml"
+_PAPER = '<svg style="background: white" '
+"""Ground of a drawing in a notebook, whatever its theme; a page of the book takes it away."""
 _STYLE: dict[str, Any] = {
-    "font.size": 10,
+    "font.size": 9,
     "font.family": "DejaVu Sans",
+    "axes.titlesize": 10,
+    "figure.titlesize": 10,
+    "figure.labelsize": 9,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
-    "savefig.dpi": 144,
     "svg.hashsalt": "imc-agreement-book",  # the same figure gives the same bytes
     "svg.fonttype": "path",
+}
+_DARK: dict[str, Any] = {
+    "figure.facecolor": "#111111",
+    "text.color": "white",
+    "axes.labelcolor": "white",
+    "xtick.color": "white",
+    "ytick.color": "white",
 }
 _Draw = TypeVar("_Draw", bound=Callable[..., Any])
 
@@ -46,31 +68,93 @@ def in_style(draw: _Draw) -> _Draw:
     return mpl.rc_context(rc=_STYLE)(draw)  # type: ignore[arg-type]  # its stub wants literal names
 
 
-@in_style
-def show(figure: Figure, *, label: str, caption: str, alt: str, fmt: str = "svg") -> None:
-    """Show a figure on the page, with what a reader and a screen reader need.
+def in_dark_style(draw: _Draw) -> _Draw:
+    """Draw in the book's style on a dark ground, in every theme: for images of tissue."""
+    return mpl.rc_context(rc=_STYLE | _DARK)(draw)  # type: ignore[arg-type]  # as above
+
+
+def wrapped(names: Iterable[str], width: float, *, wide: int = 30, narrow: int = 17) -> list[str]:
+    """Break names so that they leave room beside them.
+
+    Parameters
+    ----------
+    names
+        What to write, at the rows of a figure for instance.
+    width
+        Width of the figure, inches.
+    wide, narrow
+        Letters a line may have in a wide and in a narrow figure.
+    """
+    letters = narrow if width < NARROW else wide
+    return [textwrap.fill(str(name), letters, break_long_words=False) for name in names]
+
+
+def legend(figure: FigureBase, handles: Sequence[Any], width: float, *, title: str = "") -> None:
+    """Put the key above the panels, in as many columns as its names leave room for.
 
     Parameters
     ----------
     figure
-        The figure; it is closed, so that it does not appear a second time.
+        The figure, or a part of it.
+    handles
+        Artists with their labels.
+    width
+        Width of the figure, inches.
+    title
+        What stands above the key.
+    """
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, int((width - 0.2) / (0.45 + 0.075 * longest)))
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=min(columns, len(handles)),
+        handlelength=1.4,
+        columnspacing=1.4,
+        title=title,
+        title_fontproperties={"weight": "bold", "size": 10},
+    )
+
+
+@in_style
+def show(
+    draw: Figure | Callable[..., Figure],
+    *,
+    label: str,
+    caption: str,
+    alt: str,
+) -> None:
+    """Show a figure on the page, with what a reader and a screen reader need.
+
+    Parameters
+    ----------
+    draw
+        What draws the figure, given ``width`` in inches: it is drawn for a page and for a
+        telephone, and the book shows the one that fits. Or a figure, where one serves both. A
+        figure without a ground of its own takes on the page's, light or dark.
     label
         Name for cross-references, ``"fig-agreement"`` for instance.
     caption
         Caption, in MyST: references and formulas work in it.
     alt
         What the figure shows, in words.
-    fmt
-        ``"svg"`` for drawings, ``"png"`` for images with many pixels.
     """
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if fmt == "svg" else {"Software": None}
-    figure.savefig(buffer, format=fmt, bbox_inches="tight", metadata=metadata)
+    figure = draw if isinstance(draw, Figure) else draw(width=WIDE)
+    kind = "tissue" if mpl.colors.to_rgba(figure.get_facecolor())[3] else "drawing"
+    about = {"alt": alt, "caption": caption, "label": label, "kind": kind}
+    svg = _svg(figure)
+    svg = svg if kind == "tissue" else svg.replace("<svg ", _PAPER, 1)
+    if not isinstance(draw, Figure):
+        about["phone"] = _svg(draw(width=PHONE))
+    display({_SVG: svg, "text/plain": alt}, raw=True, metadata={_SVG: about})
+
+
+def _svg(figure: Figure) -> str:
+    """Write a figure, and close it, so that it does not appear a second time."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(figure)
-    content = buffer.getvalue()
-    data = content.decode() if fmt == "svg" else base64.b64encode(content).decode()
-    about = {"alt": alt, "caption": caption, "label": label}
-    display({_MIME[fmt]: data, "text/plain": alt}, raw=True, metadata={_MIME[fmt]: about})
+    return buffer.getvalue()
 
 
 def answer(text: str) -> None:

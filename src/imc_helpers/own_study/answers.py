@@ -119,7 +119,7 @@ def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str])
     n = len(by_image)
     sure = (
         f"With the same {who} and other images like these {n}, expect {spread['low']:.2f} "
-        f"to {spread['high']:.2f} (95 % interval); other people may differ more."
+        f"to {spread['high']:.2f} (95% interval); other people may differ more."
         if n > 1
         else "That is one image, which says nothing about others."
     )
@@ -156,7 +156,7 @@ def _nearest(
         like = _names(map(named, close))
         tail = f"; these images cannot tell it from {like}, and the others score lower"
     caveat = (
-        " *Lower* means that the 95 % interval of the difference, image by image, lies below 0. "
+        " *Lower* means that the 95% interval of the difference, image by image, lies below 0. "
         f"Each model is looked at alone, and with {int(differences['images'].max())} images such "
         "intervals are somewhat too narrow."
     )
@@ -188,7 +188,7 @@ def _matters(
     who = noun((r for r in cohort.raters if r.name in cohort.references), plural=False)
     model, size = named(first), f"{one['difference']:+.2f} ap50"
     if one["images"] > 1:
-        size += f", 95 % interval {one['low']:+.2f} to {one['high']:+.2f}"
+        size += f", 95% interval {one['low']:+.2f} to {one['high']:+.2f}"
     verdicts = {
         Decision.WITHIN: f"In the place of {who}, {model} agrees with the others as well as that "
         f"one does, to within {margin:g} ({size}): by that margin the difference does not matter.",

@@ -182,7 +182,8 @@ def _is_imc(panel: Panel) -> bool:
 
 
 def _key(name: str, place: str) -> str:
-    return f"{name}_{re.sub(r'[^A-Za-z0-9]+', '_', place).strip('_')}" if place else name
+    last = re.sub(r"[^A-Za-z0-9]+", "_", place.rpartition("/")[2]).strip("_")
+    return f"{name}_{last}" if last else name
 
 
 def _own_cohorts(name: str) -> Iterable[str]:

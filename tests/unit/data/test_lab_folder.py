@@ -114,6 +114,35 @@ def test_sub_folders_with_several_images_are_conditions(lab):
     assert found["control"].raters() == ("anna",)
 
 
+def test_conditions_below_a_general_folder_share_the_panel_above(lab):
+    panel_csv(lab)
+    for condition in ("control", "treated"):
+        for name in ("one", "two"):
+            write(lab / "data" / condition / f"{name}.tiff", image_of())
+    found = find_cohorts(lab)
+    assert list(found) == ["data/control", "data/treated"]
+    assert found["data/treated"].panel == lab / "panel.csv"
+    assert inspect(found["data/treated"]).panel.names == ("DNA1", "CD20")
+
+
+def test_channels_are_found_by_their_metals_and_those_not_kept_are_left_out(lab, tmp_path):
+    for name, value in (("roi/CD20_161Dy", 2), ("roi/Xe134", 7), ("roi/DNA_191Ir", 1)):
+        write(lab / f"{name}.tiff", np.full(SHAPE, value, np.uint16))
+    text = "channel,name,keep\nIr191,DNA1,1\nXe134,Xe134,0\nDy161,CD20,1\n"
+    (lab / "panel.csv").write_text(text)
+    found = inspect(find_layout(lab))
+    assert found.panel.names == ("DNA1", "CD20")
+    prepare_lab_folder(record(lab), tmp_path / "cohort")
+    assert Cohort(tmp_path / "cohort").read_image("roi")[:, 0, 0].tolist() == [1, 2]
+
+
+def test_the_panel_of_the_segmentation_pipeline_is_understood(lab):
+    text = "Tube Number,Metal Tag,Target,full,deepcell\n1,Ir191,DNA1,1,1\n2,Xe131,Xe131,0,\n"
+    (lab / "panel.csv").write_text(text)
+    panel = Panel.read(lab / "panel.csv")
+    assert panel == Panel((Channel("Ir191", "DNA1", "nucleus"),))
+
+
 def test_a_folder_for_each_image_is_no_condition(lab):
     for name in ("one", "two"):
         write(lab / name / f"{name}.ome.tiff", image_of())

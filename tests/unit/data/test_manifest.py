@@ -8,7 +8,10 @@ from imc_helpers.data.paths import shipped
 from imc_helpers.data.readers.published import _READERS, cohort_panel
 from imc_helpers.errors import InputError
 
-EDITIONS = sorted(path.stem for path in shipped("editions").glob("*.yml"))
+EDITIONS = sorted(
+    path.stem for path in shipped("editions").glob("*.yml") if not load_edition(path.stem).own
+)
+"""Those of the book; a user's own stand beside them."""
 
 
 @pytest.mark.parametrize("name", EDITIONS)

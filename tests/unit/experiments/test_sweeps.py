@@ -215,11 +215,11 @@ def test_a_verdict_names_the_best_only_where_one_is_better():
         }
     )
     assert verdict([table[:1], table[1:], table[:0]], "way", "the mean") == (
-        "Of 4 comparisons with the mean, 2 turned out better and 1 worse, beyond the 95 % "
+        "Of 4 comparisons with the mean, 2 turned out better and 1 worse, beyond the 95% "
         "interval. Most was gained by *sum* with m: +0.050 (+0.030 to +0.070)."
     )
     assert verdict([table[2:]], "way", "the mean") == (
-        "Of 2 comparisons with the mean, none turned out better and 1 worse, beyond the 95 % "
+        "Of 2 comparisons with the mean, none turned out better and 1 worse, beyond the 95% "
         "interval."
     )
     single = table.assign(low=float("nan"), high=float("nan"))

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.patches import PathPatch
 
 from imc_helpers.figures import model_plots
-from imc_helpers.figures.page import BLUE, GREEN, VERMILION
+from imc_helpers.figures.page import BLUE, GREEN, PHONE, VERMILION, WIDE
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.error_types import mesmer_errors
 
@@ -38,41 +38,78 @@ def marks(axis, marker):
     ]
 
 
-def test_few_scores_are_dots_with_their_mean_in_the_row_of_the_model():
+def draw(tables, groups, metrics=("ap50",), width=WIDE, **options):
+    return model_plots.score_distributions(tables, groups, metrics=metrics, width=width, **options)
+
+
+def test_few_scores_are_dots_in_a_lane_for_each_annotator():
     table = scores({("m", "a"): [0.2, 0.4], ("m", "b"): [0.6], ("reference", "a"): [1.0]})
-    figure = model_plots.score_distributions({"": table}, {"": [["m"], [], ["reference"]]})
-    ap50, mean_ap, _ = figure.axes
-    assert [tick.get_text() for tick in ap50.get_yticklabels()] == ["m", "reference"]
-    dots = marks(ap50, "o")
+    (axis,) = draw({"": table}, {"": [["m"], [], ["reference"]]}).axes
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["m", "Reference itself"]
+    dots = marks(axis, "o")
     assert sorted(x for x, _ in dots) == [0.2, 0.4, 0.6, 1.0]
-    assert {round(y) for x, y in dots if x < 1} == {0}
-    rows = [y for x, y in dots if x < 1]
-    assert rows[0] == rows[1] < rows[2], "an annotator a line"
-    assert sorted(x for x, _ in marks(ap50, "D")) == pytest.approx([0.3, 0.6, 1.0])
-    assert sorted(x for x, _ in marks(mean_ap, "o")) == [0.1, 0.2, 0.3, 0.5]
+    lanes = [y for x, y in dots if x < 1]
+    assert lanes[0] == lanes[1] < lanes[2] < dots[-1][1], "a lane per annotator, then the controls"
+    assert axis.yaxis_inverted()
 
 
-def test_many_scores_are_a_box_and_agreement_is_a_dashed_line():
+def test_the_mean_is_a_line_behind_the_dots_and_longer_than_their_lanes():
+    table = scores({("m", "a"): [0.2, 0.4], ("m", "b"): [0.6]})
+    (axis,) = draw({"": table}, {"": [["m"]]}).axes
+    means = [line for line in axis.lines if line.get_marker() in ("None", None, "")]
+    (mean,) = (line for line in means if line.get_linestyle() == "-")
+    assert mean.get_xdata() == pytest.approx([0.45, 0.45]), "every annotator counts once"
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert all(mean.get_zorder() < line.get_zorder() for line in dots)
+    low, high = mean.get_ydata()
+    assert low < min(y for _, y in marks(axis, "o")) < max(y for _, y in marks(axis, "o")) < high
+
+
+def test_cohorts_have_a_mean_each():
+    both = pd.concat([scores({("m", "a"): [0.2]}), scores({("m", "a"): [0.6]}, cohort="other")])
+    (axis,) = draw({"": both}, {"": [["m"], []]}, by="cohort").axes
+    means = [line for line in axis.lines if line.get_marker() != "o"]
+    assert [line.get_xdata()[0] for line in means] == [0.2, 0.6]
+
+
+def test_many_scores_are_a_box_and_agreement_is_a_dashed_line_with_its_value():
     table = scores({("m", "a"): np.linspace(0, 1, 13)})
     line = {"ap50": 0.7, "map": 0.3, "sap": 0.5}
-    figure = model_plots.score_distributions({"": table}, {"": [["m"]]}, lines={"": line})
-    for axis, at in zip(figure.axes, line.values(), strict=True):
-        (dashed,) = (one for one in axis.lines if one.get_linestyle() == "--")
-        assert set(dashed.get_xdata()) == {at}
+    figure = draw({"": table}, {"": [["m"]]}, metrics=("map", "sap"), lines={"": line})
+    for axis, metric, share in zip(figure.axes, ("map", "sap"), (2, 4), strict=True):
+        assert axis.get_xlabel() == metric
+        (dashed,) = (one for one in axis.lines if set(one.get_xdata()) == {line[metric]})
+        assert dashed.get_linestyle() == "--"
+        assert f"agreement {line[metric]:.2f}" in [text.get_text() for text in axis.texts]
         (box,) = (patch for patch in axis.patches if isinstance(patch, PathPatch))
-        half = {0: 1, 1: 2, 2: 4}[list(figure.axes).index(axis)]
         xs = box.get_path().vertices[:, 0]
-        assert (xs.min(), xs.max()) == pytest.approx((0.25 / half, 0.75 / half))
+        assert (xs.min(), xs.max()) == pytest.approx((0.25 / share, 0.75 / share))
 
 
-def test_a_block_for_each_cohort_with_its_own_rows_and_colours():
+def test_a_block_for_each_cohort_with_its_own_rows_and_names():
     one, two = scores({("m", "a"): [0.2]}), scores({("n", "x"): [0.3]}, cohort="other")
-    figure = model_plots.score_distributions({"t": one, "o": two}, {"t": [["m"]], "o": [["n"]]})
-    assert len(figure.axes) == 6
-    names = [[t.get_text() for t in figure.axes[k].get_yticklabels()] for k in (0, 3)]
-    assert names == [["m"], ["n"]]
-    texts = [[t.get_text() for t in part.legends[0].get_texts()] for part in figure.subfigs]
-    assert texts == [["a"], ["x"]]
+    tables, groups = {"t": one, "o": two}, {"t": [["m"]], "o": [["n"]]}
+    figure = draw(tables, groups)
+    assert [[t.get_text() for t in axis.get_yticklabels()] for axis in figure.axes] == [
+        ["m"],
+        ["n"],
+    ]
+    assert [axis.texts[-1].get_text() for axis in figure.axes] == ["a", "x"], "beside their dots"
+    keys = [part.legends[0] for part in figure.subfigs]
+    assert [key.get_title().get_text() for key in keys] == ["t", "o"]
+    narrow = draw(tables, groups, width=PHONE)
+    texts = [[t.get_text() for t in part.legends[0].get_texts()] for part in narrow.subfigs]
+    assert texts == [["a", "mean"], ["x", "mean"]], "where there is no room beside dots"
+
+
+def test_panels_are_stacked_on_a_telephone():
+    table = scores({("m", "a"): [0.2]})
+    wide = draw({"": table}, {"": [["m"]]}, metrics=("map", "sap"))
+    narrow = draw({"": table}, {"": [["m"]]}, metrics=("map", "sap"), width=PHONE)
+    for figure, same in ((wide, 1), (narrow, 0)):
+        figure.canvas.draw()
+        first, second = (axis.get_position() for axis in figure.axes)
+        assert (first.y0, first.x0)[1 - same] == pytest.approx((second.y0, second.x0)[1 - same])
 
 
 def equivalence(**changes):
@@ -88,23 +125,23 @@ def equivalence(**changes):
 
 
 def test_differences_stand_with_their_interval_in_the_colour_of_the_decision():
-    (axis,) = model_plots.equivalence_rows(equivalence(), 0.05).axes
-    assert [t.get_text() for t in axis.get_yticklabels()] == ["m", "n"]
-    assert marks(axis, "v") == [(-0.1, 0)]
-    assert marks(axis, "o") == [(0.01, 1)]
-    assert marks(axis, "|") == [(-0.2, 0)]
+    (axis,) = model_plots.equivalence_rows(equivalence(), 0.05, width=WIDE).axes
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["n", "m"], "best first"
+    assert marks(axis, "v") == [(-0.1, 1)]
+    assert marks(axis, "o") == [(0.01, 0)]
+    assert marks(axis, "|") == [(-0.2, 1)]
     spans = [one for one in axis.lines if len(one.get_xdata()) == 2 and one.get_linewidth() > 2]
-    assert [list(one.get_xdata()) for one in spans] == [[-0.15, -0.06], [0.0, 0.02]]
-    assert [one.get_color() for one in spans] == [VERMILION, GREEN]
+    assert [list(one.get_xdata()) for one in spans] == [[0.0, 0.02], [-0.15, -0.06]]
+    assert [one.get_color() for one in spans] == [GREEN, VERMILION]
     band = axis.patches[0].get_bbox()
     assert (band.x0, band.x1) == (-0.05, 0.05)
 
 
-def test_rows_of_several_cohorts_name_them():
+def test_every_cohort_has_a_panel_of_its_own():
     both = pd.concat([equivalence(), equivalence(cohort="other")])
-    (axis,) = model_plots.equivalence_rows(both, 0.05).axes
-    assert [t.get_text() for t in axis.get_yticklabels()][-1] == "n\n(other)"
-    assert marks(axis, "|") == [(-0.2, 0), (-0.2, 2)], "each with its own left out"
+    one, two = model_plots.equivalence_rows(both, 0.05, width=PHONE).axes
+    assert [axis.get_title() for axis in (one, two)] == ["toy", "other"]
+    assert marks(one, "|") == marks(two, "|") == [(-0.2, 1)], "each with its own left out"
 
 
 def test_the_trial_sets_the_verdicts_side_by_side():
@@ -116,9 +153,10 @@ def test_the_trial_sets_the_verdicts_side_by_side():
         "high": -0.06,
     }
     row |= {"decision_truth": "above", "difference_truth": 0.3, "low_truth": 0.2, "high_truth": 0.4}
-    left, right = model_plots.trial_rows(pd.DataFrame([row]), 0.05).axes
+    left, right = model_plots.trial_rows(pd.DataFrame([row]), 0.05, width=WIDE).axes
     assert marks(left, "v") == [(-0.1, 0)]
     assert marks(right, "^") == [(0.3, 0)]
+    assert [t.get_text() for t in left.get_yticklabels()] == ["Truth"]
 
 
 def test_cells_have_the_colour_of_what_became_of_them():
@@ -130,16 +168,19 @@ def test_cells_have_the_colour_of_what_became_of_them():
     assert left[5, 5] == pytest.approx(mpl.colors.to_rgb("#bbbbbb")), "matched"
     assert left[15, 5] == pytest.approx(mpl.colors.to_rgb(VERMILION)), "missed"
     assert left[15, 15] == pytest.approx((1, 1, 1)), "background"
-    assert (left[2, 5] < left[5, 5]).all(), "borders are darker"
     right = model_plots.colour_kinds(pred, errors.pred_ids, errors.pred_kinds)
     assert right[15, 15] == pytest.approx(mpl.colors.to_rgb(GREEN)), "spurious"
-    figure = model_plots.error_map(true, pred, errors, titles=("somebody", "model"))
+    figure = model_plots.error_map(
+        true, pred, errors, titles=("somebody", "model"), um_per_px=0.5, field_um=8, width=WIDE
+    )
     assert [axis.get_title() for axis in figure.axes] == ["somebody", "model"]
+    assert figure.axes[0].images[0].get_array().shape == (16, 16, 3), "8 µm of half a micrometre"
+    assert figure.axes[0].texts[0].get_text() == "2 µm"
 
 
 def test_bars_add_up_to_all_cells():
     shares = pd.DataFrame({"matched": [0.7, 0.2], "merged": [0.3, 0.8]}, index=["m", "n"])
-    (axis,) = model_plots.kind_bars(shares).axes
+    (axis,) = model_plots.kind_bars(shares, width=WIDE).axes
     ends = {}
     for bar in axis.patches:
         row = round(bar.get_y() + bar.get_height() / 2)
@@ -154,7 +195,10 @@ def test_recall_is_drawn_for_each_model_with_people_behind():
         for m, several in {"m": [0.2, 0.6], "a": [0.5, 0.9]}.items()
         for k, r in enumerate(several)
     )
-    figure = model_plots.recall_curves(table, "area", models=["m"], people=["a", "absent"])
+    figure = model_plots.recall_curves(
+        table, "area", models=["m"], people=["a", "absent"], whose="tools", width=WIDE
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()][1] == "tools"
     (axis,) = (one for one in figure.axes if one.axison)
     people, model = axis.lines
     assert list(people.get_ydata()) == [0.5, 0.9]

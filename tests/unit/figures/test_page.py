@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from imc_helpers.figures.agreement_plots import agreement_matrices
-from imc_helpers.figures.page import answer, in_style, number, show, show_table
+from imc_helpers.figures.page import WIDE, answer, in_style, number, show, show_table
 
 
 def pairs():
@@ -31,14 +32,15 @@ assert dict(mpl.rcParams) == before
 
 def test_a_figure_has_the_style_and_leaves_none_behind(monkeypatch):
     before = dict(mpl.rcParams)
-    figure = agreement_matrices(pairs())
+    figure = agreement_matrices(pairs(), width=WIDE)
     assert figure.get_layout_engine() is not None, "constrained layout"
     assert not figure.axes[0].spines["top"].get_visible()
     seen = []
     monkeypatch.setattr("imc_helpers.figures.page.display", lambda *a, **_: seen.append(a[0]))
     for _ in range(2):
-        show(agreement_matrices(pairs()), label="fig-a", caption="", alt="two masks")
-    assert seen[0]["image/svg+xml"] == seen[1]["image/svg+xml"], "the same figure, the same bytes"
+        show(partial(agreement_matrices, pairs()), label="fig-a", caption="", alt="two masks")
+    first, second = seen
+    assert first["image/svg+xml"] == second["image/svg+xml"], "the same figure, the same bytes"
     assert dict(mpl.rcParams) == before
     plt.close("all")
 

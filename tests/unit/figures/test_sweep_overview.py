@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from imc_helpers.figures.page import WIDE
 from imc_helpers.figures.sweep_overview import against_parameters
 
 TABLE = pd.DataFrame(
@@ -17,7 +18,7 @@ TABLE = pd.DataFrame(
 
 def test_each_parameter_has_a_panel_with_its_values_in_their_order_and_their_means():
     before = TABLE.copy()
-    figure = against_parameters(TABLE, ["model", "factor"], "score")
+    figure = against_parameters(TABLE, ["model", "factor"], "score", width=WIDE)
     models, factors = figure.axes
     assert [text.get_text() for text in models.get_yticklabels()] == ["b", "a"]
     assert [text.get_text() for text in factors.get_yticklabels()] == ["2", "1"]

@@ -1,20 +1,20 @@
 """What the figures of sweeps draw."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.figures.sweep_plots import choice_dots, choice_lines, seen_and_found
+from imc_helpers.figures.page import BLUE, PHONE, VERMILION, WIDE
+from imc_helpers.figures.sweep_plots import best_and_worst_choices, choice_dots, choice_lines
 
 TABLE = pd.DataFrame(
     {
-        "model": ["m", "m", "n"],
-        "choice": ["b", "a", "a"],
-        "line": ["x", "x", "x"],
-        "mean": [0.1, -0.2, 0.3],
-        "low": [0.0, -0.3, 0.2],
-        "high": [0.2, -0.1, 0.4],
+        "model": ["m", "m", "m", "n"],
+        "choice": ["b", "a_c", "d", "d"],
+        "line": ["x", "x", "x", "x"],
+        "mean": [0.1, -0.2, 0.3, 0.3],
+        "low": [0.0, -0.3, 0.2, 0.2],
+        "high": [0.2, -0.1, 0.4, 0.4],
     }
 )
 
@@ -25,40 +25,48 @@ def closed():
     plt.close("all")
 
 
-def bars(axis, *, across):
-    (collection,) = axis.collections
-    columns = (0, 1) if across else (1, 0)
-    return [segment[:, columns].tolist() for segment in collection.get_segments()]
+def names(axis):
+    return [text.get_text() for text in axis.get_yticklabels()]
 
 
-def test_a_dot_and_a_bar_for_every_choice_in_the_order_they_come():
-    figure = choice_dots(TABLE, "choice", label="ap50", zero=True)
+def dots(axis):
+    return [line for line in axis.lines if line.get_marker() == "o"]
+
+
+def test_choices_stand_best_first_and_the_two_ends_have_colour_and_number():
+    figure = choice_dots(TABLE, "choice", label="ap50", width=WIDE)
     first, second = figure.axes
-    assert [text.get_text() for text in first.get_yticklabels()] == ["b", "a"]
-    assert first.lines[0].get_xydata().tolist() == [[0.1, 0], [-0.2, 1]]
-    assert second.lines[0].get_xydata().tolist() == [[0.3, 1]], "the model without b leaves it free"
-    assert bars(first, across=True) == [[[0.0, 0], [0.2, 0]], [[-0.3, 1], [-0.1, 1]]]
     assert first.yaxis_inverted()
-    assert first.lines[1].get_xdata() == [0, 0], "the line at 0"
-    assert (first.get_title(), first.get_xlabel()) == ("m", "ap50")
+    assert names(first) == ["d", "b", "a c"]
+    assert names(second) == ["d"], "each model has its own choices"
+    assert [dot.get_xdata()[0] for dot in dots(first)] == [0.3, 0.1, -0.2]
+    colours = [dot.get_color() for dot in dots(first)]
+    assert (colours[0], colours[-1]) == (BLUE, VERMILION)
+    assert colours[1] not in (BLUE, VERMILION)
+    bars = [list(line.get_xdata()) for line in first.lines if line.get_linewidth() == 2]
+    assert bars == [[0.2, 0.4], [0.0, 0.2], [-0.3, -0.1]]
+    assert [text.get_text() for text in first.texts] == ["+0.300", "−0.200"]
+    assert figure.get_supxlabel() == "ap50"
+
+
+def test_best_against_worst_by_name_under_their_question():
+    summary = pd.DataFrame(
+        {"question": "scale", "model": "m", "which": w, "choice": c, "mean": x, "low": x, "high": x}
+        for w, c, x in (("best", "twice", 0.2), ("worst", "four_times", -0.1))
+    )
+    (axis,) = best_and_worst_choices(summary, label="ap50", width=PHONE).axes
+    assert names(axis) == ["twice", "four times"]
+    assert [dot.get_color() for dot in dots(axis)] == [BLUE, VERMILION]
+    assert [text.get_text() for text in axis.texts] == ["scale", "+0.200", "−0.100"]
 
 
 def test_lines_along_an_ordered_choice():
-    figure = choice_lines(TABLE, "choice", "line", xlabel="choice", ylabel="share")
+    options = {"xlabel": "choice", "ylabel": "share"}
+    figure = choice_lines(TABLE, "choice", "line", width=WIDE, **options)
     first, second = figure.axes
-    assert [text.get_text() for text in first.get_xticklabels()] == ["b", "a"]
-    assert first.lines[0].get_xydata().tolist() == [[0, 0.1], [1, -0.2]]
-    assert second.lines[0].get_xydata().tolist() == [[1, 0.3]]
-    assert bars(first, across=False) == [[[0.0, 0], [0.2, 0]], [[-0.3, 1], [-0.1, 1]]]
+    assert [text.get_text() for text in first.get_xticklabels()] == ["b", "a_c", "d"]
+    assert first.lines[0].get_xydata().tolist() == [[0, 0.1], [1, -0.2], [2, 0.3]]
+    assert second.lines[0].get_xydata().tolist() == [[2, 0.3]]
+    (bars,) = first.collections
+    assert bars.get_segments()[0][:, 1].tolist() == [0.0, 0.2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["x"]
-
-
-def test_planes_beside_the_borders():
-    labels = np.zeros((20, 20), int)
-    labels[5:9, 5:9] = 1
-    planes = {"one": np.arange(400.0).reshape(20, 20), "two": np.ones((20, 20))}
-    figure = seen_and_found(planes, labels, labels, crop_px=10)
-    images = [axis.images[0].get_array() for axis in figure.axes]
-    assert [image.shape for image in images] == [(10, 10), (10, 10), (10, 10, 3)]
-    assert images[2][5, 5].tolist() == [1, 1, 1], "both drew this border"
-    assert not images[1].any(), "a constant plane is black"

@@ -75,7 +75,7 @@ def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
     assert "60 % were outlined by both (ap50 0.60" in said.agreement
     by_image = pd.DataFrame({"ap50": [0.5, 0.8, 0.5]})
     spread = mean_intervals(by_image, by_image.index).iloc[0]
-    assert f"{spread['low']:.2f} to {spread['high']:.2f} (95 % interval)" in said.agreement
+    assert f"{spread['low']:.2f} to {spread['high']:.2f} (95% interval)" in said.agreement
     assert "other people may differ more" in said.agreement
     assert "No model has masks" in said.nearest
     assert "undecidable" in said.matters

@@ -134,11 +134,21 @@ def _stack_header(file: ImageFile) -> ImageHeader:
     return ImageHeader(file, size, channels, named, um_per_px, not last)
 
 
+def metal(tag: str) -> str:
+    """Write a metal tag as ``Ir191``, whichever way round it is; other texts stay as they are."""
+    found = _METAL.fullmatch(tag.partition("(")[0])
+    return tag if found is None else _symbol_first(found)
+
+
+def _symbol_first(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}" if found[1] else f"{found[4]}{found[3]}"
+
+
 def _metal_and_name(text: str) -> tuple[str, str]:
     """Read ``141Pr_CD38``, ``CD38_Pr141`` or ``CD38``: the metal as ``Pr141``, and the name."""
     found = _METAL.search(text.replace("_", " "))
     if not found:
         return text, text
-    metal = f"{found[1]}{found[2]}" if found[1] else f"{found[4]}{found[3]}"
+    tag = _symbol_first(found)
     name = (text[: found.start()] + text[found.end() :]).strip(" _-.()")
-    return metal, name or metal
+    return tag, name or tag

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from imc_helpers.data.lab_folder import checks
 from imc_helpers.data.lab_folder.checks import MaskFacts, Oddity, UnusableError
-from imc_helpers.data.lab_folder.images import ImageHeader, read_header, read_pixels
+from imc_helpers.data.lab_folder.images import ImageHeader, metal, read_header, read_pixels
 from imc_helpers.data.lab_folder.layout import Layout, MaskFile
 from imc_helpers.data.lab_folder.markers import compartments
 from imc_helpers.data.panels import Panel
@@ -59,10 +59,9 @@ class Inspection:
 
     def planes(self, header: ImageHeader) -> list[int]:
         """Return which planes of an image make the panel, in its order."""
-        names = [channel.name for channel in header.channels]
-        if all(name in names for name in self.panel.names):
-            return [names.index(name) for name in self.panel.names]
-        return list(range(len(names)))  # the panel's file names what the image's does not
+        found = _planes(header, self.panel)
+        # Where an image names nothing, the panel's file tells what its planes are, one by one.
+        return list(range(len(header.channels))) if found is None else found
 
 
 def inspect(
@@ -183,6 +182,8 @@ def _common_panel(
                 )
             )
         headers = [header for header in headers if header not in wrong]
+        if headers and all(_planes(header, panel) is not None for header in headers):
+            return panel, headers
         if not headers:
             raise InputError(
                 f"{layout.panel}: keeps {len(panel)} channels, and no image has as many "
@@ -224,6 +225,14 @@ def _common_panel(
             )
         )
     return Panel(tuple(shared)), headers
+
+
+def _planes(header: ImageHeader, panel: Panel) -> list[int] | None:
+    """Find the channels of a panel in an image, by metal or name; None where one is missing."""
+    named = [(metal(channel.channel), channel.name) for channel in header.channels]
+    by_name = {name: k for k, both in enumerate(named) for name in both}
+    found = [by_name.get(metal(c.channel), by_name.get(c.name)) for c in panel.channels]
+    return None if None in found else [k for k in found if k is not None]
 
 
 def _pixel_size(layout: Layout, headers: Sequence[ImageHeader]) -> tuple[float, bool]:

@@ -76,7 +76,7 @@ class Layout:
     images: tuple[ImageFile, ...]
     masks: tuple[MaskFile, ...]
     panel: Path | None
-    """steinbock's ``panel.csv``, where there is one."""
+    """steinbock's ``panel.csv``, where there is one, here or up to two folders above."""
     sizes: Path | None
     """``images.csv``, where there is one."""
 
@@ -113,7 +113,7 @@ def find_cohorts(folder: Path) -> dict[str, Layout]:
             f"{folder}: no images found. Expected multichannel TIFFs, folders of single-channel "
             "TIFFs, or .mcd or .txt files of the instrument, anywhere below it"
         )
-    places = Counter(_condition(folder, image.path) for image in images)
+    places = Counter(_condition(folder, image) for image in images)
     # One image in each sub-folder: those are samples, and no conditions.
     if len(places) < 2 or "" in places or max(places.values()) == 1:
         return {"": find_layout(folder)}
@@ -148,7 +148,7 @@ def find_layout(folder: Path) -> Layout:
         folder=folder,
         images=tuple(sorted(images, key=lambda image: image.sample)),
         masks=_masks(_shared(images, masks, folder), masks, ids),
-        panel=_first(files, "panel.csv"),
+        panel=_first(files, "panel.csv") or _above(folder, "panel.csv"),
         sizes=_first(files, "images.csv"),
     )
 
@@ -180,6 +180,12 @@ def _files(folder: Path) -> Iterator[Path]:
 def _first(files: Iterable[Path], name: str) -> Path | None:
     found = [file for file in files if file.name == name]
     return min(found, key=lambda file: len(file.parts), default=None)
+
+
+def _above(folder: Path, name: str) -> Path | None:
+    """Look for a file beside a folder, or one level further up: all conditions share one panel."""
+    places = [above / name for above in folder.resolve().parents[:2]]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _words(name: str) -> list[str]:
@@ -299,10 +305,15 @@ def _short(name: str) -> str:
     return name
 
 
-def _condition(folder: Path, image: Path) -> str:
+def _condition(folder: Path, image: ImageFile) -> str:
     """Return the sub-folder that stands for an image's condition, empty where none does."""
-    parts = image.relative_to(folder).parts[:-1]
-    return next((part for part in parts if part.lower() not in GENERIC), "")
+    parts = image.path.relative_to(folder).parts[:-1]
+    if image.form in ("mcd", "txt"):  # the instrument's software gives each slide a folder
+        parts = parts[:-1]
+    for depth, part in enumerate(parts, start=1):
+        if part.lower() not in GENERIC:
+            return "/".join(parts[:depth])
+    return ""
 
 
 def _masks(folder: Path, files: list[Path], ids: list[str]) -> tuple[MaskFile, ...]:

@@ -120,7 +120,8 @@ def _card(row: pd.Series) -> str:
     name = html.escape(sample_name(row["sample"], row["cohort"]))
     score = "" if pd.isna(row["ap50"]) else f"<br>ap50 {row['ap50']:.2f}"
     return (
-        f'<div><a href="{html.escape(link)}"><img loading="lazy" alt="Tissue of {name}" '
-        f'src="{html.escape(link.removesuffix(".html"))}.webp" style="width:100%">'
+        f'<div><a href="{html.escape(link)}"><img class="dark-light" loading="lazy" '
+        f'alt="Tissue of {name}" style="width:100%;padding:0" '
+        f'src="{html.escape(link.removesuffix(".html"))}.webp">'
         f"<br>{name}</a>{score}<br><small>{row['raters']} masks</small></div>"
     )

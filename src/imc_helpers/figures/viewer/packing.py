@@ -42,6 +42,9 @@ class PackedMask:
     """
     id_runs: list[list[int]]
     """The ids, ascending, as runs without gaps: the first id of each run, and their number."""
+    total: int
+    """Sum over the pixels of these numbers. Some browsers change a few of the pixels that a page
+    reads, against fingerprinting; by this sum the page notices."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def pack_mask(labels: np.ndarray) -> PackedMask:
     starts = np.flatnonzero(np.diff(ids.astype(np.int64), prepend=-1) != 1)
     lengths = np.diff(starts, append=len(ids))
     runs = np.column_stack([ids[starts], lengths]).tolist()
-    return PackedMask(_data_uri(_webp(rgb, lossless=True)), runs)
+    return PackedMask(_data_uri(_webp(rgb, lossless=True)), runs, int(numbers.sum()))
 
 
 def pack_channel(name: str, plane: np.ndarray, quality: int = _QUALITY) -> PackedChannel:

@@ -33,6 +33,7 @@ def test_a_mask_comes_back_pixel_by_pixel() -> None:
     labels = np.array([[0, 7, 7, 0], [9, 0, 8, 4_000_000_000]], np.uint32)
     packed = pack_mask(labels)
     assert packed.id_runs == [[7, 3], [4_000_000_000, 1]]
+    assert packed.total == 1 + 1 + 3 + 2 + 4
     np.testing.assert_array_equal(unpacked(packed), labels)
 
 

@@ -18,25 +18,32 @@ async function readPixels(uri, width, height) {
  * shows of cells are counted from the labels, which are exact.
  */
 class LabelImage {
-  static async decode(rater, width, height) {
-    return new LabelImage(rater, width, height, await readPixels(rater.image, width, height));
-  }
-
-  constructor(rater, width, height, pixels) {
+  constructor(rater, width, height) {
     this.name = rater.name;
     this.title = rater.title;
     this.kind = rater.kind;
+    this.uri = rater.image;
+    this.total = rater.total;
     this.width = width;
     this.height = height;
     this.ids = [0];
     for (const [first, length] of rater.id_runs) for (let k = 0; k < length; k++) this.ids.push(first + k);
-    this.labels = new Uint32Array(width * height);
+    this.labels = new Uint32Array(width * height); // until they are loaded, background alone
     this.areas = new Uint32Array(this.ids.length);
     this.boxes = Array.from(this.ids, () => [width, height, -1, -1]);
+  }
+
+  /** Decode the labels, find where each cell lies, and return whether they are as they were packed. */
+  async load() {
+    const { width, height } = this;
+    let total = 0;
+    const pixels = await readPixels(this.uri, width, height);
     for (let y = 0, at = 0; y < height; y++) {
       for (let x = 0; x < width; x++, at++) {
         const label = pixels[4 * at] | (pixels[4 * at + 1] << 8) | (pixels[4 * at + 2] << 16);
         if (!label) continue;
+        total += label;
+        if (label >= this.ids.length) continue; // an altered pixel, which the total tells of
         this.labels[at] = label;
         this.areas[label]++;
         const box = this.boxes[label];
@@ -46,6 +53,7 @@ class LabelImage {
         if (y > box[3]) box[3] = y;
       }
     }
+    return total === this.total;
   }
 
   /** Return the label of a pixel, 0 outside the image. */

@@ -140,6 +140,7 @@ class Viewer {
   }
 
   hover(place) {
+    if (this.map.dragging.moving()) return;
     const cell = this.cellAt(place);
     if (cell?.rater === this.shown?.rater && cell?.label === this.shown?.label) return;
     this.showCell(cell ?? this.kept);
@@ -507,16 +508,34 @@ function followTheme() {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
 }
 
+/** Wait until the screen has what was drawn. */
+function painted() {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+}
+
+/** Note how far the page has come, with the time: "shown", then "complete". */
+function reach(state) {
+  document.documentElement.dataset.ready = state;
+  performance.mark(state);
+}
+
 async function open() {
   followTheme();
   const content = JSON.parse(element("content").textContent);
   const { width, height } = content;
-  const raters = await Promise.all(content.raters.map((rater) => LabelImage.decode(rater, width, height)));
+  const raters = content.raters.map((rater) => new LabelImage(rater, width, height));
+  const load = (some) => Promise.all(some.map((rater) => rater.load()));
   const channels = content.channels.map((channel) => new Channel(channel));
+  const first = await load(raters.slice(0, 2)); // those whose outlines are shown first
   window.viewer = new Viewer(content, raters, channels);
   await window.viewer.drawComposite();
+  await painted();
+  reach("shown");
+  const others = await load(raters.slice(2));
+  element("altered").hidden = [...first, ...others].every((asPacked) => asPacked);
+  window.viewer.redraw();
   window.viewer.openHash();
-  document.documentElement.dataset.ready = "true";
+  reach("complete");
 }
 
 open();

@@ -1,0 +1,281 @@
+"""Every figure, on a page and on a telephone: letters large enough, none cut off."""
+
+import warnings
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
+from imc_helpers.figures import (
+    agreement_plots,
+    model_plots,
+    speed_plots,
+    sweep_overview,
+    sweep_plots,
+    tissue_images,
+)
+from imc_helpers.figures.page import PHONE, WIDE
+from imc_helpers.metrics import contingency_table
+from imc_helpers.metrics.error_types import Kind, mesmer_errors
+from imc_helpers.patching import windows
+
+SMALLEST_PT = 8
+TELEPHONE_IN = 342 / 96
+"""What a page leaves for a figure on a telephone that is 390 px wide, inches."""
+
+MODELS = ["instanseg_phantom", "cellpose3_phantom", "cse_deepcell_0_9", "pixel_forest"]
+PEOPLE = [f"annotator{k}" for k in range(1, 5)]
+rng = np.random.default_rng(0)
+
+
+def labels(side=60):
+    y, x = np.mgrid[:side, :side]
+    return np.where(((y % 10) > 1) & ((x % 10) > 1), 1 + (y // 10) * 10 + x // 10, 0)
+
+
+def scores(cohort="phantom_lymphoid", several=3):
+    return pd.DataFrame(
+        {"cohort": cohort, "mode": "whole", "rater_pred": m, "rater_true": a}
+        | dict.fromkeys(METRICS, value)
+        for m in [*MODELS, *PEOPLE, "reference"]
+        for a in PEOPLE
+        for value in rng.uniform(size=several)
+    )
+
+
+def pairs():
+    return pd.DataFrame(
+        {"cohort": c, "mode": "patch", "rater_true": a, "rater_pred": b}
+        | dict.fromkeys(METRICS, 0.5)
+        for c in ("spleen_imc", "codex_two_experts")
+        for k, a in enumerate(PEOPLE)
+        for b in PEOPLE[k + 1 :]
+    )
+
+
+def intervals(column, names, models=("Propagation", "cellpose3_phantom")):
+    return pd.DataFrame(
+        {"model": m, column: n, "mean": x, "low": x - 0.1, "high": x + 0.1, "class": n}
+        for m in models
+        for n, x in zip(names, rng.normal(size=len(names)), strict=True)
+    )
+
+
+def decisions():
+    return pd.DataFrame(
+        {
+            "cohort": cohort, "model": m, "left_out": out, "difference": x, "low": x - 0.1,
+            "high": x + 0.1, "decision": "below", "difference_truth": x, "low_truth": x - 0.1,
+            "high_truth": x + 0.1, "decision_truth": "above",
+        }
+        for cohort in ("spleen_imc", "codex_two_experts")
+        for m in MODELS
+        for out, x in (("mean", -0.2), ("annotator1", 0.3))
+    )  # fmt: skip
+
+
+def sample():
+    panel = Panel((Channel("Ir191", "DNA1", "nucleus"), Channel("Nd144", "TOMM20", "membrane")))
+    image = rng.uniform(size=(2, 60, 60)).astype(np.float32)
+    return Sample("phantom_lymphoid_001", image, panel, 1.0)
+
+
+def overlays():
+    masks = {"Annotator 1": labels(), "InstanSeg (phantom)": np.roll(labels(), 1)}
+    one = tissue_images.Overlay(
+        rng.uniform(size=(60, 60)), 1.0, "Phantom, lymphoid\n001", masks, "17 cells, ap50 0.50"
+    )
+    return [one] * 6
+
+
+def recall():
+    return pd.DataFrame(
+        {"model": m, "bin": k, "median": 20.0 * k, "recall": 0.5, "low": 0.4, "high": 0.6}
+        for m in [*MODELS, *PEOPLE]
+        for k in range(3)
+    )
+
+
+def likeness():
+    columns = [
+        f"{s}_{of}"
+        for s in ("median", "p99", "zero", "neighbour")
+        for of in ("real_min", "real_max", "phantom")
+    ]
+    table = pd.DataFrame(rng.uniform(size=(6, len(columns))), columns=columns)
+    counts = [c for c in columns if c.startswith(("median", "p99"))]
+    table[counts] *= 3000
+    return table.assign(name=["DNA1", "DNA2", "CD4", "HistoneH3", "Vimentin", "Collagen1"])
+
+
+def summary():
+    return pd.DataFrame(
+        {"question": q, "model": m, "which": w, "choice": c, "mean": 0.1, "low": 0.0, "high": 0.2}
+        for m in ("Propagation (CellProfiler's method)", "Cellpose 3 (trained on phantom)")
+        for q in ("pre-processing", "enlargement")
+        for w, c in (("best", "hot_pixels+spillover, clip_99.7+clahe (planes)"), ("worst", "none"))
+    )
+
+
+def ceiling():
+    return pd.DataFrame(
+        {"who": w, "correlation": c, "seed": s} | dict.fromkeys(METRICS, 0.5)
+        for w in ("annotators", "truth")
+        for c in (0.0, 0.5, 0.9)
+        for s in (1, 2)
+    )
+
+
+def speed():
+    return pd.DataFrame(
+        {"model": m, "device": "cpu", "s_per_megapixel": 2.0**k, "ap50": 0.2 * k}
+        for k, m in enumerate(MODELS)
+    )
+
+
+TRUE, PRED = labels(), np.roll(labels(), 3)
+TABLE = contingency_table(TRUE, PRED)
+GROUPS = [MODELS, PEOPLE, ["reference"]]
+AGREEMENT = dict.fromkeys(METRICS, 0.6)
+STEPS = ["hot_pixels", "clahe (planes)", "hot_pixels+spillover, clip_99.7+clahe (planes)"]
+DRAWN = {
+    "agreement": partial(agreement_plots.agreement_matrices, pairs()),
+    "areas": partial(agreement_plots.ap_areas, TABLE),
+    "assignment": partial(agreement_plots.assignment_curves, TABLE),
+    "ceiling": partial(agreement_plots.ceiling_curves, ceiling()),
+    "likeness": partial(agreement_plots.likeness_ranges, likeness()),
+    "scores": partial(
+        model_plots.score_distributions,
+        {c: scores(c) for c in ("spleen_imc", "codex_two_experts")},
+        dict.fromkeys(("spleen_imc", "codex_two_experts"), GROUPS),
+        metrics=("ap50",),
+        lines=dict.fromkeys(("spleen_imc", "codex_two_experts"), AGREEMENT),
+    ),
+    "boxes": partial(
+        model_plots.score_distributions,
+        {"": scores(several=13)},
+        {"": GROUPS},
+        metrics=("map", "sap"),
+        lines={"": AGREEMENT},
+    ),
+    "equivalence": partial(model_plots.equivalence_rows, decisions(), 0.05, raters="annotators"),
+    "trial": partial(model_plots.trial_rows, decisions(), 0.05),
+    "errors": partial(
+        model_plots.error_map,
+        TRUE,
+        PRED,
+        mesmer_errors(TABLE),
+        titles=("Annotator 1", "InstanSeg (phantom)"),
+        um_per_px=1.0,
+        field_um=40,
+    ),
+    "kinds": partial(
+        model_plots.kind_bars, pd.DataFrame({kind.value: 0.2 for kind in Kind}, index=MODELS)
+    ),
+    "recall": partial(
+        model_plots.recall_curves,
+        recall(),
+        "neighbours per 1000 µm²",
+        models=MODELS,
+        people=PEOPLE,
+        whose="simulated annotators",
+    ),
+    "speed": partial(speed_plots.speed_against_score, speed(), raters="simulated annotators"),
+    "dots": partial(
+        sweep_plots.choice_dots, intervals("steps", STEPS), "steps", label="ap50, difference"
+    ),
+    "limits": partial(sweep_plots.best_and_worst_choices, summary(), label="ap50, difference"),
+    "lines": partial(
+        sweep_plots.choice_lines,
+        intervals("size", ["small", "medium", "large"]),
+        "size",
+        "class",
+        xlabel="annotators' cells, by area",
+        ylabel="share found",
+    ),
+    "overview": partial(
+        sweep_overview.against_parameters, scores().rename(columns={"rater_pred": "model"}),
+        ["model", "rater_true"], "ap50",
+    ),
+    "overlays": partial(tissue_images.overlay_panels, overlays()),
+    "gallery": partial(tissue_images.gallery, {"Lymph node (CODEX)": sample()}, field_um=40),
+    "aggregates": partial(
+        tissue_images.aggregates, {"Lymph node (CODEX)": sample()}, field_um=40
+    ),
+    "parts": partial(
+        tissue_images.aggregate_and_parts, sample(), "membrane", field_um=40
+    ),
+    "seen": partial(
+        tissue_images.seen_and_found,
+        {"nucleus": TRUE / 60, "membrane": PRED / 60},
+        {"Annotator 1": TRUE, "Propagation": PRED},
+        um_per_px=1.0,
+        field_um=40,
+    ),
+    "windows": partial(
+        tissue_images.draw_windows,
+        np.zeros((512, 700)),
+        windows((512, 700), size=256, stride=128),
+        border_px=28,
+        highlight=[0, 1],
+    ),
+    "toys": partial(
+        tissue_images.toy_cases,
+        {"D: one missed, one made up": (TRUE[:2, :8], PRED[:2, :8]), "C": (TRUE[:2, :8],) * 2},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def letters(monkeypatch):
+    """Find the texts that a figure really draws, with their places in inches."""
+    drawn = []
+    draw = Text.draw
+    monkeypatch.setattr(Text, "draw", lambda text, *args: (drawn.append(text), draw(text, *args)))
+
+    def find(figure):
+        figure.draw_without_rendering()
+        to_inches = figure.dpi_scale_trans.inverted()
+        shown = [text for text in dict.fromkeys(drawn) if text.get_text() and text.get_visible()]
+        return [(text, text.get_window_extent().transformed(to_inches)) for text in shown]
+
+    return find
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE], ids=["page", "telephone"])
+@pytest.mark.parametrize("name", DRAWN)
+def test_letters_are_large_enough_and_inside_and_apart(name, width, letters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that finds no room says so
+        figure = DRAWN[name](width=width)
+        found = letters(figure)
+    assert found
+    wide, high = figure.get_size_inches()
+    assert wide <= width + 1e-9
+    shrunk = min(1, TELEPHONE_IN / wide) if width == PHONE else 1
+    small = {text.get_text(): text.get_fontsize() * shrunk for text, _ in found}
+    assert {text: size for text, size in small.items() if size < SMALLEST_PT} == {}
+    cut = [
+        text.get_text()
+        for text, box in found
+        if box.x0 < -0.02 or box.y0 < -0.02 or box.x1 > wide + 0.02 or box.y1 > high + 0.02
+    ]
+    assert cut == []
+    places = dict(found)
+    for axis in figure.axes:
+        for ticks in (axis.get_xticklabels(), axis.get_yticklabels()):
+            boxes = [places[text] for text in ticks if text in places]
+            collide = any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[k + 1 :])
+            assert not collide, [text.get_text() for text in ticks]
