@@ -397,7 +397,7 @@ def test_what_the_theme_leaves_undone_is_mended(tmp_path):
         '<link rel="preload" as="font" crossorigin href="fa.woff2" />\n'
         '<link rel="preload" as="script" href="a.js" />\n'
         f"<summary>{arrow}</summary><summary>Words</summary>\n"
-        "<p>é</p>\n",
+        '<div role="list" class="citation-list">é</div>\n',
         encoding="utf-8",
     )
     book.mend(tmp_path)
@@ -405,7 +405,7 @@ def test_what_the_theme_leaves_undone_is_mended(tmp_path):
         '<link rel="preload" as="script" href="a.js" />\n'
         f'<summary aria-label="Pages of this section">{arrow}</summary>'
         "<summary>Words</summary>\n"
-        "<p>é</p>\n"
+        '<div class="citation-list">é</div>\n'
     )
     assert page.read_text(encoding="utf-8") == mended
     book.mend(tmp_path)

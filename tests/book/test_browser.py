@@ -79,8 +79,8 @@ def find_barriers(page: Page) -> list[str]:
 def pages_of(html: Path) -> list[Path]:
     """Return the pages of an edition, and of the viewer, where all look alike, one by cohort."""
     book = [path for path in html.rglob("*.html") if not {"_static", FOLDER} & {*path.parts}]
-    viewer = [min(cohort.glob("*.html")) for cohort in html.glob(f"{FOLDER}/*") if cohort.is_dir()]
-    return sorted(book) + sorted(viewer)
+    viewer = {path.parent: path for path in html.glob(f"{FOLDER}/*/*.html")}
+    return sorted([*book, *viewer.values()])
 
 
 @pytest.fixture(scope="module")

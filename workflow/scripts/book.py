@@ -71,6 +71,8 @@ MENDED = {
     r'<link rel="preload" as="font"[^>]*>\n?': "",
     # The parts of the sidebar are opened by an arrow, which says nothing to those who hear a page.
     r'<summary>(?=<span class="toctree-toggle")': '<summary aria-label="Pages of this section">',
+    # Docutils calls this a list, and its members something else.
+    r'<div role="list" class="citation-list">': '<div class="citation-list">',
 }
 """What is mended in rendered pages: patterns in the theme's HTML, and what they become."""
 PHONE_WINDOW = "(max-width: 719px)"
