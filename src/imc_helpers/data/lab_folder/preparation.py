@@ -16,7 +16,7 @@ import tifffile
 from tqdm import tqdm
 
 from imc_helpers.data.lab_folder.checks import COLUMNS, about_kinds
-from imc_helpers.data.lab_folder.images import ImageHeader, read_pixels
+from imc_helpers.data.lab_folder.image_headers import ImageHeader, read_pixels
 from imc_helpers.data.lab_folder.inspection import Inspection, UsableMask, inspect
 from imc_helpers.data.lab_folder.layout import MASKS as MASK_ENDINGS
 from imc_helpers.data.lab_folder.layout import MaskFile, find_layout, stem
