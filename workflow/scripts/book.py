@@ -426,7 +426,8 @@ def configuration(project: Project, plan: Plan) -> dict[str, Any]:
     settings = repository.with_buttons(project, project.config)
     settings["title"] = f"{settings['title']} ({plan.edition} edition)"
     theme = settings["sphinx"]["config"].setdefault("html_theme_options", {})
-    theme["logo"] = {"text": settings["title"]}  # beside the picture, which else stands alone
+    # The title stands beside the picture, which else stands alone.
+    theme["logo"] = {"text": settings["title"], "alt_text": "Two outlines of one cell"}
     theme["announcement"] = (
         f'<strong>{plan.title}</strong> <span class="edition-description">{plan.description}</span>'
     )

@@ -1,6 +1,6 @@
 """Plots of metrics, and of how raters agree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,7 +39,8 @@ def agreement_matrices(
 ) -> Figure:
     """Draw what every pair scores, one triangle per cohort, mode and metric (Figure 2).
 
-    The metrics are symmetric, so the other half of each matrix would repeat this one.
+    The metrics are symmetric, so the other half of each matrix would repeat this one. Where there
+    are two raters, their one pair is a row with a cell per metric.
 
     Parameters
     ----------
@@ -52,39 +53,60 @@ def agreement_matrices(
         Width of the figure, inches.
     """
     groups = {
-        (str(cohort), str(mode)): part
+        (str(cohort), str(mode)): {m: agreement_matrix(part, m, str(mode)) for m in metrics}
         for cohort, rows in table.groupby("cohort", sort=False)
         for mode, part in rows.groupby("mode", sort=False)
     }
-    matrices = {
-        (*group, metric): agreement_matrix(part, metric, group[1])
-        for group, part in groups.items()
-        for metric in metrics
-    }
-    columns = min(len(metrics), 1 if width < NARROW else 3)
-    rows = -(-len(matrices) // columns)
-    # The names take as much as a cell and a half; no cell is wider than its number needs.
-    edge = min(0.95, width / columns / (max(map(len, matrices.values())) + 0.7))
+    columns = 1 if width < NARROW else len(metrics)
+    sizes = [len(next(iter(matrices.values()))) for matrices in groups.values()]
+    # Names take as much as a cell or two; no cell is wider than its number needs.
+    edges = [min(0.8, (width - 0.9) / columns / (size - 0.3)) for size in sizes]
     heights = [
-        0.62 * edge * (max(len(m) for m in list(matrices.values())[k : k + columns]) - 0.5) + 0.7
-        for k in range(0, len(matrices), columns)
+        1.1 if size == 2 else (0.62 * edge * (size - 0.5) + 0.5) * (len(metrics) // columns) + 0.3
+        for size, edge in zip(sizes, edges, strict=True)
     ]
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, sum(heights)), height_ratios=heights, squeeze=False
-    )
-    for axis, ((cohort, mode, metric), matrix) in zip(axes.flat, matrices.items(), strict=True):
-        _triangle(axis, matrix)
-        axis.set_anchor("NW")
-        # Above the first panel of a cohort and mode stands whose it is; it runs on over the others.
-        (heading,) = wrapped([f"{cohort_name(cohort)}, {_MODES[mode]}"], width, wide=60, narrow=24)
-        axis.set_title(f"{heading}\n{metric}" if metric == metrics[0] else metric, loc="left")
+    figure = plt.figure(figsize=(width, sum(heights)))
+    parts = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, ((cohort, mode), matrices) in zip(parts, groups.items(), strict=True):
+        names = [rater_name(str(name)) for name in next(iter(matrices.values())).index]
+        heading = f"{cohort_name(cohort)}, {_MODES[mode]}"
+        if len(names) == 2:
+            _strip(part.subplots(), matrices)
+            heading += f": {' and '.join(names)}"
+        else:
+            axes = part.subplots(len(metrics) // columns, columns, squeeze=False)
+            for axis, (metric, matrix) in zip(axes.flat, matrices.items(), strict=True):
+                _triangle(axis, matrix.to_numpy(), names)
+                axis.set_title(metric, loc="left")
+            for axis in axes[:, 1:].flat:
+                axis.set_yticks([])  # rows go on from the triangle to the left
+        (title,) = wrapped([heading], width, wide=90, narrow=38)
+        part.suptitle(title, x=0.02, ha="left", weight="bold")
     return figure
 
 
-def _triangle(axis: Axes, matrix: pd.DataFrame) -> None:
-    """Draw the pairs below the diagonal: from paper for 0 to ink for 1, in any theme."""
-    values = matrix.to_numpy()[1:, :-1]
-    shown = np.tril(np.ones_like(values, dtype=bool))
+def _strip(axis: Axes, matrices: Mapping[str, pd.DataFrame]) -> None:
+    """Draw what one pair of raters scores, a cell per metric."""
+    values = np.array([[matrix.to_numpy()[1, 0] for matrix in matrices.values()]])
+    _cells(axis, values, np.ones_like(values, dtype=bool))
+    axis.set_xticks(range(len(matrices)), list(matrices))
+    axis.set_yticks([])
+    axis.xaxis.tick_top()
+
+
+def _triangle(axis: Axes, matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Draw the pairs below the diagonal of a matrix."""
+    values = matrix[1:, :-1]
+    _cells(axis, values, np.tril(np.ones_like(values, dtype=bool)))
+    axis.set_xticks([])
+    axis.set_yticks(range(len(names) - 1), names[1:])
+    axis.set_ylim(len(names) - 1.5, -1)
+    for j, name in enumerate(names[:-1]):  # above its column, where the other half would be
+        axis.text(j - 0.45, j - 0.58, name, va="bottom")
+
+
+def _cells(axis: Axes, values: np.ndarray, shown: np.ndarray) -> None:
+    """Draw cells with their numbers: from paper for 0 to ink for 1, in any theme."""
     axis.imshow(
         np.ma.masked_where(~shown | np.isnan(values), values),
         cmap="Blues",
@@ -93,17 +115,12 @@ def _triangle(axis: Axes, matrix: pd.DataFrame) -> None:
         aspect=0.62,
         interpolation="none",
     )
-    names = [rater_name(str(name)) for name in matrix.index]
-    axis.set_xticks([])
-    axis.set_yticks(range(len(names) - 1), names[1:])
+    axis.set_anchor("NW")
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    axis.set_ylim(len(names) - 1.5, -1)
-    for j, name in enumerate(names[:-1]):  # above its column, where the other half would be
-        axis.text(j - 0.45, j - 0.58, name, va="bottom")
     for (i, j), value in np.ndenumerate(values):
         if shown[i, j]:
-            text, colour = (f"{value:.2f}", "white" if value > 0.6 else "black")
+            text, colour = f"{value:.2f}", "white" if value > 0.6 else "black"
             text = text if np.isfinite(value) else "–"
             axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=10)
 

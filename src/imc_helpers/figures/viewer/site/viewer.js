@@ -4,6 +4,7 @@
 
 const MATCH_IOU = 0.5;
 const STEPS_PER_DOUBLING = 2;
+const CLOSEST = 7; // of the steps of zoom, for a cell that is stepped to: its neighbours stay in view
 const CELL_FILLS = 4; // a cell that is stepped to takes a quarter of the view
 // Outlines are light, so that they stand out from tissue in saturated colours.
 const COLOURS = [
@@ -70,15 +71,15 @@ class Viewer {
       scale: (zoom) => 2 ** (zoom / STEPS_PER_DOUBLING),
       zoom: (scale) => STEPS_PER_DOUBLING * Math.log2(scale),
     });
-    const quiet = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.map = L.map("map", {
       crs,
       minZoom: -8,
       maxZoom: 12,
       attributionControl: false,
-      zoomAnimation: !quiet,
+      zoomAnimation: this.moves,
       fadeAnimation: false,
-      inertia: !quiet,
+      inertia: this.moves,
     });
     this.whole = L.latLngBounds([0, 0], [height, width]);
     this.map.setMaxBounds(this.whole.pad(0.5));
@@ -104,7 +105,7 @@ class Viewer {
   }
 
   fit() {
-    this.map.fitBounds(this.whole);
+    this.map.fitBounds(this.whole, { animate: this.moves });
   }
 
   /** Bring some cells, {rater, labels}, into the middle of the view. */
@@ -115,7 +116,7 @@ class Viewer {
     const [left, top] = [0, 1].map((at) => Math.min(...boxes.map((box) => box[at])));
     const [right, bottom] = [2, 3].map((at) => Math.max(...boxes.map((box) => box[at])));
     const around = L.latLngBounds([top, left], [bottom, right]).pad((CELL_FILLS - 1) / 2);
-    this.map.fitBounds(around, { animate: false });
+    this.map.fitBounds(around, { animate: false, maxZoom: CLOSEST });
   }
 
   redraw() {
