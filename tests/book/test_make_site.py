@@ -1,6 +1,7 @@
 """Several rendered editions become one site."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -81,3 +82,38 @@ def test_a_theme_that_has_changed_is_no_reason_for_a_site_without_menus(project)
         page.write_text(TOOL)
     with pytest.raises(ValueError, match="no page has the header"):
         make_site.assemble(project, ["demo", "open"])
+
+
+@pytest.fixture
+def command(project, monkeypatch):
+    """Call the command, with editions that are made as told; return what was asked for."""
+
+    def call(*editions, status):
+        asked = []
+
+        def run(command, **_):
+            asked.append(command[2])
+            return subprocess.CompletedProcess(command, status[command[2]])
+
+        monkeypatch.setattr(make_site, "SCRIPTS", project.root / "workflow" / "scripts")
+        monkeypatch.setattr(make_site, "tether", lambda: None)
+        monkeypatch.setattr(make_site.subprocess, "run", run)
+        monkeypatch.setattr("sys.argv", ["make_site.py", *editions])
+        make_site.main()
+        return asked
+
+    return call
+
+
+def test_each_edition_is_made_before_the_site(command, project, capsys):
+    assert command("open", "demo", status={"open": 0, "demo": 0}) == ["open", "demo"]
+    index = project.root / "_build" / "site" / "index.html"
+    assert index.as_uri() in capsys.readouterr().out
+    assert index.is_file()
+
+
+def test_an_edition_that_fails_leaves_the_site_as_it_was(command, project):
+    with pytest.raises(SystemExit) as stopped:
+        command("demo", "open", status={"demo": 3, "open": 0})
+    assert stopped.value.code == 3
+    assert not (project.root / "_build" / "site").exists()
