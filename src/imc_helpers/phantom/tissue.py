@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numba
 import numpy as np
 from skimage.measure import label
 
 from imc_helpers.errors import InputError
 from imc_helpers.images.rounding import on_grid
+from imc_helpers.metrics._jit import kernel
 from imc_helpers.phantom._random import generator, smooth_field
 
 _SPACING = 0.93
@@ -345,7 +345,7 @@ def _bounded_normal(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.clip(rng.standard_normal(n), -_TAIL_SD, _TAIL_SD)
 
 
-@numba.njit(cache=True)
+@kernel
 def _repel(spots: np.ndarray, radius: np.ndarray, sweeps: int) -> np.ndarray:
     """Push overlapping cells apart: every cell looks at the cells of its own and adjoining bins."""
     n = len(spots)
@@ -397,7 +397,7 @@ def _repel(spots: np.ndarray, radius: np.ndarray, sweeps: int) -> np.ndarray:
     return place
 
 
-@numba.njit(cache=True)
+@kernel
 def _territories(
     shape: tuple[int, int],
     y: np.ndarray,
@@ -486,7 +486,7 @@ def _nuclei(
     return np.where(path >= _MIN_PATH_UM, labels, 0).astype(np.uint32), path
 
 
-@numba.njit(cache=True)
+@kernel
 def _paths(
     labels: np.ndarray,
     y: np.ndarray,
