@@ -180,10 +180,8 @@ def test_a_search_by_keyboard_finds_pages(chapter):
     expect(chapter.locator("#search-input")).to_be_focused()
     chapter.keyboard.type("annotators")
     chapter.keyboard.press("Enter")
-    results = chapter.locator("#search-results li a")
-    expect(results.first).to_be_visible(timeout=20_000)
-    addresses = [link.get_attribute("href") for link in results.all()]
-    assert any("05_annotators.html" in address for address in addresses)
+    found = chapter.locator("#search-results li a[href*='05_annotators.html']")
+    expect(found.first).to_be_visible(timeout=20_000)  # results come one after the other
 
 
 def test_the_reader_can_choose_light_or_dark(chapter):

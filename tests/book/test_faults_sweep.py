@@ -127,7 +127,7 @@ def test_whatever_is_killed_nothing_is_lost_and_a_rerun_completes(book):
     text = shown.read_text()
     assert "has 12 points and 24 rows" in text
     assert "Mean square goes from 0.000 (a 0) to 0.000 (a 0)" in text
-    assert 'alt="A panel a parameter: square of every row' in text
+    assert 'alt="A panel per parameter: square of every row' in text
     assert "matplotlib" not in text
     assert not (book.root / "executed/tiny/part").exists(), "a sweep makes no page of the book"
     assert len(ran(book)) == points_run, "every point was there"

@@ -146,8 +146,16 @@ def _warm(socket: Path, spec: KernelSpec, modules: tuple[str, ...]) -> Iterator[
     try:
         deadline = time.monotonic() + PATIENCE_S
         while not socket.exists():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise KernelError(f"the process that forks kernels does not start: {spec.argv[0]}")
+            if (status := server.poll()) is not None:
+                raise KernelError(
+                    f"{spec.argv[0]}: the process that forks kernels ended with status {status} "
+                    f"while it imported {', '.join(modules)}. Import them by hand to see why"
+                )
+            if time.monotonic() > deadline:
+                raise KernelError(
+                    f"{spec.argv[0]}: importing {', '.join(modules)} took more than "
+                    f"{PATIENCE_S:g} s"
+                )
             time.sleep(0.02)
         yield
     finally:
