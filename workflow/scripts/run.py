@@ -28,7 +28,7 @@ import points
 import slurm
 import sweeps
 from imc_helpers.errors import InputError
-from plan import Plan
+from plan import Page, Plan
 from project import Project
 from sweeps import PlannedSweep
 from tether import kill, tether
@@ -182,13 +182,21 @@ def _forget_lost(project: Project, sweep: PlannedSweep) -> list[Path]:
 @contextlib.contextmanager
 def _kernel_host(project: Project, plan: Plan, profile: str, only_sweep: bool) -> Iterator[None]:
     """Start the process that forks the pages' kernels, where there are several pages to run."""
-    todo = [p for p in plan.pages if not project.executed(plan.edition, p.name).is_file()]
+    todo = [page for page in plan.pages if _is_stale(project, plan.edition, page)]
     if profile != "local" or only_sweep or len(todo) < 2:
         yield
         return
     modules = dict.fromkeys(name for page in todo for name in page.imports)
     with kernels.host(project, modules):
         yield
+
+
+def _is_stale(project: Project, edition: str, page: Page) -> bool:
+    """Guess whether a page will run: it is not there, or older than its digest."""
+    made, digests = project.executed(edition, page.name), [project.root / d for d in page.digest]
+    return not made.is_file() or any(
+        digest.stat().st_mtime_ns > made.stat().st_mtime_ns for digest in digests
+    )
 
 
 def _snakemake(
