@@ -206,16 +206,20 @@ def measure(labels: np.ndarray, sample: str, rater: str, kind: str, dtype: str) 
 def _with_holes(labels: np.ndarray) -> int:
     """Count the cells around background that no path leads out of."""
     gaps = connected(labels == 0, connectivity=1)
-    edge = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
+    enclosed = np.ones(gaps.max() + 1, bool)
+    enclosed[np.concatenate([[0], gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])] = False
+    inside = enclosed[gaps]
+    if not inside.any():
+        return 0
     around: dict[int, set[int]] = defaultdict(set)
     for axis in (0, 1):
-        one = np.moveaxis(gaps, axis, 0), np.moveaxis(labels, axis, 0)
-        for gap, cell in ((one[0][1:], one[1][:-1]), (one[0][:-1], one[1][1:])):
-            touching = (gap > 0) & (cell > 0)
-            for g, c in np.unique(np.stack([gap[touching], cell[touching]], 1), axis=0).tolist():
-                around[g].add(c)
-    enclosed = set(around) - set(edge.tolist())
-    return len({next(iter(around[gap])) for gap in enclosed if len(around[gap]) == 1})
+        within, gap, cell = (np.moveaxis(one, axis, 0) for one in (inside, gaps, labels))
+        for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            touching = within[here] & (cell[there] > 0)
+            pairs = zip(gap[here][touching].tolist(), cell[there][touching].tolist(), strict=True)
+            for number, neighbour in set(pairs):
+                around[number].add(neighbour)
+    return len({next(iter(cells)) for cells in around.values() if len(cells) == 1})
 
 
 def about_mask(facts: MaskFacts) -> list[Oddity]:
