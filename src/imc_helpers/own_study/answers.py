@@ -157,8 +157,8 @@ def _nearest(
         tail = f"; these images cannot tell it from {like}, and the others score lower"
     caveat = (
         " *Lower* means that the 95% interval of the difference, image by image, lies below 0. "
-        f"Each model is looked at alone, and with {int(differences['images'].max())} images such "
-        "intervals are somewhat too narrow."
+        f"Each model is looked at alone, and with few images (here {differences['images'].max()}) "
+        "such intervals are too narrow."
     )
     return f"{lead} ({score:.2f}){tail}.{caveat}"
 
