@@ -127,8 +127,9 @@ show_table(
 
 # %% tags=["hide-input"]
 values = pd.DataFrame(
-    {"parameter": f"`{f.name}`", "value": f"{getattr(group, f.name):g}"}
+    {"parameter": f"`{f.name}`", "value": str(value) if isinstance(value, bool) else f"{value:g}"}
     for f in fields(ExpertGroup)
+    for value in [getattr(group, f.name)]
 )
 show_table(
     values,

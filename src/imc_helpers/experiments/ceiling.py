@@ -19,6 +19,8 @@ from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 WHO = ("annotators", "truth")
 """Whose mean score: annotators against one another, or the truth against the annotators."""
+_TAUGHT_ON = 1_000_000
+"""From a tissue's seed to that of the tissue on which its experts label their crops."""
 
 
 def mean_scores(samples: Iterable[Sample]) -> pd.DataFrame:
@@ -99,7 +101,8 @@ def correlation_sweep(
     side_px
         Edge of the square image, pixels.
     seeds
-        One tissue and one group of experts per seed; the same at every correlation.
+        One tissue and one group of experts per seed; the same at every correlation. The experts
+        label their crops on another tissue.
 
     Returns
     -------
@@ -110,8 +113,13 @@ def correlation_sweep(
     assert made.experts is not None
     parts = []
     for seed in tqdm(seeds, desc="tissues", disable=None):
-        sample = make_sample(made, (side_px, side_px), seed, f"{recipe}_{seed}")
+        sample, taught_on = (
+            make_sample(made, (side_px, side_px), of, f"{recipe}_{of}")
+            for of in (seed, seed + _TAUGHT_ON)
+        )
         for correlation in correlations:
-            annotated = correlated_annotations(sample, correlation, group=made.experts, seed=seed)
+            annotated = correlated_annotations(
+                sample, correlation, taught_on=taught_on, group=made.experts, seed=seed
+            )
             parts.append(mean_scores([annotated]).assign(correlation=correlation, seed=seed))
     return pd.concat(parts, ignore_index=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 from scipy.special import ndtri
-from skimage.segmentation import find_boundaries
+from skimage.segmentation import find_boundaries, relabel_sequential
 
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.samples import Sample
@@ -64,6 +64,10 @@ class ExpertGroup:
     there are: standard deviation of the logarithm of the number."""
     evidence: float = 0.7
     """How much of a doubt is in the image, 0 to 1; the rest is the expert's judgement that day."""
+    stratified: bool = True
+    """Whether the own parts of habits are spread evenly, so that even a small group shows the whole
+    spread. Only without it are the experts an independent sample of people, as every method that
+    speaks of *other people* supposes."""
 
     def __post_init__(self) -> None:
         if self.n_experts < 1:
@@ -106,13 +110,16 @@ class Habits:
 def expert_habits(group: ExpertGroup, seed: int) -> tuple[Habits, ...]:
     """Draw the habits of a group's experts.
 
-    The own parts of a habit are a stratified sample: of four experts one comes from each quarter of
-    the distribution, so that even a small group shows the spread.
+    Where the group is stratified, the own parts of a habit are: of four experts one comes from each
+    quarter of the distribution.
     """
     rng = generator(seed, "habits")
     shared = rng.standard_normal(5)
-    strata = rng.permuted(np.tile(np.arange(group.n_experts), (5, 1)), axis=1).T
-    own = ndtri((strata + rng.uniform(0.05, 0.95, strata.shape)) / group.n_experts)
+    if group.stratified:
+        strata = rng.permuted(np.tile(np.arange(group.n_experts), (5, 1)), axis=1).T
+        own = ndtri((strata + rng.uniform(0.05, 0.95, strata.shape)) / group.n_experts)
+    else:
+        own = rng.standard_normal((group.n_experts, 5))
     habits = []
     for z in _mixed(shared, own, group.correlation):
         shares = np.array([group.miss, group.merge, group.split])
@@ -125,23 +132,24 @@ def expert_habits(group: ExpertGroup, seed: int) -> tuple[Habits, ...]:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One expert's random part in one crop, in which all experts share as they correlate."""
+    """One expert's random part in one region, in which all experts share as they correlate."""
 
     seed: int
-    crop: int
+    region: int | str
+    """Number of a crop, or id of a whole sample."""
     expert: int
     correlation: float
 
     def normal(self, what: str, size: int) -> np.ndarray:
         """Return standard normal values."""
-        shared = generator(self.seed, what, str(self.crop))
-        own = generator(self.seed, what, str(self.crop), str(self.expert))
+        shared = generator(self.seed, what, str(self.region))
+        own = generator(self.seed, what, str(self.region), str(self.expert))
         return _mixed(shared.standard_normal(size), own.standard_normal(size), self.correlation)
 
     def field(self, what: str, shape: tuple[int, int], scale_px: float) -> np.ndarray:
         """Return a smooth random field."""
-        shared = generator(self.seed, what, str(self.crop))
-        own = generator(self.seed, what, str(self.crop), str(self.expert))
+        shared = generator(self.seed, what, str(self.region))
+        own = generator(self.seed, what, str(self.region), str(self.expert))
         return _mixed(
             smooth_field(shape, scale_px, shared),
             smooth_field(shape, scale_px, own),
@@ -218,6 +226,37 @@ def draw_region(
     inside = ndi.distance_transform_edt(nuclei) - ndi.distance_transform_edt(~nuclei)
     inside -= 0.5 * np.sign(inside)
     return drawn, (inside + offset_px > 0) & (drawn > 0) & ~cuts
+
+
+def draw_annotators(sample: Sample, group: ExpertGroup, seed: int) -> dict[str, np.ndarray]:
+    """Let every expert of a group draw a whole sample by hand.
+
+    No classifier is trained, so this takes a fraction of a second where
+    `imc_helpers.phantom.experts.train_experts` takes many: it is for simulations of many groups.
+    The eye for the number of cells plays no part, since there is no software to judge.
+
+    Parameters
+    ----------
+    sample
+        A phantom sample with true cells and nuclei.
+    group
+        The experts.
+    seed
+        Of the experts: the same seed gives the same people on every sample, with slips of their own
+        on each (by its id).
+
+    Returns
+    -------
+    dict
+        (H, W) uint32 labels by annotator, ``"annotator1"`` first; ids run from 1 without gaps.
+    """
+    doubts = find_doubts(sample)
+    masks = {}
+    for i, habits in enumerate(expert_habits(group, seed)):
+        judgement = Judgement(seed, sample.id, i, group.correlation)
+        drawn, _ = draw_region(sample, doubts, habits, group, judgement)
+        masks[f"annotator{i + 1}"] = relabel_sequential(drawn)[0].astype(np.uint32)
+    return masks
 
 
 def _split(cells: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -175,18 +175,23 @@ def correlated_annotations(
     sample: Sample,
     correlation: float,
     *,
+    taught_on: Sample,
     group: ExpertGroup | None = None,
     seed: int = 0,
     n_jobs: int = 1,
 ) -> Sample:
-    """Let a group whose experts correlate as given annotate one sample, crops and all.
+    """Let a group whose experts correlate as given annotate one sample.
 
     Parameters
     ----------
     sample
-        A phantom sample with its truth, large enough for ten crops (250 x 250 px and up).
+        A phantom sample; its truth is not looked at.
     correlation
         0 for experts with nothing in common but the image, 1 for the same expert several times.
+    taught_on
+        A phantom sample with its truth, large enough for ten crops (250 x 250 px and up), on which
+        the experts label them. It should be another tissue: in a small one the crops would cover a
+        good part of what is scored.
     group
         The experts in everything else; the study's four when not given.
     seed
@@ -195,7 +200,7 @@ def correlated_annotations(
         Threads. The masks do not depend on it.
     """
     correlated = replace(group or ExpertGroup(), correlation=correlation)
-    return annotate(sample, train_experts([sample], correlated, seed, n_jobs), n_jobs)
+    return annotate(sample, train_experts([taught_on], correlated, seed, n_jobs), n_jobs)
 
 
 def _choose_crops(shapes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[_Crop]:

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from skimage.measure import label
+from skimage.segmentation import relabel_sequential
 
 from imc_helpers.errors import InputError
 from imc_helpers.phantom.drawing import (
     ExpertGroup,
     Habits,
     Judgement,
+    draw_annotators,
     draw_region,
     expert_habits,
     find_doubts,
@@ -114,6 +116,33 @@ def test_habits_of_independent_experts_spread_and_of_like_ones_do_not():
     assert len(set(same)) == 1
 
 
+def test_habits_without_strata_are_an_independent_sample():
+    group = ExpertGroup(n_experts=4, correlation=0.0, border_sd_um=1.0, stratified=False)
+    borders = np.array([[h.border_um for h in expert_habits(group, s)] for s in range(400)])
+    # Means of four independent values vary by a half, those of strata far less.
+    assert borders.mean(axis=1).std() == pytest.approx(0.5, rel=0.15)
+    assert abs(np.corrcoef(borders[:, 0], borders[:, 1])[0, 1]) < 0.2
+    spread = replace(group, stratified=True)
+    even = np.array([[h.border_um for h in expert_habits(spread, s)] for s in range(400)])
+    assert even.mean(axis=1).std() < 0.2
+
+
+def test_people_who_draw_whole_tissues(sample):
+    steady = replace(STEADY, n_experts=2)
+    truth = relabel_sequential(sample.masks["truth"])[0]
+    for mask in draw_annotators(sample, steady, seed=3).values():
+        assert np.array_equal(mask, truth), "who never errs draws the truth"
+    group = ExpertGroup(n_experts=3, miss=0.2, habit_sd=0.0, correlation=0.0)
+    masks = draw_annotators(sample, group, seed=3)
+    assert list(masks) == ["annotator1", "annotator2", "annotator3"]
+    assert all(mask.dtype == np.uint32 and mask.shape == sample.shape for mask in masks.values())
+    assert not np.array_equal(masks["annotator1"], masks["annotator2"])
+    again = draw_annotators(sample, group, seed=3)
+    assert all(np.array_equal(masks[name], again[name]) for name in masks)
+    elsewhere = draw_annotators(replace(sample, id="another"), group, seed=3)
+    assert not np.array_equal(masks["annotator1"], elsewhere["annotator1"]), "slips of its own"
+
+
 def test_experts_of_correlation_one_make_the_same_masks(sample, trained):
     out = annotate(sample, trained[1.0])
     assert np.array_equal(out.masks["annotator1"], out.masks["annotator2"])
@@ -123,9 +152,11 @@ def test_experts_of_correlation_one_make_the_same_masks(sample, trained):
 
 
 def test_one_call_for_a_given_correlation(sample, trained):
-    out = correlated_annotations(sample, 0.0, group=ExpertGroup(n_experts=2), seed=5, n_jobs=2)
+    blind = replace(sample, masks={}, nuclei={})
+    group = ExpertGroup(n_experts=2)
+    out = correlated_annotations(blind, 0.0, taught_on=sample, group=group, seed=5, n_jobs=2)
     expected = annotate(sample, trained[0.0])
-    assert list(out.masks) == list(expected.masks)
+    assert list(out.masks) == ["annotator1", "annotator2"]
     for name in out.masks:
         assert np.array_equal(out.masks[name], expected.masks[name])
 
