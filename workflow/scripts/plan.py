@@ -41,8 +41,8 @@ FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
 LAB_FOLDER = "imc_helpers.data.lab_folder"
 """Modules that only a lab's own folder goes through."""
-SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
-"""Folders of tables; they count for the pages in whose text such a name occurs."""
+MEASURED_ONCE = "benchmarks/results"
+"""Folder of tables; they count for the pages in whose text its name occurs."""
 
 
 class _Task(BaseModel):
@@ -411,12 +411,8 @@ class _Resolver:
         source = self.project.source(chapter)
         notebook = self.notebooks.get(chapter) or read_chapter(source)
         text = source.read_text(encoding="utf-8")
-        shipped = [
-            path
-            for name, folder in SHIPPED.items()
-            if name in text
-            for path in sorted((self.project.root / folder).glob("*.csv"))
-        ]
+        folder = self.project.root / MEASURED_ONCE
+        shipped = sorted(folder.glob("*.csv")) if f'"{MEASURED_ONCE}"' in text else []
         if "published_table" in text:
             shipped.append(self.project.root / "data_manifest" / "published.yml")
         kernel = notebook.metadata.kernelspec.name
