@@ -301,7 +301,7 @@ class Planner:
 
 def forget() -> None:
     """Forget what was read of another book, or of another state of this one."""
-    for cached in (manifest._cohorts, manifest._models, digests.of_file):
+    for cached in (manifest._cohorts, manifest._models, manifest._published, digests.of_file):
         cached.cache_clear()
 
 

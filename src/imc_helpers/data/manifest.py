@@ -305,6 +305,73 @@ class Edition(_Record):
         return self
 
 
+Value = int | float | str | None
+"""What stands in a published table: a number, a name, or nothing."""
+
+
+class PublishedTable(_Record):
+    """Numbers that one study reports in one place: a table, a figure, or a section of its text."""
+
+    place: str
+    """Where they stand: ``"Table 3"``."""
+    title: str
+    """What they are, in words."""
+    data: str
+    """What they were measured on, in words."""
+    cohorts: tuple[str, ...] = ()
+    """Cohorts of the manifest that hold those data; empty where the book has none of them."""
+    stand_ins: dict[str, str] = {}
+    """Synthetic cohorts that imitate one of those each, where rows name cohorts."""
+    models: tuple[str, ...] = ()
+    """Models of the manifest whose masks the numbers speak of."""
+    measured_by: str = ""
+    """Name in `imc_helpers.experiments.reproduction.MEASUREMENTS`; empty where nothing measures
+    them."""
+    not_measured: str = ""
+    """Why this book measures none of them, or not those that `measured_by` leaves out."""
+    rule: Literal["within", "below"] = "within"
+    """``within``: a measured value may differ by the tolerance. ``below``: the study gives a bound,
+    and a measured value has to lie under it."""
+    tolerance: dict[str, float] = {}
+    """By column: largest difference at which a number counts as reproduced."""
+    because: str = ""
+    """Why that tolerance."""
+    names: tuple[str, ...]
+    """Columns that say what a row is about; the others hold what is reported."""
+    columns: dict[str, str] = {}
+    """What readers see in place of a column's name, where that says too little."""
+    rows: tuple[dict[str, Value], ...] = Field(min_length=1)
+    remarks: tuple[str, ...] = ()
+    """Where the study contradicts itself, or leaves open what a number is."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PublishedTable":
+        columns = list(self.rows[0])
+        if any(list(row) != columns for row in self.rows):
+            raise ValueError(f"rows: all must have the columns of the first, {columns}")
+        if unknown := {*self.names, *self.tolerance, *self.columns} - set(columns):
+            raise ValueError(f"rows: no column {sorted(unknown)}")
+        if not (self.measured_by or self.not_measured):
+            raise ValueError("`measured_by`, or `not_measured` with the reason why nothing is")
+        if bool(self.because) != bool(self.measured_by):
+            raise ValueError("`because` explains the tolerance of what is `measured_by` something")
+        if (self.rule == "within") != bool(self.tolerance) and self.measured_by:
+            raise ValueError("`tolerance` goes with the rule 'within', and only with it")
+        if wrong := set(self.stand_ins.values()) - set(self.cohorts):
+            raise ValueError(f"stand_ins: {sorted(wrong)} not among `cohorts`")
+        return self
+
+
+class PublishedStudy(_Record):
+    """One study with the numbers that this book can be held against."""
+
+    study: str
+    """``"Schuiki et al. 2025"``."""
+    citation: str
+    """Key in ``references.bib``."""
+    tables: dict[str, PublishedTable]
+
+
 _R = TypeVar("_R", bound=BaseModel)
 
 
@@ -422,17 +489,33 @@ def published_table(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name
-        Key in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+        Study and table in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+
+    Raises
+    ------
+    InputError
+        If there is no such table.
     """
-    tables = _published()
+    tables = {
+        f"{key}_{place}": (study, table)
+        for key, study in published_studies().items()
+        for place, table in study.tables.items()
+    }
     if name not in tables:
         raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
-    return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+    study, table = tables[name]
+    return pd.DataFrame(table.rows).assign(source=f"{study.study}, {table.place}")
+
+
+def published_studies() -> dict[str, PublishedStudy]:
+    """Return all that ``data_manifest/published.yml`` quotes, study by study."""
+    return dict(_published())
 
 
 @cache
-def _published() -> dict[str, Any]:
-    return _load_yaml(shipped("data_manifest") / "published.yml")
+def _published() -> dict[str, PublishedStudy]:
+    path = shipped("data_manifest") / "published.yml"
+    return {key: _parse(PublishedStudy, raw, path, key) for key, raw in _load_yaml(path).items()}
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:

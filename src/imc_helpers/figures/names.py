@@ -45,6 +45,11 @@ _MODELS: Mapping[str, str] = MappingProxyType(
 """Names short enough for the axis of a figure; a model without one has the manifest's title."""
 _COHORTS: Mapping[str, str] = MappingProxyType(
     {
+        "schuiki25": "In-house",
+        "ali20": "Ali20",
+        "rendeiro21": "Rendeiro21",
+        "jackson20": "Jackson20",
+        "hoch22": "Hoch22",
         "spleen_imc": "Spleen (IMC)",
         "codex_two_experts": "Lymph node (CODEX)",
         "pancreas_imc": "Pancreas (IMC)",
