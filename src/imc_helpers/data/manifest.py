@@ -4,6 +4,7 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
 ``data_manifest/published.yml`` and ``editions/NAME.yml``.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from imc_helpers.data.paths import shipped
 from imc_helpers.errors import InputError
+
+UNKNOWN = "unknown"
+"""The licence of data whose record nobody could open: handed on no more than non-commercial ones."""
 
 
 class _Record(BaseModel):
@@ -29,6 +33,39 @@ class SourceFile(_Record):
     """Bytes."""
     hash: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
     """Algorithm and digest; MD5 only where the archive publishes nothing better."""
+
+
+class WantedFile(_Record):
+    """What a cohort takes of an archive's record: a file, or all files that fit a pattern."""
+
+    name: str
+    """Its name in the record; ``*`` and ``?`` make it a pattern, as in a shell."""
+    size: int | None = Field(default=None, gt=0)
+    """Bytes, where somebody wrote them down; else the archive's own word is taken."""
+    hash: str | None = Field(default=None, pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest, where somebody wrote them down; else the archive's own word is taken."""
+
+    @property
+    def pattern(self) -> bool:
+        """Whether several files may fit the name."""
+        return "*" in self.name or "?" in self.name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "WantedFile":
+        if self.pattern and (self.size or self.hash):
+            raise ValueError(f"{self.name}: a size or a hash belongs to one file, not to a pattern")
+        return self
+
+
+class ArchiveRecord(_Record):
+    """A record of a public archive: which files are in it, how large, is asked of the archive."""
+
+    service: Literal["zenodo", "listing"]
+    """``zenodo``: its REST API; ``listing``: a web page that lists a folder, as of an FTP server."""
+    record: str
+    """Number of the record; of a listing, its address."""
+    files: tuple[WantedFile, ...] = Field(min_length=1)
+    """What is taken of it."""
 
 
 class RaterRecord(_Record):
@@ -76,6 +113,8 @@ class Unverified(_Record):
     """The field."""
     why: str
     """What it rests on instead."""
+    mend: str = ""
+    """What to do when it turns out wrong, where that is not plain."""
 
 
 class CohortRecord(_Record):
@@ -109,6 +148,12 @@ class CohortRecord(_Record):
     base_url: str = ""
     files: tuple[SourceFile, ...] = ()
     """What is downloaded; nothing for a synthetic cohort."""
+    archives: dict[str, ArchiveRecord] = {}
+    """Records of public archives that hold the cohort, by the folder below the reader's raw folder
+    that their files go to, under their own names: ``RAW/masks/processed/X/tiffs/X-01.tiff``."""
+    published_as: str = ""
+    """Its name in the study's Table 1 (``published.yml``), which has its number and size of images;
+    empty for other cohorts."""
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
     phantom: Phantom | None = None
@@ -127,6 +172,11 @@ class CohortRecord(_Record):
             raise ValueError("a rater of the kind 'model' stands in a folder of your own")
         if self.synthetic and (self.files or self.panel):
             raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
+        if self.archives and (self.files or self.synthetic or self.own):
+            raise ValueError("`archives` are in place of `files`, a recipe or a folder of your own")
+        for role in self.archives:
+            if not role.isidentifier():
+                raise ValueError(f"archives: {role!r} becomes a folder; letters, digits and _ only")
         return self
 
     @property
@@ -138,6 +188,16 @@ class CohortRecord(_Record):
     def own(self) -> bool:
         """Whether the images come from a folder of the user's."""
         return bool(self.folder)
+
+    @property
+    def noncommercial(self) -> bool:
+        """Whether the licence excludes commercial use."""
+        return "NC" in re.split(r"[^A-Za-z]+", self.license)
+
+    @property
+    def redistributable(self) -> bool:
+        """Whether images and masks may be handed on in a site; a lab decides about its own."""
+        return self.own or not (self.noncommercial or self.license == UNKNOWN)
 
     @property
     def verified(self) -> bool:
