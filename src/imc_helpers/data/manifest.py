@@ -17,7 +17,7 @@ from imc_helpers.data.paths import shipped
 from imc_helpers.errors import InputError
 
 UNKNOWN = "unknown"
-"""The licence of data whose record nobody could open: handed on no more than non-commercial ones."""
+"""The licence of data whose record nobody could open: they are not handed on."""
 
 
 class _Record(BaseModel):
@@ -41,9 +41,9 @@ class WantedFile(_Record):
     name: str
     """Its name in the record; ``*`` and ``?`` make it a pattern, as in a shell."""
     size: int | None = Field(default=None, gt=0)
-    """Bytes, where somebody wrote them down; else the archive's own word is taken."""
+    """Bytes, where somebody wrote them down; else the archive's own word counts."""
     hash: str | None = Field(default=None, pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
-    """Algorithm and digest, where somebody wrote them down; else the archive's own word is taken."""
+    """Algorithm and digest, where somebody wrote them down; else the archive's own word counts."""
 
     @property
     def pattern(self) -> bool:
@@ -61,7 +61,7 @@ class ArchiveRecord(_Record):
     """A record of a public archive: which files are in it, how large, is asked of the archive."""
 
     service: Literal["zenodo", "listing"]
-    """``zenodo``: its REST API; ``listing``: a web page that lists a folder, as of an FTP server."""
+    """``zenodo``: its REST API; ``listing``: a web page that lists the files of a folder."""
     record: str
     """Number of the record; of a listing, its address."""
     files: tuple[WantedFile, ...] = Field(min_length=1)
@@ -130,7 +130,8 @@ class CohortRecord(_Record):
     um_per_px: float = Field(gt=0)
     """Edge of a pixel, micrometres."""
     samples: int | None = Field(default=None, gt=0)
-    """Number of images, where they are so many that several jobs share the work on them."""
+    """Number of images, where they are so many that several jobs share the work on them; a cohort
+    of the study (`published_as`) has as many as its Table 1 says."""
     raters: dict[str, RaterRecord]
     """In the order in which pages list them."""
     reader: str
@@ -488,6 +489,30 @@ def published_table(name: str) -> pd.DataFrame:
     if name not in tables:
         raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
     return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+
+
+def published_size(record: CohortRecord) -> dict[str, Any]:
+    """Return a cohort's row of the study's Table 1, empty where the study does not have it.
+
+    Raises
+    ------
+    InputError
+        If the record names a cohort that the table lacks.
+    """
+    if not record.published_as:
+        return {}
+    rows = {row["cohort"]: row for row in _published()["schuiki25_table1"]["rows"]}
+    if record.published_as not in rows:
+        raise InputError(
+            f"published_as: {record.published_as!r} is not in the study's Table 1, which has "
+            f"{', '.join(rows)}"
+        )
+    return dict(rows[record.published_as])
+
+
+def expected_samples(record: CohortRecord) -> int:
+    """Return how many images a cohort has, by the manifest or the study; 1 where nobody said it."""
+    return record.samples or published_size(record).get("samples", 1)
 
 
 @cache

@@ -31,6 +31,11 @@ def data_dir() -> Path:
     return project_root() / "data"
 
 
+def raw_dir(cohort: str) -> Path:
+    """Return the folder of a cohort's files as they were downloaded."""
+    return data_dir() / ".downloads" / cohort
+
+
 def results_dir(edition: str, chapter: str) -> Path:
     """Return the folder for a chapter's tables, made when it is not there.
 

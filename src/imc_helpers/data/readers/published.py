@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from imc_helpers.data.archives import fetch_order, order
 from imc_helpers.data.download import fetch
 from imc_helpers.data.lab_folder.preparation import prepare_lab_folder
 from imc_helpers.data.manifest import CohortRecord, cohort_record
 from imc_helpers.data.panels import Panel
-from imc_helpers.data.paths import data_dir, project_root, shipped
+from imc_helpers.data.paths import data_dir, project_root, raw_dir, shipped
 from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.readers.image_files import read_channel_folder
 from imc_helpers.data.readers.mask_files import (
@@ -53,9 +54,11 @@ def prepare(key: str) -> Path:
     if record.own:
         prepare_lab_folder(record, folder)
         return folder
-    raw = data_dir() / ".downloads" / key
+    raw = raw_dir(key)
     if record.files:
         fetch(record.base_url, record.files, raw, title=key)
+    if record.archives:
+        fetch_order(order(record, raw), raw, title=key)
     samples = _READERS[record.reader](raw, record)
     write_cohort(folder, _with_own_masks(samples, record), overwrite=True)
     return folder
