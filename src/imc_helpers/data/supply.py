@@ -34,7 +34,8 @@ class Need:
         if not self.files:
             text = f"{self.cohort}: nothing to download"
         else:
-            text = f"{self.cohort}: {self.files} files to download, {in_words(self.download)}"
+            files = "1 file" if self.files == 1 else f"{self.files} files"
+            text = f"{self.cohort}: {files} to download, {in_words(self.download)}"
             text += f" and {self.unknown} of unknown size" if self.unknown else ""
         return f"{text}; converted at most {in_words(self.converted)}" if self.converted else text
 
