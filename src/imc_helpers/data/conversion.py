@@ -27,7 +27,15 @@ from imc_helpers.errors import InputError
 
 UNMATCHED = "unmatched.csv"
 """File beside the panel: what no sample was made of, and why."""
-COLUMNS = ("sample", "file", "reason")
+COLUMNS = ("sample", "file", "what", "reason")
+
+
+class _MisfitError(InputError):
+    """An image and its masks do not fit each other, or the panel."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(reason)
+        self.what = what
 
 
 class _Progress(BaseModel):
@@ -55,7 +63,7 @@ def read_unmatched(folder: Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per image, mask or channel: ``sample``, ``file``, ``reason``; none for a cohort of
+        One row per image, mask or channel, with the fields of `Unmatched`; none for a cohort of
         another origin.
     """
     path = folder / UNMATCHED
@@ -142,8 +150,10 @@ def _take(one: Pair | Unmatched, panel: Panel, new: Path, progress: _Progress) -
         return
     try:
         sample = _read(one, panel, progress)
+    except _MisfitError as error:
+        progress.unmatched.append(Unmatched(one.sample, one.file, error.what, str(error)))
     except InputError as error:
-        progress.unmatched.append(Unmatched(one.sample, one.file, str(error)))
+        progress.unmatched.append(Unmatched(one.sample, one.file, "cannot be read", str(error)))
     else:
         progress.rows[one.sample] = write_sample(new, sample)
 
@@ -161,9 +171,10 @@ def _read(pair: Pair, panel: Panel, progress: _Progress) -> Sample:
         masks = {rater: as_labels(read(), rater) for rater, read in pair.masks.items()}
         for rater, labels in masks.items():
             if labels.shape != stack.shape:
-                raise InputError(
+                raise _MisfitError(
+                    "other shape",
                     f"the image has {stack.shape[0]} x {stack.shape[1]} px, the mask of {rater} "
-                    f"{labels.shape[0]} x {labels.shape[1]}"
+                    f"{labels.shape[0]} x {labels.shape[1]}",
                 )
         image = stack.read([stack.metals.index(channel.channel) for channel in own.channels])
     return Sample(pair.sample, image, own, pair.um_per_px, masks)
@@ -177,9 +188,9 @@ def _channels(panel: Panel, metals: Sequence[str], file: str, progress: _Progres
     needed = missing if settled is not None else [c for c in missing if c.compartment]
     if needed:
         names = ", ".join(f"{channel.name} ({channel.channel})" for channel in needed)
-        raise InputError(f"the image has no channel {names}")
+        raise _MisfitError("missing channel", f"the image has no channel {names}")
     progress.unmatched += [
-        Unmatched("", file, f"no channel {c.name} ({c.channel}); the cohort goes without it")
+        Unmatched("", file, "channel left out", f"the image has no channel {c.name} ({c.channel})")
         for c in missing
     ]
     own = Panel(tuple(channel for channel in wanted if channel not in missing))

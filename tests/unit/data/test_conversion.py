@@ -34,8 +34,8 @@ def test_partners_and_those_without():
     both, alone = match({"b": "B", "a": "A", "c": "C"}, {"a": "1", "b": "2", "d": "4"})
     assert both == ["a", "b"]
     assert alone == [
-        Unmatched("c", "C", "no mask of its name"),
-        Unmatched("d", "4", "no image of its name"),
+        Unmatched("c", "C", "image without mask", "no mask of its name"),
+        Unmatched("d", "4", "mask without image", "no image of its name"),
     ]
 
 
@@ -68,7 +68,7 @@ class Record:
 
 
 def reasons(folder):
-    return read_unmatched(folder)[["sample", "file", "reason"]].to_numpy().tolist()
+    return read_unmatched(folder)[["sample", "what", "reason"]].to_numpy().tolist()
 
 
 def test_a_conversion_goes_on_after_the_last_finished_image(tmp_path):
@@ -128,9 +128,10 @@ def test_a_mask_of_another_shape_and_an_image_without_a_marker_are_listed(tmp_pa
     convert(record, PANEL, folder, made_from="1")
     assert Cohort(folder).ids == ("a",)
     shape, fractions, marker = reasons(folder)
-    assert shape == ["b", "b.tiff", "the image has 6 x 9 px, the mask of a 9 x 6"]
+    assert shape == ["b", "other shape", "the image has 6 x 9 px, the mask of a 9 x 6"]
+    assert fractions[1] == "cannot be read"
     assert fractions[2].startswith("a: a mask holds whole numbers, found 0.5")
-    assert marker == ["d", "d.tiff", "the image has no channel CD20 (Dy161)"]
+    assert marker == ["d", "missing channel", "the image has no channel CD20 (Dy161)"]
 
 
 def test_a_channel_outside_the_aggregates_may_be_missing_from_all(tmp_path):
@@ -141,8 +142,7 @@ def test_a_channel_outside_the_aggregates_may_be_missing_from_all(tmp_path):
     cohort = Cohort(folder)
     assert cohort.panel.names == ("DNA1", "CD20")
     assert [sample.image[:, 0, 0].tolist() for sample in cohort] == [[1, 0], [0, 2]]
-    why = "no channel CD45 (Sm152); the cohort goes without it"
-    assert reasons(folder) == [["", "a.tiff", why]]
+    assert reasons(folder) == [["", "channel left out", "the image has no channel CD45 (Sm152)"]]
 
 
 def test_two_images_of_one_name_are_refused(tmp_path):

@@ -145,7 +145,7 @@ def test_what_has_no_partner_is_listed_with_its_reason(made):
     assert reasons == {
         "20200630_COVID_10_EARLY-01": "no image of its name",
         "20200630_COVID_10_EARLY_RUN2-01": "no mask of its name",
-        "20200701_COVID_11_LATE-01": "left out by the authors of the data",
+        "20200701_COVID_11_LATE-01": "excluded in the code of the data's authors",
         "20200709_ARDS-01": "the image has 40 x 52 px, the mask of published 52 x 40",
     }
 

@@ -21,7 +21,7 @@ from imc_helpers.data.lab_folder.layout import find_layout
 from imc_helpers.data.manifest import CohortRecord
 from imc_helpers.data.metals import metal_and_name
 from imc_helpers.data.readers.label_files import read_labels
-from imc_helpers.data.readers.pairs import Pair, Unmatched
+from imc_helpers.data.readers.pairs import NO_MASK, Pair, Unmatched
 from imc_helpers.data.readers.stacks import Stack
 from imc_helpers.errors import InputError
 
@@ -41,7 +41,8 @@ def schuiki25(raw: Path, scratch: Path, record: CohortRecord) -> Iterator[Pair |
     names = _annotators(found, record)
     for odd in found.oddities:
         if not odd.used:
-            yield Unmatched(odd.sample, odd.file and _below(Path(odd.file), folder), odd.found)
+            source = odd.file and _below(Path(odd.file), folder)
+            yield Unmatched(odd.sample, source, odd.what, odd.found)
     masks = {
         (names[mask.file.rater], mask.file.sample): mask.file.path
         for mask in found.masks
@@ -58,7 +59,7 @@ def schuiki25(raw: Path, scratch: Path, record: CohortRecord) -> Iterator[Pair |
             stack = partial(_open, header, found)
             yield Pair(sample, source, stack, own, record.um_per_px)
         else:
-            yield Unmatched(sample, source, "no mask of its name")
+            yield Unmatched(sample, source, *NO_MASK)
 
 
 def _lay_out(raw: Path, folder: Path) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 
 from imc_helpers.data.readers.stacks import Stack
 
+NO_MASK = ("image without mask", "no mask of its name")
+NO_IMAGE = ("mask without image", "no image of its name")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -33,8 +36,10 @@ class Unmatched:
     """The source's own name; empty where it is not about one sample."""
     file: str
     """Path in the record."""
+    what: str
+    """What is wrong, as in other rows: ``"other shape"`` for instance."""
     reason: str
-    """In words, for the reader of a table."""
+    """The same of this one, in words."""
 
 
 def match(images: Mapping[str, str], masks: Mapping[str, str]) -> tuple[list[str], list[Unmatched]]:
@@ -53,8 +58,8 @@ def match(images: Mapping[str, str], masks: Mapping[str, str]) -> tuple[list[str
         The images and masks that have no partner.
     """
     alone = [
-        Unmatched(sample, mine[sample], f"no {other} of its name")
-        for mine, theirs, other in ((images, masks, "mask"), (masks, images, "image"))
+        Unmatched(sample, mine[sample], *reason)
+        for mine, theirs, reason in ((images, masks, NO_MASK), (masks, images, NO_IMAGE))
         for sample in sorted(set(mine) - set(theirs))
     ]
     return sorted(set(images) & set(masks)), alone

@@ -16,7 +16,7 @@ import pandas as pd
 from imc_helpers.data.manifest import CohortRecord
 from imc_helpers.data.paths import shipped
 from imc_helpers.data.readers.mask_files import read_mask
-from imc_helpers.data.readers.pairs import Pair, Unmatched, match
+from imc_helpers.data.readers.pairs import NO_IMAGE, NO_MASK, Pair, Unmatched, match
 from imc_helpers.data.readers.raw_files import RawFile, list_raw_files
 from imc_helpers.data.readers.stacks import (
     Stack,
@@ -36,6 +36,7 @@ _LEFT_OUT_BY_AUTHORS = (
     "20200701_COVID_11_LATE-10",
 )
 """Regions that the authors of Rendeiro21 exclude themselves (``src/config.py`` of their code)."""
+_LEFT_OUT = ("left out by its authors", "excluded in the code of the data's authors")
 
 
 def ali20(raw: Path, scratch: Path, record: CohortRecord) -> Iterator[Pair | Unmatched]:
@@ -150,9 +151,9 @@ def rendeiro21(raw: Path, scratch: Path, record: CohortRecord) -> Iterator[Pair 
                 sample, source = f"{first}-{counted[first]:02d}", f"{instrument[name].path}"
                 mask = without.pop(sample, None)
                 if sample in _LEFT_OUT_BY_AUTHORS:
-                    yield Unmatched(sample, source, "left out by the authors of the data")
+                    yield Unmatched(sample, source, *_LEFT_OUT)
                 elif mask is None:
-                    yield Unmatched(sample, source, "no mask of its name")
+                    yield Unmatched(sample, source, *NO_MASK)
                 else:
                     yield Pair(
                         sample,
@@ -162,4 +163,4 @@ def rendeiro21(raw: Path, scratch: Path, record: CohortRecord) -> Iterator[Pair 
                         record.um_per_px,
                     )
     for sample, mask in without.items():
-        yield Unmatched(sample, str(mask.path), "no image of its name")
+        yield Unmatched(sample, str(mask.path), *NO_IMAGE)

@@ -98,7 +98,8 @@ def convert_record(record: CohortRecord, raw: Path, folder: Path) -> None:
 
 def _digest(raw: Path, record: CohortRecord) -> str:
     """Digest what a record's cohort is made from: entry, panel, files by size, and this code."""
-    total = hashlib.sha256(record.model_dump_json().encode())
+    counts = {"reader", "raters", "channels", "um_per_px"}
+    total = hashlib.sha256(record.model_dump_json(include=counts).encode())
     total.update((shipped("data_manifest") / record.panel).read_bytes())
     for path in sorted(raw.rglob("*")):
         below = path.relative_to(raw)
