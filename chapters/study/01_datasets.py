@@ -41,6 +41,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
+from imc_helpers.data.conversion import read_unmatched
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
@@ -177,6 +178,30 @@ elif all(record.synthetic for record in records.values()):
     )
 else:
     display(Markdown("*Every statement about the cohorts of this edition was checked.*"))
+
+# %% [markdown]
+# ## What could not be matched
+#
+# An image counts when a mask bears its name, covers as many pixels, and the image has every channel
+# that the two aggregates need. Nothing is left out for any other reason, a patient's data for
+# instance. What is left out is counted here and listed one by one in `unmatched.csv`.
+
+# %% tags=["hide-input"]
+unmatched = pd.concat(
+    [read_unmatched(cohort.folder).assign(cohort=key) for key, cohort in cohorts.items()]
+)
+unmatched.to_csv(results_dir(edition, "datasets").parent / "unmatched.csv", index=False)
+if len(unmatched):
+    by_reason = unmatched.groupby(["cohort", "what"], sort=False)
+    counted = by_reason.agg(number=("what", "size"), example=("reason", "first")).reset_index()
+    show_table(
+        counted,
+        label="tab-unmatched",
+        caption="What no sample was made of, by cohort and reason, with the words of one of them.",
+        merge=["cohort"],
+    )
+else:
+    display(Markdown("*Every image of this edition has its mask.*"))
 
 # %% [markdown]
 # ## Measured beside published

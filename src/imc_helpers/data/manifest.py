@@ -143,7 +143,8 @@ class CohortRecord(_Record):
     """A folder of your own, below the book's root or anywhere; with the reader ``lab_folder``. It
     is only ever read."""
     channels: dict[str, Literal["nucleus", "membrane", ""]] = {}
-    """What channels of that folder show, by name or metal, where its files do not say it."""
+    """What channels show, by name or metal: of a folder of your own where its files do not say it,
+    of other cohorts in place of what the panel says."""
     dna_channel: str
     """Channel that pages show in grey: the one that marks nuclei best."""
     base_url: str = ""

@@ -75,14 +75,18 @@ def replacing(folder: Path) -> Iterator[Path]:
         new = work / "new"
         new.mkdir()
         yield new
-        old = work / "old"
-        try:
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            raise
+        put_in_place(new, folder, work / "old")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def put_in_place(new: Path, folder: Path, old: Path) -> None:
+    """Let a folder take the place of another by renaming; what stood there goes to ``old``."""
+    try:
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
