@@ -40,7 +40,7 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.cells.cohort_size import cohort_size
+from imc_helpers.cells.cohort_size import beside_published, cohort_size
 from imc_helpers.data.conversion import read_unmatched
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -49,6 +49,7 @@ from imc_helpers.data.manifest import cohort_record, load_edition, published_tab
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.raters import describe_raters
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.sources import describe_sources
 
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}
@@ -138,18 +139,7 @@ else:
 # ## Where the data come from
 
 # %% tags=["hide-input"]
-sources = pd.DataFrame(
-    {
-        "cohort": key,
-        "modality": record.modality,
-        "µm per px": f"{record.um_per_px:g}",
-        "licence": record.license,
-        "all checked": "yes" if record.verified else "no",
-        "reference": ("made by this book, after " if record.synthetic else "")
-        + f"{{cite:p}}`{record.citation}`",
-    }
-    for key, record in records.items()
-)
+sources = describe_sources(records)
 show_table(
     sources,
     label="tab-sources",
@@ -158,18 +148,32 @@ show_table(
 )
 
 # %% [markdown]
+# Images and masks that may not be handed on stay on your machine: a site made of this book
+# (`make site`) has neither them nor the viewer's pages that hold them, only figures with small crops.
+
+# %% tags=["hide-input"]
+noncommercial = [key for key, record in records.items() if record.noncommercial]
+if noncommercial:
+    names = ", ".join(map(cohort_name, noncommercial))
+    display(Markdown(f"**Non-commercial use only:** {names}."))
+else:
+    display(Markdown("*No cohort of this edition has a non-commercial licence.*"))
+
+# %% [markdown]
 # Some statements about public data cannot be checked at their source. The manifest marks them, and
 # says what they rest on.
 
 # %% tags=["hide-input"]
 doubts = pd.DataFrame(
     [
-        {"cohort": key, "statement": item.what, "rests on": item.why}
+        {"cohort": key, "statement": item.what, "rests on": item.why, "to mend it": item.mend}
         for key, record in records.items()
         for item in record.unverified
     ],
-    columns=["cohort", "statement", "rests on"],
+    columns=["cohort", "statement", "rests on", "to mend it"],
 )
+if not doubts["to mend it"].any():
+    doubts = doubts.drop(columns="to mend it")
 if len(doubts):
     show_table(doubts, label="tab-unverified", caption="What could not be checked.")
 elif all(record.synthetic for record in records.values()):
@@ -206,15 +210,33 @@ else:
 # %% [markdown]
 # ## Measured beside published
 #
-# The study reports five cohorts. None of them is part of this edition, so the two tables describe
-# different data; they are set side by side for scale.
+# The study reports the size of five cohorts in its Table 1. Where one of them is part of this edition,
+# the first table sets what was measured beside it. A difference there is a difference
+# in which images were taken, or in how cells were counted, which the study does not say.
 
 # %% tags=["hide-input"]
+beside = beside_published(measured)
 published = published_table("schuiki25_table1")
+theirs = published["source"].iloc[0]
+if len(beside):
+    show_table(
+        beside,
+        label="tab-beside-published",
+        caption=f"Measured here, and published: {theirs}.",
+        decimals=1,
+    )
+else:
+    display(
+        Markdown(
+            "*None of them is part of this edition: its cohorts and the study's are different data.*"
+        )
+    )
+
+# %% tags=["hide-input"]
 show_table(
     published[[c for c in columns if c in published]].rename(columns=columns),
     label="tab-published-datasets",
-    caption=f"The study's cohorts, as published: {published['source'][0]}. Not measured here.",
+    caption=f"The study's cohorts, as published: {theirs}. Not measured here.",
     decimals=1,
 )
 
@@ -234,7 +256,8 @@ assert measured.loc[~drawn, "cells_per_patch"].isna().all()
 assert set(makers.get("cohort", [])) == {
     key for key, cohort in cohorts.items() if cohort.references
 }
-assert not set(keys) & set(published["cohort"]), "a published cohort is in the edition: say so"
+assert set(beside["cohort"]) == {key for key in keys if records[key].published_as}
+assert set(noncommercial) <= set(sources.loc[sources["in a site"] != "yes", "cohort"])
 
 # %% [markdown]
 # ## Takeaways
