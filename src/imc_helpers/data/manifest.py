@@ -502,7 +502,7 @@ def published_size(record: CohortRecord) -> dict[str, Any]:
     """
     if not record.published_as:
         return {}
-    rows = {row["cohort"]: row for row in _published()["schuiki25_table1"]["rows"]}
+    rows: dict[Any, Any] = published_table("schuiki25_table1").set_index("cohort").to_dict("index")
     if record.published_as not in rows:
         raise InputError(
             f"published_as: {record.published_as!r} is not in the study's Table 1, which has "
@@ -513,7 +513,7 @@ def published_size(record: CohortRecord) -> dict[str, Any]:
 
 def expected_samples(record: CohortRecord) -> int:
     """Return how many images a cohort has, by the manifest or the study; 1 where nobody said it."""
-    return record.samples or published_size(record).get("samples", 1)
+    return record.samples or int(published_size(record).get("samples", 1))
 
 
 @cache
