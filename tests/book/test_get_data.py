@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import forget
 
 import get_data
 from imc_helpers.data.archives import fetch_order, order
@@ -99,8 +100,9 @@ def test_the_archives_contents_and_what_is_wrong_with_them(book, capsys, archive
     assert get_data.print_contents("paper") == 0
     said = capsys.readouterr().out
     assert "one: one; licence in the manifest: unknown" in said
-    assert "data: Zenodo record 17, Tissue; licence cc-by-4.0" in said
-    lines = [line.split() for line in said.splitlines() if line.startswith("    ")]
+    assert "  data: Zenodo record 17, Tissue\n" in said
+    assert said.count("licence: cc-by-4.0; the manifest says otherwise: mend it") == 2
+    lines = [line.split() for line in said.splitlines() if "md5:" in line]
     assert [(line[0], line[1], line[-1]) for line in lines] == [
         ("taken", "5.0", "stacks.zip"),
         ("left", "1", "notes.txt"),
@@ -113,6 +115,17 @@ def test_the_archives_contents_and_what_is_wrong_with_them(book, capsys, archive
     assert "should hold 'stacks.zip' and does not" in wrong[0]
     assert "404" in wrong[1]
     assert not raw_dir("one").exists(), "it only looks"
+
+
+def test_a_long_list_is_cut_and_a_licence_that_agrees_is_only_named(book, archive, capsys):
+    archive.zenodo("17", {"stacks.zip": STACKS, **{f"{n:02d}.txt": b"x" for n in range(40)}})
+    manifest = book.root / "data_manifest/cohorts.yml"
+    manifest.write_text(manifest.read_text().replace("license: unknown", "license: CC BY 4.0"))
+    forget()
+    assert get_data.print_contents("paper", only="one") == 0
+    said = capsys.readouterr().out
+    assert "    left   … and 10 more" in said
+    assert "    licence: cc-by-4.0\n" in said
 
 
 def test_a_fault_of_one_cohort_names_the_file_and_a_rerun_goes_on(book, archive):

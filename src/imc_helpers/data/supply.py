@@ -1,15 +1,18 @@
 """What an edition's cohorts cost before they are there: downloads, and room on the disk."""
 
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from imc_helpers.data.archives import choose, in_words, look_up, order, total
+from imc_helpers.data.archives import ListedFile, Listing, choose, in_words, look_up, order, total
 from imc_helpers.data.manifest import CohortRecord, cohort_record, published_size
 from imc_helpers.data.paths import raw_dir
 from imc_helpers.data.readers.published import cohort_panel
 from imc_helpers.errors import DownloadError, InputError
 
+MOST_LISTED = 30
+"""Files of a record that are printed of those that are taken, and of those that are left."""
 _BYTES_PER_VALUE = 4
 """Of an image's float32 and a mask's uint32, before compression."""
 
@@ -114,19 +117,37 @@ def contents(cohort: str) -> Iterator[str]:
         except (DownloadError, InputError) as error:
             yield f"! {folder}: {error}"
             continue
-        said = f"licence {listing.license}" if listing.license else "states no licence"
-        yield f"  {folder}: {listing.place}, {listing.title or 'without a title'}; {said}"
+        yield f"  {folder}: {listing.place}, {listing.title or 'without a title'}"
+        yield f"    licence: {_licence(record, listing)}"
         wrong = ""
         try:
             taken = {file.name for file in choose(archive, listing)}
         except InputError as error:
             taken, wrong = set(), str(error)
-        for file in listing.files:
-            size = "size unknown" if file.about is None else in_words(file.about)
-            mark = "taken" if file.name in taken else "left"
-            yield f"    {mark:5}  {size:>12}  {file.hash or 'no hash'}  {file.name}"
+        yield from _lines("taken", [file for file in listing.files if file.name in taken])
+        yield from _lines("left", [file for file in listing.files if file.name not in taken])
         if wrong:
             yield f"! {folder}: {wrong}"
+
+
+def _licence(record: CohortRecord, listing: Listing) -> str:
+    """Say what an archive states of a licence, and whether the manifest says the same."""
+    if not listing.license:
+        return "the archive states none here"
+    same = _bare(listing.license) == _bare(record.license)
+    return listing.license if same else f"{listing.license}; the manifest says otherwise: mend it"
+
+
+def _bare(license: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", license.lower())
+
+
+def _lines(mark: str, files: Sequence[ListedFile]) -> Iterator[str]:
+    for file in files[:MOST_LISTED]:
+        size = "size unknown" if file.about is None else in_words(file.about)
+        yield f"    {mark:5}  {size:>12}  {file.hash or 'no hash'}  {file.name}"
+    if len(files) > MOST_LISTED:
+        yield f"    {mark:5}  … and {len(files) - MOST_LISTED} more"
 
 
 def drop_downloads(cohort: str) -> int:
