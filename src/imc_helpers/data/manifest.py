@@ -194,7 +194,7 @@ class CohortRecord(_Record):
     @property
     def noncommercial(self) -> bool:
         """Whether the licence excludes commercial use."""
-        return "NC" in re.split(r"[^A-Za-z]+", self.license)
+        return re.search(r"\bNC\b|non-?commercial", self.license, re.IGNORECASE) is not None
 
     @property
     def redistributable(self) -> bool:

@@ -37,10 +37,13 @@ class Need:
         if not self.files:
             text = f"{self.cohort}: nothing to download"
         else:
-            files = "1 file" if self.files == 1 else f"{self.files} files"
-            text = f"{self.cohort}: {files} to download, {in_words(self.download)}"
+            text = f"{self.cohort}: {_files(self.files)} to download, {in_words(self.download)}"
             text += f" and {self.unknown} of unknown size" if self.unknown else ""
         return f"{text}; converted at most {in_words(self.converted)}" if self.converted else text
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"
 
 
 def need(cohort: str) -> Need:
@@ -92,7 +95,7 @@ def room(needs: Iterable[Need], free: int) -> str:
     downloads, converted = sum(n.download for n in needs), sum(n.converted for n in needs)
     text = f"in all: {in_words(downloads)} to download"
     if unknown := sum(n.unknown for n in needs):
-        text += f" and {unknown} files of unknown size"
+        text += f" and {_files(unknown)} of unknown size"
     text += f", at most {in_words(converted)} converted; the disk has {in_words(free)} free"
     if downloads > free:
         raise DownloadError(f"{text}. Nothing was downloaded: make room, or name one with ONLY=")

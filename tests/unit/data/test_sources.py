@@ -14,6 +14,8 @@ from imc_helpers.data.sources import SITE, describe_sources, in_a_site
         ("GPL (>= 2)", "yes"),
         ("CC BY-NC 4.0", "no: non-commercial"),
         ("CC-BY-NC-SA-4.0", "no: non-commercial"),
+        ("Modified Apache-2.0, non-commercial", "no: non-commercial"),
+        ("NCSA", "yes"),  # a licence of its own, and a free one
         ("unknown", "no: licence not known"),
     ],
 )
