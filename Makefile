@@ -4,11 +4,12 @@ EDITION ?= demo
 EDITIONS ?= demo open
 PROFILE ?= local
 
-.PHONY: help book study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
+.PHONY: help book data study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book   render an edition: make book EDITION=$(EDITION) (PROFILE=slurm on a cluster)"
+	@echo "make data   bring an edition's images: make data EDITION=paper (ONLY=jackson20, LIST=1, DROP=1)"
 	@echo "make study  look a folder of yours over and write its edition: make study FROM=/path/to/folder NAME=spleen"
 	@echo "make site   put editions together into one site: make site EDITIONS=\"$(EDITIONS)\""
 	@echo "make sweep  run a notebook over many parameters: make sweep NAME=channels EDITION=$(EDITION)"
@@ -27,6 +28,9 @@ help:
 # `exec`: make's child is then the run itself, which ends when make is gone.
 book: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --profile "$(PROFILE)"
+
+data: .venv/.installed
+	@exec .venv/bin/python workflow/scripts/get_data.py "$(EDITION)" --only "$(ONLY)" $(if $(LIST),--list) $(if $(DROP),--drop)
 
 study: .venv/.installed
 	@test -n "$(FROM)" || { echo "Name your folder: make study FROM=/path/to/folder NAME=spleen"; exit 2; }

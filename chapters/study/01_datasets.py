@@ -41,6 +41,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
+from imc_helpers.data.conversion import read_unmatched
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
@@ -48,6 +49,7 @@ from imc_helpers.data.manifest import cohort_record, load_edition, published_tab
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.raters import describe_raters
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.sources import describe_sources
 
 keys = load_edition(edition).cohorts
 cohorts = {key: open_cohort(key) for key in keys}
@@ -137,18 +139,7 @@ else:
 # ## Where the data come from
 
 # %% tags=["hide-input"]
-sources = pd.DataFrame(
-    {
-        "cohort": key,
-        "modality": record.modality,
-        "µm per px": f"{record.um_per_px:g}",
-        "licence": record.license,
-        "all checked": "yes" if record.verified else "no",
-        "reference": ("made by this book, after " if record.synthetic else "")
-        + f"{{cite:p}}`{record.citation}`",
-    }
-    for key, record in records.items()
-)
+sources = describe_sources(records)
 show_table(
     sources,
     label="tab-sources",
@@ -157,18 +148,32 @@ show_table(
 )
 
 # %% [markdown]
+# Images and masks that may not be handed on stay on your machine: a site made of this book
+# (`make site`) has neither them nor the viewer's pages that hold them, only figures with small crops.
+
+# %% tags=["hide-input"]
+noncommercial = [key for key, record in records.items() if record.noncommercial]
+if noncommercial:
+    names = ", ".join(map(cohort_name, noncommercial))
+    display(Markdown(f"**Non-commercial use only:** {names}."))
+else:
+    display(Markdown("*No cohort of this edition has a non-commercial licence.*"))
+
+# %% [markdown]
 # Some statements about public data cannot be checked at their source. The manifest marks them, and
 # says what they rest on.
 
 # %% tags=["hide-input"]
 doubts = pd.DataFrame(
     [
-        {"cohort": key, "statement": item.what, "rests on": item.why}
+        {"cohort": key, "statement": item.what, "rests on": item.why, "to mend it": item.mend}
         for key, record in records.items()
         for item in record.unverified
     ],
-    columns=["cohort", "statement", "rests on"],
+    columns=["cohort", "statement", "rests on", "to mend it"],
 )
+if not doubts["to mend it"].any():
+    doubts = doubts.drop(columns="to mend it")
 if len(doubts):
     show_table(doubts, label="tab-unverified", caption="What could not be checked.")
 elif all(record.synthetic for record in records.values()):
@@ -177,6 +182,30 @@ elif all(record.synthetic for record in records.values()):
     )
 else:
     display(Markdown("*Every statement about the cohorts of this edition was checked.*"))
+
+# %% [markdown]
+# ## What could not be matched
+#
+# An image counts when a mask bears its name, covers as many pixels, and the image has every channel
+# that the two aggregates need. Nothing is left out for any other reason, a patient's data for
+# instance. What is left out is counted here and listed one by one in `unmatched.csv`.
+
+# %% tags=["hide-input"]
+unmatched = pd.concat(
+    [read_unmatched(cohort.folder).assign(cohort=key) for key, cohort in cohorts.items()]
+)
+unmatched.to_csv(results_dir(edition, "datasets").parent / "unmatched.csv", index=False)
+if len(unmatched):
+    by_reason = unmatched.groupby(["cohort", "what"], sort=False)
+    counted = by_reason.agg(number=("what", "size"), example=("reason", "first")).reset_index()
+    show_table(
+        counted,
+        label="tab-unmatched",
+        caption="What no sample was made of, by cohort and reason, with the words of one of them.",
+        merge=["cohort"],
+    )
+else:
+    display(Markdown("*Every image of this edition has its mask.*"))
 
 # %% [markdown]
 # ## Measured beside published
@@ -216,6 +245,7 @@ assert measured.loc[~drawn, "cells_per_patch"].isna().all()
 assert set(makers.get("cohort", [])) == {
     key for key, cohort in cohorts.items() if cohort.references
 }
+assert set(noncommercial) <= set(sources.loc[sources["in a site"] != "yes", "cohort"])
 
 # %% [markdown]
 # ## Takeaways

@@ -37,7 +37,7 @@ from functools import partial
 
 import pandas as pd
 
-from imc_helpers.data.channel_tables import channel_shares, marker_availability
+from imc_helpers.data.channel_tables import channel_shares, marker_availability, membrane_choice
 from imc_helpers.figures.names import channel_name, cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
@@ -113,7 +113,7 @@ show_table(
 # %% [markdown]
 # ## What each cohort has
 #
-# The study chose markers that its five cohorts could offer. A cohort that lacks one goes without it.
+# A cohort that lacks one of the study's markers goes without it.
 # Where a cohort has none of the markers of a compartment, or too few to show cells, other markers
 # stand in; the panel of the cohort says which.
 
@@ -142,6 +142,34 @@ show_table(
     study.drop(columns="source").rename(columns={"dilution": "dilution (1 to n)"}),
     label="tab-antibodies",
     caption=f"The study's two channels, as published: {study['source'][0]}. Not measured here.",
+)
+
+# %% [markdown]
+# ## The membrane channel is a choice
+#
+# The study says that it selected its markers by what all of its cohorts have, but not what it
+# aggregated in a cohort that lacks most of them: of eleven membrane markers, two of its breast cohorts
+# have only CD68 and CD20, which leave tumour cells dark. This book takes the study at its word: the
+# mean of those that a cohort has. {numref}`tab-membrane-choice` says what that leaves, and which other
+# markers of membranes the panel has. To let them in, name them under `channels` of the cohort in
+# `data_manifest/cohorts.yml`: `channels: {panCK: membrane, ECadherin: membrane}`.
+
+# %% tags=["hide-input"]
+choices = {key: membrane_choice(cohort.panel, study) for key, cohort in cohorts.items()}
+of = (study["compartment"] == "membrane").sum()
+show_table(
+    pd.DataFrame(
+        {
+            "cohort": key,
+            "of the study's markers": f"{choice['of_study']} of {of}",
+            "in the membrane channel": ", ".join(choice["entering"]),
+            "not in it": ", ".join(choice["others"]) or "none",
+        }
+        for key, choice in choices.items()
+    ),
+    label="tab-membrane-choice",
+    caption="The markers that make the membrane channel, and other markers of membranes in the panel, "
+    f"by the book's list of markers. {source_note(keys)}",
 )
 
 # %% [markdown]
@@ -179,6 +207,7 @@ assert set(has_marker["cohort"]) == set(keys)
 for key, cohort in cohorts.items():
     entering = len(cohort.panel.compartment("nucleus")) + len(cohort.panel.compartment("membrane"))
     assert (shares["cohort"] == key).sum() == entering
+    assert set(choices[key]["entering"]).isdisjoint(choices[key]["others"])
 
 # %% [markdown]
 # ## Takeaways

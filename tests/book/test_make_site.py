@@ -117,3 +117,30 @@ def test_an_edition_that_fails_leaves_the_site_as_it_was(command, project):
         command("demo", "open", status={"demo": 3, "open": 0})
     assert stopped.value.code == 3
     assert not (project.root / "_build" / "site").exists()
+
+
+def viewer_of(project, cohort):
+    """Write a viewer's page and picture into a rendered edition, as links to the originals."""
+    folder, kept = project.html("demo") / "viewer" / cohort, project.root / "results" / cohort
+    folder.mkdir(parents=True)
+    kept.mkdir(parents=True)
+    for name in ("a.html", "a.webp"):
+        (kept / name).write_text(f"pixels of {cohort}")
+        (folder / name).hardlink_to(kept / name)
+    return kept
+
+
+def test_images_that_may_not_be_handed_on_are_in_no_site(project, monkeypatch):
+    """Neither under a non-commercial licence nor under one that nobody knows; others are."""
+    originals = {key: viewer_of(project, key) for key in ("rendeiro21", "jackson20", "ali20")}
+    edition = make_site.load_edition("demo").model_copy(update={"cohorts": tuple(originals)})
+    monkeypatch.setattr(make_site, "load_edition", lambda _: edition)
+    site = make_site.assemble(project, ["demo"])
+    texts = [path.read_bytes() for path in site.rglob("*") if path.is_file()]
+    for key, handed_on in {"rendeiro21": False, "jackson20": False, "ali20": True}.items():
+        assert any(f"pixels of {key}".encode() in text for text in texts) == handed_on
+        assert (originals[key] / "a.html").read_text() == f"pixels of {key}", "the book's own stay"
+        assert (project.html("demo") / "viewer" / key / "a.webp").is_file()
+    page = (site / "demo/viewer/rendeiro21/a.html").read_text()
+    assert "Rendeiro21: not in this site" in page
+    assert "(non-commercial)" in page

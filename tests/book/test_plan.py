@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import yaml
-from conftest import COHORT
+from conftest import COHORT, forget
 
 import plan as plans
 from imc_helpers.errors import InputError
@@ -210,9 +210,29 @@ def test_a_cohort_depends_on_its_own_record(planner):
     records = yaml.safe_load(manifest.read_text())
     manifest.write_text(yaml.safe_dump({**records, "another": records[COHORT]}))
     assert planner.changed() == set()
-    records[COHORT]["title"] = "Another title"
+    records[COHORT]["license"] = "Another licence"
+    manifest.write_text(yaml.safe_dump(records))
+    assert planner.changed() == {ONE, TWO}
+    records[COHORT]["um_per_px"] = 0.5
     manifest.write_text(yaml.safe_dump(records))
     assert planner.changed() == {DATA, SCORES, ONE, TWO}
+
+
+def test_the_data_of_an_edition_can_be_planned_alone(planner):
+    """Digests of other things stay as they were: `make data` must not make a page stale."""
+    planner()
+    planner.book.edit("chapters/part/one.py", "# %%\nimport", "# %%\nx = 1\nimport")
+    manifest = planner.book.root / "data_manifest/cohorts.yml"
+    records = yaml.safe_load(manifest.read_text())
+    records[COHORT]["um_per_px"] = 0.5
+    manifest.write_text(yaml.safe_dump(records))
+    before = planner._times()
+    forget()
+    (data,) = plans.resolve_data(Project(planner.book.root), "tiny")
+    assert data.cohort == COHORT
+    after = planner._times()
+    assert {name for name in after if after[name] != before[name]} == {DATA}
+    assert planner.changed() == {SCORES, ONE, TWO}
 
 
 def test_a_cohort_depends_on_its_panel(planner):

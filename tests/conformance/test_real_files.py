@@ -9,6 +9,7 @@ from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.readers.image_files import read_mcd, read_txt
 from imc_helpers.data.readers.mask_files import read_pickled_mask
 from imc_helpers.data.readers.published import open_cohort, prepare
+from imc_helpers.data.readers.stacks import acquisition_ids, mcd_stack
 from imc_helpers.data.samples import Cohort
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import DownloadError, InputError
@@ -132,6 +133,21 @@ def test_mcd_and_txt_hold_the_same_acquisition(mirror):
             assert text.panel.index("Yb172") == 4
             # The text file rounds to three decimals.
             np.testing.assert_allclose(text.image, sample.image, atol=5.01e-4)
+
+
+def test_single_planes_of_an_acquisition_are_those_of_the_instruments_own_text(mirror):
+    slide = "20210305_NE_mockData2"
+    folder = mirror / MOCK / slide
+    numbers = acquisition_ids(folder / f"{slide}.mcd")
+    assert numbers == [1, 2, 3]
+    for number in numbers:
+        text = read_txt(folder / f"{slide}_ROI_{number:03d}_{number}.txt")
+        with mcd_stack(folder / f"{slide}.mcd", number) as stack:
+            assert stack.shape == text.shape
+            wanted = [stack.metals.index(metal) for metal in ("Yb172", "Pr141")]
+            planes = stack.read(wanted)
+        expected = np.stack([text.channel("Yb172"), text.channel("Pr141")])
+        np.testing.assert_allclose(planes, expected, atol=5.01e-4)
 
 
 def test_a_slide_becomes_a_cohort(mirror, tmp_path):

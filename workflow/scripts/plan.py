@@ -20,9 +20,11 @@ import parameters
 import repository
 import sweeps
 from imc_helpers.data.manifest import (
+    CohortRecord,
     Edition,
     ModelRecord,
     cohort_record,
+    expected_samples,
     load_edition,
     model_record,
 )
@@ -36,8 +38,11 @@ CHUNK = 20
 """Samples of a cohort that one job scores."""
 VIEWER = "viewer"
 """What a page reads that shows the viewer, or links to it."""
-PLUMBING = ("errors", "data.manifest", "data.paths", "data.download")
+PLUMBING = ("errors", "data.archives", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
+ABOUT = {"title", "modality", "tissue", "citation", "doi", "license", "unverified", "dna_channel"}
+"""What a cohort's record says beside what its files are made from: a licence that somebody looked
+up makes pages stale, and neither images nor scores."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
 LAB_FOLDER = "imc_helpers.data.lab_folder"
@@ -199,6 +204,18 @@ def resolve(
     return _Resolver(project, edition, device).plan(at_a_time, sweep)
 
 
+def resolve_data(project: Project, edition: str) -> tuple[Data, ...]:
+    """Read an edition, and write the digests of its cohorts alone.
+
+    Raises
+    ------
+    imc_helpers.errors.InputError
+        If anything that the edition names does not exist.
+    """
+    resolver = _Resolver(project, edition, "cpu")
+    return tuple(resolver.data(cohort) for cohort in resolver.cohorts)
+
+
 class _Resolver:
     """Everything that is looked up for one edition, once."""
 
@@ -231,7 +248,7 @@ class _Resolver:
             title=self.edition.title,
             description=self.edition.description,
             cohorts=self.cohorts,
-            data=tuple(self._data(cohort) for cohort in self.cohorts),
+            data=tuple(self.data(cohort) for cohort in self.cohorts),
             trainings=tuple(self._training(model) for model in trained),
             segmentations=segmentations,
             scorings=scorings,
@@ -262,7 +279,8 @@ class _Resolver:
             ),
         )
 
-    def _data(self, cohort: str) -> Data:
+    def data(self, cohort: str) -> Data:
+        """Plan a cohort, and write what it is made from."""
         return Data(cohort=cohort, digest=(self._write(f"data/{cohort}", self._of_data(cohort)),))
 
     def _of_data(self, cohort: str) -> dict[str, str]:
@@ -284,7 +302,7 @@ class _Resolver:
         root = self.project.root
         own = [record.folder, *(rater.folder for rater in record.raters.values())]
         return {
-            "record": digests.of_value(record.model_dump(mode="json")),
+            "record": _of_cohort(record),
             **digests.of_files(root, panel),
             **{folder: digests.of_folder(root, root / folder) for folder in own if folder},
             **code,
@@ -351,14 +369,14 @@ class _Resolver:
         record = cohort_record(cohort)
         models = tuple(s.model for s in segmentations if cohort in s.made_from)
         parts = {
-            "record": digests.of_value(record.model_dump(mode="json")),
+            "record": _of_cohort(record),
             "models": " ".join(models),
             **self.code.needs("imc_helpers.agreement.score_table"),
         }
         return Scoring(
             cohort=cohort,
             models=models,
-            chunks=math.ceil((record.samples or 1) / CHUNK),
+            chunks=math.ceil(expected_samples(record) / CHUNK),
             digest=(self._write(f"scores/{self.name}/{cohort}", parts),),
         )
 
@@ -583,6 +601,10 @@ def _tree(notebook: NotebookNode) -> ast.Module:
             except SyntaxError:
                 continue
     return ast.Module(body=body, type_ignores=[])
+
+
+def _of_cohort(record: CohortRecord) -> str:
+    return digests.of_value(record.model_dump(mode="json", exclude=ABOUT))
 
 
 def _of_record(record: ModelRecord) -> dict[str, str]:

@@ -45,7 +45,7 @@ def run(project: Project, edition: str, profile: str, sweep: str = "") -> int:
     Nothing runs when anything about the edition or the sweep is not as it should be.
     """
     at_a_time = os.cpu_count() or 1 if profile == "local" else 1
-    with lock.acquire(project.root) as held, _environment(project):
+    with lock.acquire(project.root) as held, job_environment(project):
         device = gpu.find_device()
         try:
             plan = plans.resolve(project, edition, device=device, at_a_time=at_a_time, sweep=sweep)
@@ -146,7 +146,7 @@ def environment(project: Project) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _environment(project: Project) -> Iterator[None]:
+def job_environment(project: Project) -> Iterator[None]:
     """Give this process, and so all that it starts, the environment of the jobs."""
     before = dict(os.environ)
     os.environ.update(environment(project))

@@ -1,8 +1,13 @@
 """Which channels enter an aggregate, with how much, and which of the study's a cohort has."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from imc_helpers.data.lab_folder.compartments import compartments
+from imc_helpers.data.panels import Panel
 from imc_helpers.data.samples import Cohort
 
 
@@ -73,3 +78,31 @@ def marker_availability(cohort: Cohort, markers: pd.DataFrame) -> pd.DataFrame:
         if c.compartment and not {c.name, c.channel} & known
     ]
     return pd.DataFrame(rows)
+
+
+def membrane_choice(panel: Panel, markers: pd.DataFrame) -> dict[str, Any]:
+    """Say which markers make a cohort's membrane channel, and which others could.
+
+    Parameters
+    ----------
+    panel
+        The cohort's channels.
+    markers
+        The study's Table 2, as for `marker_availability`.
+
+    Returns
+    -------
+    dict
+        ``of_study`` (how many of the study's membrane markers enter), ``entering`` and ``others``
+        (names: those that enter, and channels of the panel that the book knows to mark membranes
+        and that do not).
+    """
+    entering = [panel.names[k] for k in panel.compartment("membrane")]
+    study = set(markers.loc[markers["compartment"] == "membrane", "marker"])
+    bare = Panel(tuple(replace(channel, compartment="") for channel in panel.channels))
+    known = [name for name, what in compartments(bare).items() if what == "membrane"]
+    return {
+        "of_study": len(study.intersection(entering)),
+        "entering": entering,
+        "others": [name for name in known if name not in entering],
+    }

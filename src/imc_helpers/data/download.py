@@ -1,19 +1,27 @@
-"""Verified downloads, from the network or from a mirror.
+"""Verified downloads, from the network, from a stand-in for it, or from a mirror.
 
 ``IMC_BOOK_MIRROR=DIR`` makes every address be read from ``DIR`` instead of the network:
 ``raw.githubusercontent.com/OWNER/REPO/COMMIT/PATH`` from ``DIR/github/OWNER/REPO/COMMIT/PATH``, any
 other from ``DIR/HOST/PATH``.
+
+``IMC_BOOK_SERVER=http://127.0.0.1:8000`` makes one server stand in for all others: it is asked for
+``/HOST/PATH`` in place of ``https://HOST/PATH``.
 """
 
+import errno
 import lzma
 import os
+import re
 import shutil
 import tarfile
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
@@ -21,14 +29,34 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pooch
 import requests
+import urllib3
+from filelock import FileLock
+from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 
 from imc_helpers.data.manifest import SourceFile
 from imc_helpers.data.paths import replacing
 from imc_helpers.errors import DownloadError, InputError
 
-_CHUNK = 1 << 16  # what is lost at most when a download breaks off, bytes
+_CHUNK = 1 << 16
+"""Most that is taken from the network at a time, bytes."""
 _TIMEOUT_S = 60
+"""How long a server may say nothing."""
+_SLOWEST = 1000
+"""Bytes a second, over `_TIMEOUT_S`: whoever sends less is as good as silent."""
+_RETRIES = 7
+"""How often a busy server is asked again, waiting up to a minute in all or as long as it asks for:
+archives count requests by the minute."""
+_RECONNECTS = 2
+"""How often a server is asked again that cannot be reached."""
+_BACKOFF_S = 1.0
+_PATIENCE_S = 600
+"""The longest wait that a server may ask for."""
+_BROKEN = 4
+"""Attempts in a row that may break off without having brought `_WORTH` bytes."""
+_WORTH = 1 << 20
+_BUSY = (429, 500, 502, 503, 504)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def mirror_path(url: str) -> Path | None:
@@ -94,8 +122,9 @@ def download(
 ) -> Path:
     """Download one file that is not there yet, whole, and check it.
 
-    What has arrived when a download breaks off is kept, and the next attempt goes on from there,
-    where the file is described well enough to know that it is the same one.
+    A download that breaks off goes on from where it was, at once or in the next call, where the
+    file is described well enough to know that it is the same one. Of several processes that want
+    files in one folder, one downloads at a time, and the others find what it has brought.
 
     Parameters
     ----------
@@ -112,112 +141,252 @@ def download(
     Raises
     ------
     DownloadError
-        If it cannot be reached, or is not the one described. Nothing false is kept.
+        If it cannot be reached, is not the one described, or the disk is full. Nothing false is
+        kept.
     """
-    target = Path(folder) / name
-    if os.environ.get("IMC_BOOK_MIRROR"):
-        downloader: _Mirror | _Http = _Mirror()
-    else:
-        # Hidden, and not beside the file: readers list its folder.
-        part = Path(folder) / ".part" / f".{(known_hash or target.name).replace(':', '-')}"
-        downloader = _Http(target, part, size, request)
-        if known_hash is None and size is None:
-            part.unlink(missing_ok=True)
-    pooch.get_logger().setLevel("WARNING")
+    folder = Path(folder)
+    target = folder / name
+    # Hidden, and not beside the file: readers list its folder.
+    part = folder / ".part" / f".{(known_hash or target.name).replace(':', '-')}"
+    mirrored = mirror_path(url)
     described = f"{size or 'unknown'} bytes, {known_hash or 'no known hash'}"
-    false = f"{mirror_path(url) or url}: not the file of the manifest ({described})"
-    try:
-        pooch.retrieve(
-            url, known_hash, fname=target.name, path=target.parent, downloader=downloader
-        )
-    except (DownloadError, InputError):
-        raise
-    except ValueError as error:  # pooch's word for a wrong hash
-        raise DownloadError(f"{false}. Nothing was kept. {error}") from None
-    if size is not None and (found := target.stat().st_size) != size:
-        target.unlink()
-        raise DownloadError(f"{false}. Nothing was kept. Found {found} bytes")
+    false = f"{mirrored or url}: not the file of the manifest ({described}). Nothing was kept."
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")), _disk_errors(target):
+        if target.is_file() and not _difference(target, size, known_hash):
+            return target
+        part.parent.mkdir(exist_ok=True)
+        if mirrored:
+            _copy(mirrored, part, url)
+        else:
+            _Download(url, target, part, size, request, false).run()
+        if difference := _difference(part, size, known_hash):
+            part.unlink()
+            _remove_empty(part.parent)
+            raise DownloadError(f"{false} {difference}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+        _remove_empty(part.parent)  # unless others are still on their way
     return target
 
 
-class _Mirror:
-    """A pooch downloader that copies from the mirror."""
+def read_page(url: str) -> str:
+    """Return the text at an address, of an archive's interface for instance.
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        path = mirror_path(url)
-        if path is None or not path.is_file():
-            raise DownloadError(
-                f"{path}: not in the mirror (IMC_BOOK_MIRROR is set, so the network is not asked). "
-                f"Add the file, or unset IMC_BOOK_MIRROR to download {url}"
-            )
-        shutil.copyfile(path, output_file)
-
-
-@dataclass(frozen=True)
-class _Http:
-    """A pooch downloader that goes on where the last attempt broke off.
-
-    pooch writes to a temporary file that it deletes after an error; what arrived is kept here
-    instead until it is whole.
+    Raises
+    ------
+    DownloadError
+        If it cannot be reached.
     """
+    try:
+        with _ask(Request(url)) as reply:
+            return reply.text
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise DownloadError(_explain(url, error)) from None
 
+
+def _ask(asked: Request) -> requests.Response:
+    """Ask a server, again where it is busy; the reply's body is still to come."""
+    url = asked.url
+    if (server := os.environ.get("IMC_BOOK_SERVER")) and not url.startswith(server):
+        url = f"{server.rstrip('/')}/{url.partition('://')[2]}"
+    reply = _session().get(url, headers=asked.headers, stream=True, timeout=_TIMEOUT_S)
+    try:
+        reply.raise_for_status()
+    except requests.RequestException:
+        reply.close()
+        raise
+    return reply
+
+
+@cache
+def _session() -> requests.Session:
+    session = requests.Session()
+    retries = urllib3.Retry(
+        total=_RETRIES,
+        connect=_RECONNECTS,
+        status_forcelist=_BUSY,
+        backoff_factor=_BACKOFF_S,
+        retry_after_max=_PATIENCE_S,
+        raise_on_status=False,
+    )
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _explain(url: str, error: Exception) -> str:
+    """Say what went wrong at an address, and what to do about it."""
+    if not (status := _status(error)):
+        return f"{url}: {error}. Check the connection and run it again"
+    said = f"{url}: the server answers {error}"
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return f"{said}. There is no such file: it may have another name or address by now"
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return f"{said}. It asks for a permission that you do not have, a token for instance"
+    return f"{said}. Run it again later: it goes on from where it was"
+
+
+def _status(error: Exception) -> int:
+    """Return the status that a server answered with; 0 when it did not answer."""
+    reply = getattr(error, "response", None)
+    return 0 if reply is None else int(reply.status_code)
+
+
+class _BrokeOffError(Exception):
+    """A download ended early; what has arrived is kept."""
+
+
+@dataclass
+class _Download:
+    """One file on its way from the network."""
+
+    url: str
     target: Path
     part: Path
+    """Where it arrives."""
     size: int | None
     request: Callable[[], Request] | None
+    false: str
+    """What to say when the server has another file."""
+    ranges: bool = True
+    """Whether to ask for the rest of a file; not of a server that sends something else then."""
 
-    def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        have = self.part.stat().st_size if self.part.exists() else 0
-        expected = self.size
-        if expected is None or have != expected:
+    def run(self) -> None:
+        """Receive the file, going on where an attempt breaks off while attempts bring something."""
+        if self.size is None:  # nothing says that what there is belongs to the same file
+            self.part.unlink(missing_ok=True)
+        broken = 0
+        while self.size is None or self._have() != self.size:
+            before = self._have()
             try:
-                expected = self._receive(url, have)
+                self._attempt()
+                return
+            except _BrokeOffError as error:
+                brought = self._have() - before
+                broken = 0 if brought >= _WORTH else broken + 1
+                if broken == _BROKEN:
+                    raise DownloadError(
+                        f"{self.url}: broke off after {self._have()} of {self.size or 'unknown'} "
+                        f"bytes ({error}). Check the connection and run it again"
+                        + (": it goes on from there" if self.size else "")
+                    ) from None
             except requests.RequestException as error:
                 raise DownloadError(
-                    f"{url}: {error}. Check the connection and run it again, or put the file at "
-                    f"{self.target} by hand; "
+                    f"{_explain(self.url, error)}, or put the file at {self.target} by hand; "
                     "offline, set IMC_BOOK_MIRROR to a folder that holds the files"
                 ) from None
-        found = self.part.stat().st_size
-        if expected is not None and found < expected:
-            raise DownloadError(
-                f"{url}: broke off after {found} of {expected} bytes. "
-                "Run it again: it goes on from there"
-            )
-        self.part.replace(output_file)
-        with suppress(OSError):  # others are still on their way
-            self.part.parent.rmdir()
 
-    def _receive(self, url: str, have: int) -> int | None:
-        """Receive what is missing; return the size of the whole file where it is known."""
-        asked = Request(url) if self.request is None else self.request()
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _attempt(self) -> None:
+        """Ask for what is missing, and write what comes."""
+        asked = Request(self.url) if self.request is None else self.request()
+        have = self._have()
+        if self.size is None or not self.ranges or have > self.size:
+            have = 0
         # Sizes and ranges are those of the file itself.
         headers = {**asked.headers, "Accept-Encoding": "identity"}
-        if self.size is not None and 0 < have < self.size:
+        if have:
             headers["Range"] = f"bytes={have}-"
-        with requests.get(asked.url, headers=headers, stream=True, timeout=_TIMEOUT_S) as reply:
-            reply.raise_for_status()
-            resumed = reply.status_code == requests.codes.partial_content
-            have = have if resumed else 0
-            announced = int(reply.headers.get("Content-Length", 0))
-            whole = self.size or (announced or None)
-            with (
-                self.part.open("ab" if resumed else "wb") as out,
-                tqdm(
-                    total=whole,
-                    initial=have,
-                    unit="B",
-                    unit_scale=True,
-                    desc=self.target.name,
-                    leave=False,
-                    disable=None,
-                ) as bar,
-            ):
-                for chunk in reply.iter_content(_CHUNK):
+        try:
+            reply = _ask(Request(asked.url, headers))
+        except requests.HTTPError as error:
+            if _status(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            self.ranges = False
+            raise _BrokeOffError("the server has no such range") from None
+        with reply:
+            start, whole = _extent(reply)
+            if start not in (0, have):
+                self.ranges = False
+                raise _BrokeOffError(f"asked for the rest from {have}, the server sent {start}")
+            if self.size is not None and whole not in (None, self.size):
+                self.part.unlink(missing_ok=True)
+                raise DownloadError(f"{self.false} The server announces {whole} bytes")
+            self._write(reply, start, whole)
+        if self._have() < (self.size or whole or 0):
+            raise _BrokeOffError("the connection ended early")
+
+    def _write(self, reply: requests.Response, start: int, whole: int | None) -> None:
+        with (
+            self.part.open("r+b" if start else "wb") as out,
+            tqdm(
+                total=self.size or whole,
+                initial=start,
+                unit="B",
+                unit_scale=True,
+                desc=self.target.name,
+                leave=False,
+                disable=None,
+            ) as bar,
+        ):
+            out.seek(start)
+            since, brought = time.monotonic(), 0
+            try:
+                # What there is, not what fills a chunk: a slow server would hide behind that.
+                while chunk := reply.raw.read1(_CHUNK):
                     out.write(chunk)
                     bar.update(len(chunk))
-        return whole
+                    brought += len(chunk)
+                    if (passed := time.monotonic() - since) > _TIMEOUT_S:
+                        if brought < _SLOWEST * passed:
+                            raise _BrokeOffError(f"{brought / passed:.0f} bytes a second")
+                        since, brought = time.monotonic(), 0
+            except urllib3.exceptions.HTTPError as error:
+                raise _BrokeOffError(str(error)) from None
+
+
+def _extent(reply: requests.Response) -> tuple[int, int | None]:
+    """Return where a reply starts in its file, and the size of the whole file where it says so."""
+    if reply.status_code != HTTPStatus.PARTIAL_CONTENT:
+        length = reply.headers.get("Content-Length")
+        return 0, None if length is None else int(length)
+    told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range", ""))
+    if told is None:
+        return -1, None
+    return int(told[1]), None if told[2] == "*" else int(told[2])
+
+
+def _difference(path: Path, size: int | None, known_hash: str | None) -> str:
+    """Say in which way a file is not the one described; nothing when it is."""
+    if size is not None and (found := path.stat().st_size) != size:
+        return f"Found {found} bytes"
+    if known_hash is None:
+        return ""
+    algorithm = known_hash.partition(":")[0]
+    digest = f"{algorithm}:{pooch.file_hash(str(path), alg=algorithm)}"
+    return "" if digest == known_hash else f"Found {digest}"
+
+
+def _copy(mirrored: Path, part: Path, url: str) -> None:
+    if not mirrored.is_file():
+        _remove_empty(part.parent)
+        raise DownloadError(
+            f"{mirrored}: not in the mirror (IMC_BOOK_MIRROR is set, so the network is not asked). "
+            f"Add the file, or unset IMC_BOOK_MIRROR to download {url}"
+        )
+    shutil.copyfile(mirrored, part)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """Say what a full disk means for a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DownloadError(
+            f"{target}: the disk is full ({shutil.disk_usage(target.parent).free} bytes free). "
+            "What has arrived is kept: make room, and run it again"
+        ) from error
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -226,25 +395,51 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises
     ------
     InputError
-        If a member points outside the folder, or the archive cannot be read.
+        If a member points outside the folder, the archive says that it takes more than the disk
+        has, a member holds more than the archive says, or it cannot be read.
     """
     try:
         with replacing(folder) as new:
             if zipfile.is_zipfile(archive):
                 with zipfile.ZipFile(archive) as zipped:
-                    for name in zipped.namelist():
-                        _refuse_outside(name, archive)
-                    zipped.extractall(new)
+                    infos = zipped.infolist()
+                    _refuse_hostile({info.filename: info.file_size for info in infos}, archive, new)
+                    zipped.extractall(new)  # takes no more of a member than was declared
             else:
                 with tarfile.open(archive) as tarred:
-                    for member in tarred.getmembers():
-                        _refuse_outside(member.name, archive)
+                    members = tarred.getmembers()
+                    _refuse_hostile({member.name: member.size for member in members}, archive, new)
                     tarred.extractall(new, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error}). Get it again") from error
 
 
-def _refuse_outside(name: str, archive: Path) -> None:
+def _refuse_hostile(sizes: Mapping[str, int], archive: Path, folder: Path) -> None:
+    """Refuse members that point outside, or that take more than the disk has; sizes in bytes."""
+    for name in sizes:
+        refuse_outside(name, archive)
+    if (total := sum(sizes.values())) > (free := shutil.disk_usage(folder).free):
+        raise InputError(
+            f"{archive}: says that it unpacks to {total:,} bytes; the disk has {free:,}. "
+            "Nothing was unpacked: make room, or do not trust the archive"
+        )
+
+
+def refuse_outside(name: str, archive: object) -> None:
+    """Refuse a member's name that points outside the folder it is unpacked into.
+
+    Parameters
+    ----------
+    name
+        As the archive has it.
+    archive
+        What to call the archive in the message.
+
+    Raises
+    ------
+    InputError
+        If it is absolute, climbs out, or names a drive.
+    """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
         raise InputError(

@@ -4,6 +4,7 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
 ``data_manifest/published.yml`` and ``editions/NAME.yml``.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from imc_helpers.data.paths import shipped
 from imc_helpers.errors import InputError
+
+UNKNOWN = "unknown"
+"""The licence of data whose record nobody could open: they are not handed on."""
 
 
 class _Record(BaseModel):
@@ -29,6 +33,39 @@ class SourceFile(_Record):
     """Bytes."""
     hash: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
     """Algorithm and digest; MD5 only where the archive publishes nothing better."""
+
+
+class WantedFile(_Record):
+    """What a cohort takes of an archive's record: a file, or all files that fit a pattern."""
+
+    name: str
+    """Its name in the record; ``*`` and ``?`` make it a pattern, as in a shell."""
+    size: int | None = Field(default=None, gt=0)
+    """Bytes, where somebody wrote them down; else the archive's own word counts."""
+    hash: str | None = Field(default=None, pattern=r"^(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})$")
+    """Algorithm and digest, where somebody wrote them down; else the archive's own word counts."""
+
+    @property
+    def pattern(self) -> bool:
+        """Whether several files may fit the name."""
+        return "*" in self.name or "?" in self.name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "WantedFile":
+        if self.pattern and (self.size or self.hash):
+            raise ValueError(f"{self.name}: a size or a hash belongs to one file, not to a pattern")
+        return self
+
+
+class ArchiveRecord(_Record):
+    """A record of a public archive: which files are in it, how large, is asked of the archive."""
+
+    service: Literal["zenodo", "listing"]
+    """``zenodo``: its REST API; ``listing``: a web page that lists the files of a folder."""
+    record: str
+    """Number of the record; of a listing, its address."""
+    files: tuple[WantedFile, ...] = Field(min_length=1)
+    """What is taken of it."""
 
 
 class RaterRecord(_Record):
@@ -76,6 +113,8 @@ class Unverified(_Record):
     """The field."""
     why: str
     """What it rests on instead."""
+    mend: str = ""
+    """What to do when it turns out wrong, where that is not plain."""
 
 
 class CohortRecord(_Record):
@@ -91,7 +130,8 @@ class CohortRecord(_Record):
     um_per_px: float = Field(gt=0)
     """Edge of a pixel, micrometres."""
     samples: int | None = Field(default=None, gt=0)
-    """Number of images, where they are so many that several jobs share the work on them."""
+    """Number of images, where they are so many that several jobs share the work on them; a cohort
+    of the study (`published_as`) has as many as its Table 1 says."""
     raters: dict[str, RaterRecord]
     """In the order in which pages list them."""
     reader: str
@@ -103,12 +143,19 @@ class CohortRecord(_Record):
     """A folder of your own, below the book's root or anywhere; with the reader ``lab_folder``. It
     is only ever read."""
     channels: dict[str, Literal["nucleus", "membrane", ""]] = {}
-    """What channels of that folder show, by name or metal, where its files do not say it."""
+    """What channels show, by name or metal: of a folder of your own where its files do not say it,
+    of other cohorts in place of what the panel says."""
     dna_channel: str
     """Channel that pages show in grey: the one that marks nuclei best."""
     base_url: str = ""
     files: tuple[SourceFile, ...] = ()
     """What is downloaded; nothing for a synthetic cohort."""
+    archives: dict[str, ArchiveRecord] = {}
+    """Records of public archives that hold the cohort, by the folder below the reader's raw folder
+    that their files go to, under their own names: ``RAW/masks/processed/X/tiffs/X-01.tiff``."""
+    published_as: str = ""
+    """Its row in the study's Table 1 (``published.yml``), which has its number and size of images;
+    empty for other cohorts."""
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
     phantom: Phantom | None = None
@@ -127,6 +174,11 @@ class CohortRecord(_Record):
             raise ValueError("a rater of the kind 'model' stands in a folder of your own")
         if self.synthetic and (self.files or self.panel):
             raise ValueError("a phantom's recipe has the panel, and nothing is downloaded for it")
+        if self.archives and (self.files or self.synthetic or self.own):
+            raise ValueError("`archives` are in place of `files`, a recipe or a folder of your own")
+        for role in self.archives:
+            if not role.isidentifier():
+                raise ValueError(f"archives: {role!r} becomes a folder; letters, digits and _ only")
         return self
 
     @property
@@ -138,6 +190,16 @@ class CohortRecord(_Record):
     def own(self) -> bool:
         """Whether the images come from a folder of the user's."""
         return bool(self.folder)
+
+    @property
+    def noncommercial(self) -> bool:
+        """Whether the licence excludes commercial use."""
+        return re.search(r"\bNC\b|non-?commercial", self.license, re.IGNORECASE) is not None
+
+    @property
+    def redistributable(self) -> bool:
+        """Whether images and masks may be handed on in a site; a lab decides about its own."""
+        return self.own or not (self.noncommercial or self.license == UNKNOWN)
 
     @property
     def verified(self) -> bool:
@@ -510,6 +572,30 @@ def published_table(name: str) -> pd.DataFrame:
 def published_studies() -> dict[str, PublishedStudy]:
     """Return all that ``data_manifest/published.yml`` quotes, study by study."""
     return dict(_published())
+
+
+def published_size(record: CohortRecord) -> dict[str, Any]:
+    """Return a cohort's row of the study's Table 1, empty where the study does not have it.
+
+    Raises
+    ------
+    InputError
+        If the record names a cohort that the table lacks.
+    """
+    if not record.published_as:
+        return {}
+    rows: dict[Any, Any] = published_table("schuiki25_table1").set_index("cohort").to_dict("index")
+    if record.published_as not in rows:
+        raise InputError(
+            f"published_as: {record.published_as!r} is not in the study's Table 1, which has "
+            f"{', '.join(rows)}"
+        )
+    return dict(rows[record.published_as])
+
+
+def expected_samples(record: CohortRecord) -> int:
+    """Return how many images a cohort has, by the manifest or the study; 1 where nobody said it."""
+    return record.samples or int(published_size(record).get("samples", 1))
 
 
 @cache

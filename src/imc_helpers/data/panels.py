@@ -1,5 +1,6 @@
 """The channels of an image: metal tags, targets, and the compartments that they show."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,28 @@ class Panel:
                 f"{', '.join(self.names)}). Set it in the column 'compartment' of panel.csv"
             )
         return found
+
+    def with_compartments(self, chosen: Mapping[str, str]) -> "Panel":
+        """Return a panel with the compartments that a user chose.
+
+        Parameters
+        ----------
+        chosen
+            ``"nucleus"``, ``"membrane"`` or empty, by name or metal of channels; the others keep
+            what the panel says.
+
+        Raises
+        ------
+        InputError
+            If the panel has no such channel.
+        """
+        changed = {self.index(name): what for name, what in chosen.items()}
+        return Panel(
+            tuple(
+                Channel(c.channel, c.name, changed.get(k, c.compartment))
+                for k, c in enumerate(self.channels)
+            )
+        )
 
     @classmethod
     def read(cls, path: Path) -> "Panel":

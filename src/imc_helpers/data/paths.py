@@ -31,6 +31,11 @@ def data_dir() -> Path:
     return project_root() / "data"
 
 
+def raw_dir(cohort: str) -> Path:
+    """Return the folder of a cohort's files as they were downloaded."""
+    return data_dir() / ".downloads" / cohort
+
+
 def results_dir(edition: str, chapter: str) -> Path:
     """Return the folder for a chapter's tables, made when it is not there.
 
@@ -70,14 +75,18 @@ def replacing(folder: Path) -> Iterator[Path]:
         new = work / "new"
         new.mkdir()
         yield new
-        old = work / "old"
-        try:
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            raise
+        put_in_place(new, folder, work / "old")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def put_in_place(new: Path, folder: Path, old: Path) -> None:
+    """Let a folder take the place of another by renaming; what stood there goes to ``old``."""
+    try:
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise

@@ -46,24 +46,33 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
                 raise InputError(f"sample {sample.id}: its panel differs from the first sample's")
             if any(row["image"] == f"{sample.id}.tiff" for row in rows):
                 raise InputError(f"sample {sample.id}: two samples have this id")
-            _write_tiff(new / "img" / f"{sample.id}.tiff", sample.image.astype(np.float32))
-            for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
-                for annotator, labels in masks.items():
-                    path = new / label_folder(kind, annotator) / f"{sample.id}.tiff"
-                    _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
-            rows.append(
-                {
-                    "image": f"{sample.id}.tiff",
-                    "width_px": sample.shape[1],
-                    "height_px": sample.shape[0],
-                    "num_channels": len(sample.panel),
-                    "um_per_px": sample.um_per_px,
-                }
-            )
+            rows.append(write_sample(new, sample))
         if panel is None:
             raise InputError(f"{folder}: no samples to write")
         panel.write(new / "panel.csv")
         pd.DataFrame(rows).to_csv(new / "images.csv", index=False)
+
+
+def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
+    """Write the image and masks of one sample, and return its row of ``images.csv``.
+
+    The image is written last and under another name until it is whole: a sample whose image is
+    there is there.
+    """
+    for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
+        for annotator, labels in masks.items():
+            path = folder / label_folder(kind, annotator) / f"{sample.id}.tiff"
+            _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
+    draft = folder / "img" / f".{sample.id}.tiff"
+    _write_tiff(draft, sample.image.astype(np.float32, copy=False))
+    draft.replace(folder / "img" / f"{sample.id}.tiff")
+    return {
+        "image": f"{sample.id}.tiff",
+        "width_px": sample.shape[1],
+        "height_px": sample.shape[0],
+        "num_channels": len(sample.panel),
+        "um_per_px": sample.um_per_px,
+    }
 
 
 def _write_tiff(path: Path, array: np.ndarray) -> None:

@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.data.channel_tables import channel_shares, marker_availability
+from imc_helpers.data.channel_tables import (
+    channel_shares,
+    marker_availability,
+    membrane_choice,
+)
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
@@ -53,4 +57,27 @@ def test_markers_present_missing_and_standing_in(tmp_path):
         "Ir191": "present",
         "Ir193": "missing",
         "CD99": "stand-in",
+    }
+
+
+def test_which_markers_make_the_membrane_channel_and_which_could():
+    study = pd.DataFrame(
+        {
+            "compartment": ["membrane", "membrane", "nucleus"],
+            "marker": ["CD20", "CD4", "DNA"],
+            "channel": ["Dy161", "Gd156", "Ir191"],
+        }
+    )
+    panel = Panel(
+        (
+            *PANEL.channels,
+            Channel("Yb174", "panCK"),
+            Channel("Gd156", "CD4"),
+            Channel("Er168", "Ki67"),
+        )
+    )
+    assert membrane_choice(panel, study) == {
+        "of_study": 1,
+        "entering": ["CD20", "CD99"],
+        "others": ["panCK", "CD4"],
     }

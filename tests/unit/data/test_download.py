@@ -1,17 +1,13 @@
-"""Downloads: checked, resumed, mirrored, and nothing half-written after a failure."""
+"""Downloads: checked, mirrored, unpacked; `test_download_faults` has what can go wrong."""
 
 import hashlib
-import http.server
 import io
 import tarfile
-import threading
 import zipfile
-from contextlib import suppress
-from functools import partial
 
 import pytest
 
-from imc_helpers.data.download import Request, download, fetch, mirror_path, unpack
+from imc_helpers.data.download import fetch, mirror_path, unpack
 from imc_helpers.data.manifest import SourceFile
 from imc_helpers.errors import DownloadError, InputError
 
@@ -80,100 +76,6 @@ def test_a_truncated_file_is_refused_and_not_kept(mirror, tmp_path):
 def test_a_file_that_the_mirror_lacks(mirror, tmp_path):
     with pytest.raises(DownloadError, match=r"other\.bin: not in the mirror"):
         fetch(BASE, [source("other.bin")], tmp_path / "out", title="test")
-
-
-class _Server(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT; honours Range; the first reply breaks off in the middle."""
-
-    def __init__(self, log, ranges, *args):
-        self.log, self.ranges = log, ranges
-        super().__init__(*args)
-
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        self.log.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.ranges else 0
-        body = CONTENT[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:100_000] if len(self.log) == 1 else body)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(params=[True, False], ids=["ranges", "no ranges"])
-def server(request, monkeypatch):
-    monkeypatch.delenv("IMC_BOOK_MIRROR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    log = []
-    handler = partial(_Server, log, request.param)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}", log
-        httpd.shutdown()
-
-
-def test_a_broken_download_goes_on_where_it_broke_off(server, tmp_path):
-    address, log = server
-    with pytest.raises(DownloadError):
-        fetch(address, [source()], tmp_path / "out", title="test")
-    assert not (tmp_path / "out" / "a b" / "file.bin").exists()
-    (path,) = fetch(address, [source()], tmp_path / "out", title="test")
-    assert path.read_bytes() == CONTENT
-    assert log[0] is None
-    assert log[1] == "bytes=65536-"  # the last whole chunk that arrived
-
-
-@pytest.mark.parametrize("size", [None, len(CONTENT)])
-def test_a_file_without_a_hash(server, tmp_path, size):
-    """It cannot be checked, but it is whole, and goes on only where its size is known."""
-    address, log = server
-    for attempt in range(2):
-        if attempt == 0:
-            with pytest.raises(DownloadError):
-                download(f"{address}/f", tmp_path, "f", size=size, known_hash=None)
-            assert not (tmp_path / "f").exists()
-        else:
-            path = download(f"{address}/f", tmp_path, "f", size=size, known_hash=None)
-    assert path.read_bytes() == CONTENT
-    assert log == [None, "bytes=65536-" if size else None]
-    assert [found.name for found in tmp_path.iterdir()] == ["f"], "nothing is left of the parts"
-
-
-def test_a_file_without_a_hash_of_another_size(server, tmp_path):
-    address, _ = server
-    with pytest.raises(DownloadError):
-        download(f"{address}/f", tmp_path, "f", size=9, known_hash=None)
-    with pytest.raises(DownloadError, match="not the file of the manifest.*9 bytes"):
-        download(f"{address}/f", tmp_path, "f", size=9, known_hash=None)
-    assert files_below(tmp_path) == []
-
-
-def test_a_signed_address_is_asked_for_anew(server, tmp_path):
-    """It holds for a while only, so every attempt asks for its own."""
-    address, log = server
-    asked = []
-
-    def request():
-        asked.append(len(log))
-        return Request(f"{address}/signed")
-
-    for _ in range(2):
-        with suppress(DownloadError):
-            download(
-                "http://127.0.0.1:9/f", tmp_path, "f", size=None, known_hash=None, request=request
-            )
-    assert asked == [0, 1]
-    assert (tmp_path / "f").read_bytes() == CONTENT
-
-
-def test_a_server_that_cannot_be_reached(tmp_path, monkeypatch):
-    monkeypatch.delenv("IMC_BOOK_MIRROR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(DownloadError, match="Check the connection"):
-        fetch("http://127.0.0.1:9", [source()], tmp_path / "out", title="test")
 
 
 def zipped(path, name):

@@ -12,7 +12,7 @@ from imc_helpers.data.manifest import (
     published_table,
 )
 from imc_helpers.data.paths import shipped
-from imc_helpers.data.readers.published import _READERS, cohort_panel
+from imc_helpers.data.readers.published import _PAIRS, _READERS, cohort_panel
 from imc_helpers.errors import InputError
 
 EDITIONS = sorted(
@@ -25,7 +25,7 @@ EDITIONS = sorted(
 def test_every_edition_names_cohorts_that_can_be_made(name):
     for key in load_edition(name).cohorts:
         record = cohort_record(key)
-        assert record.reader in _READERS
+        assert record.reader in {*_READERS, *_PAIRS}
         panel = cohort_panel(record)
         assert panel.compartment("nucleus")
         assert panel.compartment("membrane")

@@ -1,6 +1,7 @@
 """Published weights: what the command does, without the network."""
 
 import hashlib
+from io import BytesIO
 
 import pytest
 import requests
@@ -52,16 +53,13 @@ class Reply:
     status_code = 200
 
     def __init__(self, content=b"", url=""):
-        self.content, self.url, self.headers = content, url, {"Content-Length": str(len(content))}
+        self.raw, self.url, self.headers = BytesIO(content), url, {}
 
     def raise_for_status(self):
         pass
 
     def json(self):
         return {"url": self.url, "size": "7 B"}
-
-    def iter_content(self, size):
-        yield self.content
 
     def __enter__(self):
         return self
@@ -82,14 +80,14 @@ def test_deepcell_says_where_a_file_lies(tmp_path, monkeypatch, model):
         asked.update(post=url, data=data, token=headers["X-Api-Key"])
         return Reply(url="https://store.example.org/signed?x=1")
 
-    def get(url, headers, stream, timeout):
+    def get(session, url, headers, stream, timeout):
         asked.update(get=url, headers=headers)
         return Reply(b"another file")
 
     monkeypatch.delenv("IMC_BOOK_MIRROR", raising=False)
     monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
     monkeypatch.setattr(requests, "post", post)
-    monkeypatch.setattr(requests, "get", get)
+    monkeypatch.setattr(requests.Session, "get", get)
     monkeypatch.delenv("DEEPCELL_ACCESS_TOKEN", raising=False)
     with pytest.raises(InputError, match="DEEPCELL_ACCESS_TOKEN"):
         download_weights(model)

@@ -1,7 +1,6 @@
 """The images of a lab's folder: what their headers say, and their pixels."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import readimc
 import tifffile
 
 from imc_helpers.data.lab_folder.layout import ImageFile, stem
+from imc_helpers.data.metals import metal_and_name
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.readers.image_files import (
     panel_of,
@@ -21,9 +21,6 @@ from imc_helpers.data.readers.image_files import (
 from imc_helpers.data.samples import DEFAULT_UM_PER_PX, read_tiff
 from imc_helpers.errors import InputError
 
-_METAL = re.compile(
-    r"(?<![A-Za-z0-9])(?:([A-Z][a-z]?)(\d{2,3})|(\d{2,3})([A-Z][a-z]?))(?![A-Za-z0-9])"
-)
 MOST_CHANNELS = 500
 """More planes than any instrument has: then the first axis is no axis of channels."""
 
@@ -58,7 +55,7 @@ def read_header(file: ImageFile) -> ImageHeader:
     if file.form == "channels":
         with tifffile.TiffFile(file.path / file.planes[0]) as opened:
             height, width = opened.series[0].shape[-2:]
-        named = [_metal_and_name(stem(Path(name))) for name in file.planes]
+        named = [metal_and_name(stem(Path(name))) for name in file.planes]
         channels = panel_of(*zip(*named, strict=True)).channels
         return ImageHeader(file, (height, width), channels, True, None, False)
     if file.form == "mcd":
@@ -132,23 +129,3 @@ def _stack_header(file: ImageFile) -> ImageHeader:
         else tuple(Channel(f"channel{n}", f"channel{n}") for n in range(1, count + 1))
     )
     return ImageHeader(file, size, channels, named, um_per_px, not last)
-
-
-def metal(tag: str) -> str:
-    """Write a metal tag as ``Ir191``, whichever way round it is; other texts stay as they are."""
-    found = _METAL.fullmatch(tag.partition("(")[0])
-    return tag if found is None else _symbol_first(found)
-
-
-def _symbol_first(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2]}" if found[1] else f"{found[4]}{found[3]}"
-
-
-def _metal_and_name(text: str) -> tuple[str, str]:
-    """Read ``141Pr_CD38``, ``CD38_Pr141`` or ``CD38``: the metal as ``Pr141``, and the name."""
-    found = _METAL.search(text.replace("_", " "))
-    if not found:
-        return text, text
-    tag = _symbol_first(found)
-    name = (text[: found.start()] + text[found.end() :]).strip(" _-.()")
-    return tag, name or tag

@@ -6,7 +6,7 @@ and ``masks.csv``, what was measured on each mask.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from imc_helpers.data.lab_folder.inspection import Inspection, UsableMask, inspe
 from imc_helpers.data.lab_folder.layout import MASKS as MASK_ENDINGS
 from imc_helpers.data.lab_folder.layout import MaskFile, find_layout, stem
 from imc_helpers.data.manifest import CohortRecord
-from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.paths import project_root, replacing
 from imc_helpers.data.readers.label_files import read_labels
 from imc_helpers.data.samples import label_folder
@@ -82,7 +81,7 @@ def prepare_lab_folder(record: CohortRecord, folder: Path) -> None:
             f"{', '.join(f'{rater} ({n})' for rater, n in have.items()) or 'none'}. Correct its "
             "name under `raters`, or take it out"
         )
-    panel = with_compartments(found.panel, record.channels)
+    panel = found.panel.with_compartments(record.channels)
     with replacing(folder) as new:
         for header in tqdm(found.images, desc="images", disable=None):
             _place_image(header, found, new / "img" / f"{header.file.sample}.tiff")
@@ -110,31 +109,6 @@ def _beside(rater: str, folder: str) -> Iterator[MaskFile]:
     for file in sorted(place.iterdir()):
         if file.suffix.lower() in MASK_ENDINGS:
             yield MaskFile(rater, stem(file), file)
-
-
-def with_compartments(panel: Panel, chosen: Mapping[str, str]) -> Panel:
-    """Return a panel with the compartments that a user chose.
-
-    Parameters
-    ----------
-    panel
-        The channels.
-    chosen
-        ``"nucleus"``, ``"membrane"`` or empty, by name or metal of channels; the others keep what
-        the panel says.
-
-    Raises
-    ------
-    InputError
-        If the panel has no such channel.
-    """
-    changed = {panel.index(name): what for name, what in chosen.items()}
-    return Panel(
-        tuple(
-            Channel(c.channel, c.name, changed.get(k, c.compartment))
-            for k, c in enumerate(panel.channels)
-        )
-    )
 
 
 def _place_image(header: ImageHeader, found: Inspection, place: Path) -> None:

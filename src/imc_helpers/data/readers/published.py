@@ -1,26 +1,33 @@
 """The manifest's cohorts: from the files of those who made them to steinbock folders."""
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imc_helpers.data.archives import fetch_order, order
+from imc_helpers.data.conversion import convert
 from imc_helpers.data.download import fetch
 from imc_helpers.data.lab_folder.preparation import prepare_lab_folder
 from imc_helpers.data.manifest import CohortRecord, cohort_record
 from imc_helpers.data.panels import Panel
-from imc_helpers.data.paths import data_dir, project_root, shipped
+from imc_helpers.data.paths import data_dir, project_root, raw_dir, shipped
 from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.readers.image_files import read_channel_folder
+from imc_helpers.data.readers.in_house import schuiki25
 from imc_helpers.data.readers.mask_files import (
     read_cellprofiler_mask,
     read_ilastik_objects,
     read_mask,
     read_pickled_mask,
 )
+from imc_helpers.data.readers.pairs import Pair, Unmatched
+from imc_helpers.data.readers.paper_cohorts import ali20, hoch22, jackson20, rendeiro21
 from imc_helpers.data.samples import Cohort, Sample, read_tiff
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
@@ -45,20 +52,62 @@ def prepare(key: str) -> Path:
         If a file is not as described; nothing half-written is left.
     """
     record = cohort_record(key)
-    if not record.own and record.reader not in _READERS:
+    readers = (*_READERS, *_PAIRS)
+    if not record.own and record.reader not in readers:
         raise InputError(
-            f"cohort {key!r}: no reader {record.reader!r}; there are {', '.join(_READERS)}"
+            f"cohort {key!r}: no reader {record.reader!r}; there are {', '.join(readers)}"
         )
     folder = data_dir() / key
     if record.own:
         prepare_lab_folder(record, folder)
         return folder
-    raw = data_dir() / ".downloads" / key
+    raw = raw_dir(key)
     if record.files:
         fetch(record.base_url, record.files, raw, title=key)
-    samples = _READERS[record.reader](raw, record)
-    write_cohort(folder, _with_own_masks(samples, record), overwrite=True)
+    if record.archives:
+        fetch_order(order(record, raw), raw, title=key)
+    if record.reader in _PAIRS:
+        convert_record(record, raw, folder)
+    else:
+        samples = _READERS[record.reader](raw, record)
+        write_cohort(folder, _with_own_masks(samples, record), overwrite=True)
     return folder
+
+
+def convert_record(record: CohortRecord, raw: Path, folder: Path) -> None:
+    """Make a cohort of the study from the files of its records, one image at a time.
+
+    Parameters
+    ----------
+    record
+        Its reader says which image goes with which mask.
+    raw
+        Where the files are, as they were downloaded.
+    folder
+        The cohort, which appears whole or not at all; `imc_helpers.data.conversion` says where it
+        grows, and what it lists of files that could not be matched.
+    """
+    pairs = partial(_PAIRS[record.reader], raw, record=record)
+    convert(
+        lambda scratch: _pairs_with_own_masks(pairs(scratch), record),
+        cohort_panel(record),
+        folder,
+        made_from=_digest(raw, record),
+    )
+
+
+def _digest(raw: Path, record: CohortRecord) -> str:
+    """Digest what a record's cohort is made from: entry, panel, files by size, and this code."""
+    counts = {"reader", "raters", "channels", "um_per_px"}
+    total = hashlib.sha256(record.model_dump_json(include=counts).encode())
+    total.update((shipped("data_manifest") / record.panel).read_bytes())
+    for path in sorted(raw.rglob("*")):
+        below = path.relative_to(raw)
+        if path.is_file() and not any(part.startswith(".") for part in below.parts):
+            total.update(f"{below} {path.stat().st_size}".encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
 
 
 def open_cohort(key: str) -> Cohort:
@@ -85,7 +134,7 @@ def cohort_panel(record: CohortRecord) -> Panel:
     if record.phantom is not None:
         panel: Panel = _phantom_recipes().find_recipe(record.phantom.recipe).panel
         return panel
-    return Panel.read(shipped("data_manifest") / record.panel)
+    return Panel.read(shipped("data_manifest") / record.panel).with_compartments(record.channels)
 
 
 def _spectre(raw: Path, record: CohortRecord) -> Iterator[Sample]:
@@ -146,14 +195,35 @@ def _cytomapper(raw: Path, record: CohortRecord) -> Iterator[Sample]:
 
 def _with_own_masks(samples: Iterable[Sample], record: CohortRecord) -> Iterator[Sample]:
     """Add the masks of raters who have a folder; a sample that they left out has none."""
+    folders = _own_folders(record)
+    for sample in samples:
+        own = {name: read() for name, read in _own_masks(folders, sample.id).items()}
+        yield replace(sample, masks={**sample.masks, **own})
+
+
+def _pairs_with_own_masks(
+    pairs: Iterable[Pair | Unmatched], record: CohortRecord
+) -> Iterator[Pair | Unmatched]:
+    """Do the same before anything is read."""
+    folders = _own_folders(record)
+    for one in pairs:
+        if isinstance(one, Pair):
+            yield replace(one, masks={**one.masks, **_own_masks(folders, one.sample)})
+        else:
+            yield one
+
+
+def _own_folders(record: CohortRecord) -> dict[str, Path]:
     folders = {name: project_root() / r.folder for name, r in record.raters.items() if r.folder}
     for folder in folders.values():
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of masks; expected SAMPLE.tiff in it")
-    for sample in samples:
-        files = {name: folder / f"{sample.id}.tiff" for name, folder in folders.items()}
-        own = {name: read_mask(file) for name, file in files.items() if file.is_file()}
-        yield replace(sample, masks={**sample.masks, **own})
+    return folders
+
+
+def _own_masks(folders: Mapping[str, Path], sample: str) -> dict[str, Callable[[], np.ndarray]]:
+    files = {name: folder / f"{sample}.tiff" for name, folder in folders.items()}
+    return {name: partial(read_mask, file) for name, file in files.items() if file.is_file()}
 
 
 def _phantom(_: Path, record: CohortRecord) -> Iterator[Sample]:
@@ -177,3 +247,12 @@ _READERS: dict[str, Callable[[Path, CohortRecord], Iterator[Sample]]] = {
     "cytomapper": _cytomapper,
     "phantom": _phantom,
 }
+
+_PAIRS: dict[str, Callable[..., Iterator[Pair | Unmatched]]] = {
+    "schuiki25": schuiki25,
+    "ali20": ali20,
+    "rendeiro21": rendeiro21,
+    "jackson20": jackson20,
+    "hoch22": hoch22,
+}
+"""Readers of large records, which are converted one image at a time."""
