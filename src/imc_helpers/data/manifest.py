@@ -423,6 +423,11 @@ def known_models(*, own: bool = True) -> tuple[str, ...]:
     return tuple(key for key, record in _models().items() if own or not record.stands_in)
 
 
+def token_variables() -> tuple[str, ...]:
+    """Return the environment variables in which users keep tokens for weights."""
+    return tuple(sorted({record.token for record in _models().values() if record.token}))
+
+
 def cohort_record(key: str) -> CohortRecord:
     """Return the manifest's record of a cohort.
 
