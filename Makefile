@@ -4,7 +4,7 @@ EDITION ?= demo
 EDITIONS ?= demo open
 PROFILE ?= local
 
-.PHONY: help book data study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
+.PHONY: help book data weights kernels study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -20,7 +20,9 @@ help:
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
 	@echo "make weights-MODEL  download the published weights of a model (models: data_manifest/models.yml)"
+	@echo "make weights EDITION=$(EDITION)   download those of all models of an edition"
 	@echo "make kernel-NAME    make a kernel for models with needs of their own, from envs/NAME.yml"
+	@echo "make kernels EDITION=$(EDITION)   make those that the models of an edition need"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
 	@echo "make clean  remove what runs made; data, weights, kernels and .venv stay"
 	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
@@ -72,8 +74,14 @@ phantom-report: .venv/.installed
 sync: .venv/.installed
 	@.venv/bin/python workflow/scripts/sync.py
 
+weights: .venv/.installed
+	@exec .venv/bin/python -m imc_helpers.models.weights --edition "$(EDITION)"
+
 weights-%: .venv/.installed FORCE
 	@exec .venv/bin/python -m imc_helpers.models.weights "$*"
+
+kernels: .venv/.installed
+	@exec .venv/bin/python workflow/scripts/make_kernel.py --edition "$(EDITION)"
 
 kernel-%: .venv/.installed FORCE
 	@exec .venv/bin/python workflow/scripts/make_kernel.py "$*"

@@ -239,6 +239,25 @@ class Training(_Record):
     """What is passed to the library's own training."""
 
 
+class StudySetting(_Record):
+    """One setting of a model that the study ran: what it states, and what is done here."""
+
+    setting: str
+    stated: str = ""
+    """What the study states; empty where it states nothing."""
+    here: str
+    why: str = ""
+    """Why, where the study states nothing, or something else."""
+    deviates: bool = False
+    """Whether what is done here is known to be something else than the study did."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StudySetting":
+        if (self.deviates or not self.stated) and not self.why:
+            raise ValueError(f"{self.setting}: not stated in the study, or another: say `why`")
+        return self
+
+
 class MaskFile(SourceFile):
     """One published mask of one sample."""
 
@@ -299,10 +318,9 @@ class ModelRecord(_Record):
     stands_in: tuple[str, ...] = ()
     """Cohorts in whose own folders its masks stand; ``source: files``. The book fills this in from
     the cohorts' raters."""
-    deviations: tuple[str, ...] = ()
-    """Where this book runs the model in another way than the study that it reproduces (Schuiki et
-    al. 2025, section 3.2), in sentences; empty where it does not, and for models that the study
-    does not run."""
+    study: tuple[StudySetting, ...] = ()
+    """Setting by setting, what the study that this book reproduces says of the model (Schuiki et
+    al. 2025, section 3), and what is done here; empty for models that it does not run."""
     unverified: tuple[Unverified, ...] = ()
 
     @model_validator(mode="after")
@@ -465,6 +483,11 @@ def known_cohorts() -> tuple[str, ...]:
 def known_models(*, own: bool = True) -> tuple[str, ...]:
     """Return the keys of all models, with or without those whose masks stand in own folders."""
     return tuple(key for key, record in _models().items() if own or not record.stands_in)
+
+
+def token_variables() -> tuple[str, ...]:
+    """Return the environment variables in which users keep tokens for weights."""
+    return tuple(sorted({record.token for record in _models().values() if record.token}))
 
 
 def cohort_record(key: str) -> CohortRecord:
