@@ -56,11 +56,14 @@ def prepare(root: Path, *, pages: Sequence[str] = (), models: Sequence[str] = MO
     path = root / "editions" / "rehearsal.yml"
     path.write_text(yaml.safe_dump(edition, sort_keys=False), encoding="utf-8")
     # The imitation's files have other hashes than the published ones, and there are few of them.
+    # Whatever is made of them is called an imitation, and synthetic.
     path = root / "data_manifest" / "cohorts.yml"
     manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
     for cohort in paper.cohorts:
-        manifest[cohort]["samples"] = 1
-        for archive in manifest[cohort]["archives"].values():
+        record = manifest[cohort]
+        record |= {"samples": 1, "imitation": True, "modality": "synthetic (imitates IMC)"}
+        record["title"] = f"Imitation of {record['title']}"
+        for archive in record["archives"].values():
             for wanted in archive["files"]:
                 wanted.pop("hash", None)
     path.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
