@@ -4,7 +4,7 @@ EDITION ?= demo
 EDITIONS ?= demo open
 PROFILE ?= local
 
-.PHONY: help book data weights kernels study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
+.PHONY: help book data weights kernels rehearsal study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test   run the tests, on an edition that has every page at its smallest"
 	@echo "make test-all   run them, and those that take long: the demo and the open edition whole"
 	@echo "make test-site  look at every page of all editions with a browser, which makes them first"
+	@echo "make rehearsal  make the paper edition from a small imitation of its records, without the internet"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
@@ -53,6 +54,9 @@ test-all: .venv/.installed
 
 test-site: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "site and (full or not full)"
+
+rehearsal: .venv/.installed
+	@exec .venv/bin/python tests/rehearsal/rehearse.py
 
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .

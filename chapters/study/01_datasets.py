@@ -205,7 +205,7 @@ if len(unmatched):
         merge=["cohort"],
     )
 else:
-    display(Markdown("*Every image of this edition has its mask.*"))
+    display(Markdown("*Nothing was left out of the cohorts of this edition.*"))
 
 # %% [markdown]
 # ## Measured beside published

@@ -46,7 +46,9 @@ up makes pages stale, and neither images nor scores."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
 LAB_FOLDER = "imc_helpers.data.lab_folder"
-"""Modules that only a lab's own folder goes through."""
+"""Modules that only a folder whose layout nobody knows beforehand goes through, ..."""
+FOLDER_READERS = ("lab_folder", "schuiki25")
+"""... and the readers of such cohorts."""
 MEASURED_ONCE = "benchmarks/results"
 """Folder of tables; they count for the pages in whose text its name occurs."""
 
@@ -296,7 +298,7 @@ class _Resolver:
         code = self.code.needs(*roots)
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
-        if not record.own:
+        if record.reader not in FOLDER_READERS:
             code = {name: of for name, of in code.items() if not name.startswith(LAB_FOLDER)}
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
         root = self.project.root

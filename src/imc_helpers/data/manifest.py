@@ -158,6 +158,9 @@ class CohortRecord(_Record):
     empty for other cohorts."""
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
+    imitation: bool = False
+    """Whether made-up files stand in for those of the record, as in a rehearsal: captions call them
+    synthetic."""
     phantom: Phantom | None = None
     """How the cohort is simulated; None for real data."""
 

@@ -181,7 +181,8 @@ def source_note(keys: Iterable[str]) -> str:
     synthetic: list[str] = []
     real: list[str] = []
     for key in dict.fromkeys(keys):
-        (synthetic if cohort_record(key).synthetic else real).append(key)
+        record = cohort_record(key)
+        (synthetic if record.synthetic or record.imitation else real).append(key)
     badges = [_badge("synthetic", "synthetic", map(cohort_name, synthetic))] if synthetic else []
     badges += [_badge("real", f"real: {cohort_name(key)}", [_about(key)]) for key in real]
     return " ".join(badges)
