@@ -1,7 +1,7 @@
 """How far apart the masks of a cohort are, in squared distances that add up as variances do.
 
 Of each pair of raters of an image, ``squared = n_true + n_pred - 2κ``, with κ the cells that they
-have in common (`imc_helpers.metrics.shared_cells`). ``delta`` is δ, the same over twice the
+have in common (`imc_helpers.metrics.shared_cells`). ``distance`` is δ, the same over twice the
 annotators' mean number of cells in that image: the share of cells, roughly, on which the two
 disagree. With raters as points in space, δ is a squared Euclidean distance. So errors of annotators
 who err independently add up: ``D_ab = σ²_a + σ²_b``, where σ²_a is the mean δ of annotator a from
@@ -29,7 +29,7 @@ COLUMNS = (
     "n_pred",
     "squared",
     "soft_ap",
-    "delta",
+    "distance",
 )
 """Columns of `cohort_distances`."""
 
@@ -88,7 +88,7 @@ def mask_distances(masks: Mapping[str, np.ndarray], annotators: Sequence[str]) -
     -------
     pandas.DataFrame
         One row per pair: ``rater_true``, ``rater_pred`` (in the order of ``masks``), ``n_true``,
-        ``n_pred``, ``squared`` (cells), ``delta`` (missing where annotators drew no cell),
+        ``n_pred``, ``squared`` (cells), ``distance`` (missing where annotators drew no cell),
         ``soft_ap``.
     """
     rows = []
@@ -100,35 +100,8 @@ def mask_distances(masks: Mapping[str, np.ndarray], annotators: Sequence[str]) -
         rows.append((one, two, table.n_true, table.n_pred, *scores))
     frame = pd.DataFrame(rows, columns=list(COLUMNS[1:-1]))
     cells = float(np.mean([np.unique(masks[a][masks[a] > 0]).size for a in annotators]))
-    frame["delta"] = frame["squared"] / (2 * cells if cells else np.nan)
+    frame["distance"] = frame["squared"] / (2 * cells if cells else np.nan)
     return frame
-
-
-def distance_matrix(
-    distances: pd.DataFrame, raters: Sequence[str], value: str = "delta"
-) -> pd.DataFrame:
-    """Average a distance over images, for every pair of some raters: D_ab.
-
-    Parameters
-    ----------
-    distances
-        What `cohort_distances` returns.
-    raters
-        Who, in this order.
-    value
-        ``"delta"`` or ``"soft_ap"``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Square and symmetric; missing on the diagonal, and for two who share no image.
-    """
-    matrix = pd.DataFrame(np.nan, index=list(raters), columns=list(raters))
-    means = distances.groupby(["rater_true", "rater_pred"])[value].mean().reset_index()
-    for one, two, mean in means.itertuples(index=False):
-        if one in matrix.index and two in matrix.index:
-            matrix.loc[one, two] = matrix.loc[two, one] = mean
-    return matrix
 
 
 def distance_from_mean(distances: pd.DataFrame, annotators: Sequence[str]) -> pd.DataFrame:
@@ -149,7 +122,7 @@ def distance_from_mean(distances: pd.DataFrame, annotators: Sequence[str]) -> pd
     Returns
     -------
     pandas.DataFrame
-        One row per image and rater that is no annotator: ``sample``, ``rater``, ``mean_delta``,
+        One row per image and rater that is no annotator: ``sample``, ``rater``, ``mean_distance``,
         ``spread`` (D̄ / 2), ``excess``.
 
     Raises
@@ -159,13 +132,13 @@ def distance_from_mean(distances: pd.DataFrame, annotators: Sequence[str]) -> pd
     """
     people = set(annotators)
     true, pred = (distances[c].isin(people) for c in ("rater_true", "rater_pred"))
-    spread = distances[true & pred].groupby("sample", sort=False)["delta"].mean() / 2
+    spread = distances[true & pred].groupby("sample", sort=False)["distance"].mean() / 2
     if spread.empty:
         raise InputError("distances: expected an image with two annotators or more, found none")
     one = distances[true != pred]
     one = one.assign(rater=one["rater_pred"].where(true[true != pred], one["rater_true"]))
-    means = one.groupby(["sample", "rater"], sort=False)["delta"].mean().rename("mean_delta")
+    means = one.groupby(["sample", "rater"], sort=False)["distance"].mean().rename("mean_distance")
     found = means.reset_index()
     found["spread"] = found["sample"].map(spread)
-    found["excess"] = found["mean_delta"] - found["spread"]
+    found["excess"] = found["mean_distance"] - found["spread"]
     return found.dropna(subset="excess").reset_index(drop=True)

@@ -8,7 +8,6 @@ from imc_helpers.decisions.distances import (
     COLUMNS,
     cohort_distances,
     distance_from_mean,
-    distance_matrix,
     mask_distances,
 )
 from imc_helpers.errors import InputError
@@ -27,14 +26,14 @@ MASKS = {"truth": cells(*range(8)), "a": cells(0, 1, 2, 3), "b": cells(2, 3, 4, 
 def test_pairs_by_hand():
     found = mask_distances(MASKS, ["a", "b"]).set_index(["rater_true", "rater_pred"])
     assert len(found) == 5, "the truth and the model are not compared: neither is an annotator"
-    assert found.loc[("a", "b"), ["squared", "delta", "soft_ap"]].tolist() == [4, 4 / 8, 2 / 6]
-    assert found.loc[("truth", "a"), "delta"] == 4 / 8
+    assert found.loc[("a", "b"), ["squared", "distance", "soft_ap"]].tolist() == [4, 4 / 8, 2 / 6]
+    assert found.loc[("truth", "a"), "distance"] == 4 / 8
     assert found.loc[("b", "m"), ["n_true", "n_pred", "squared"]].tolist() == [4, 1, 3]
     without = mask_distances({"a": cells(), "b": cells()}, ["a", "b"])
-    assert without["delta"].isna().all()
+    assert without["distance"].isna().all()
 
 
-def test_matrix_and_excess_by_hand():
+def test_excess_by_hand():
     distances = pd.concat(
         [
             mask_distances(MASKS, ["a", "b"]).assign(sample="s"),
@@ -42,10 +41,6 @@ def test_matrix_and_excess_by_hand():
         ],
         ignore_index=True,
     )
-    matrix = distance_matrix(distances, ["a", "b", "c"])
-    assert matrix.loc["b", "a"] == 1 / 2
-    assert matrix.loc["a", "c"] == 0
-    assert np.isnan(matrix.loc["b", "c"]), "they share no image"
     found = distance_from_mean(distances, ["a", "b"]).set_index(["sample", "rater"])
     # The model: (3 + 3) / 2 cells from the annotators, over 8, less half of 1/2.
     assert found.loc[("s", "m"), "excess"] == pytest.approx(3 / 8 - 1 / 4)
@@ -63,8 +58,8 @@ def test_excess_is_unbiased_for_the_distance_from_the_mean_of_people():
         masks = {name: cells(*np.flatnonzero(rng.random(8) < 0.5)) for name in "abc"}
         masks["m"] = cells(*range(8))
         pairs = mask_distances(masks, list("abc"))
-        # In cells, since the unit of delta is drawn with the masks.
-        pairs["delta"] = pairs["squared"] / 2
+        # In cells, since the unit of the distance is drawn with the masks.
+        pairs["distance"] = pairs["squared"] / 2
         found.append(distance_from_mean(pairs.assign(sample="s"), list("abc"))["excess"].iloc[0])
     error = np.std(found) / np.sqrt(len(found))
     assert abs(np.mean(found) - 2 / 2) < 3 * error
