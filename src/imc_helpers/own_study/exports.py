@@ -74,7 +74,7 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
             place.mkdir()
             for sample in tqdm(agreed, desc=f"{cohort.name}: consensus", disable=None):
                 drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
-                labels = consensus(drawn)
+                labels = consensus(drawn).labels
                 tifffile.imwrite(place / f"{sample}.tiff", labels, compression="zlib")
                 _write_tables(new, cohort, sample, labels)
             masks[CONSENSUS] = _Masks(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
