@@ -135,7 +135,8 @@ def export(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
 
     (cohort,) = arguments.names
     folder = project.root / "results" / plan.edition / "export" / cohort
-    write_exports(open_cohort(cohort), _of(plan.exports, cohort).models, folder)
+    models = _of(plan.exports, cohort).models
+    write_exports(open_cohort(cohort), models, folder, n_jobs=arguments.threads)
 
 
 def points(project: Project, plan: Plan, arguments: argparse.Namespace) -> None:
@@ -233,6 +234,7 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--output", type=Path, help="file to write, of tasks that do not know it")
+    parser.add_argument("--threads", type=int, default=1, help="processes that share the work")
     parser.add_argument("--memory", type=int, default=0, help="most memory of a point, MB")
     parser.add_argument("--minutes", type=float, required=True)
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
 from scipy.sparse import coo_array
@@ -131,11 +132,9 @@ def _keep(groups: np.ndarray, outlines: np.ndarray, support: np.ndarray, gap: fl
 
 def _by_first_pixel(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give cells the numbers 1 … n as they begin, row by row; also return their ids, after a 0."""
-    found, first, inverse = np.unique(mask, return_index=True, return_inverse=True)
-    cells = np.flatnonzero(found > 0)
-    cells = cells[np.argsort(first[cells])]
-    number = np.zeros(len(found), np.uint32)
-    number[cells] = np.arange(1, len(cells) + 1)
+    inverse, found = pd.factorize(mask.ravel())  # in the order of appearance
+    cells = found > 0
+    number = np.where(cells, np.cumsum(cells), 0).astype(np.uint32)
     return number[inverse].reshape(mask.shape), np.r_[0, found[cells]].astype(np.int64)
 
 
@@ -163,7 +162,11 @@ def _group(
     by_part = np.split(np.argsort(part, kind="stable"), np.cumsum(np.bincount(part))[:-1])
     groups: list[list[int]] = []
     gap = 0.0
-    for cells in by_part if len(owner) else []:
+    whole = _one_group(part, owner, one[[gain > 0 for gain in gains.values()]])
+    for cells, is_one in zip(by_part, whole, strict=True) if len(owner) else []:
+        if is_one:
+            groups.append(cells.tolist())
+            continue
         owned = [cells[owner[cells] == a].tolist() for a in range(len(masks))]
         if np.prod([1.0 + len(own) for own in owned]) - 1 <= MOST_CANDIDATES:
             groups += _exact(owned, gains)
@@ -172,6 +175,19 @@ def _group(
             groups += joined
             gap += lost
     return groups, owner, np.arange(len(owner)) - starts[owner] + 1, gap
+
+
+def _one_group(part: np.ndarray, owner: np.ndarray, gaining: np.ndarray) -> np.ndarray:
+    """Say of which parts all cells make one group: no two of one annotator, and each pair gains.
+
+    So it is for most cells, and there is nothing to search. ``gaining`` is the first cell of each
+    pair that gains.
+    """
+    n_parts = int(part.max(initial=-1)) + 1
+    sizes, pairs = (np.bincount(part[of], minlength=n_parts) for of in (slice(None), gaining))
+    once = np.unique(np.stack([part, owner]), axis=1)[0]
+    several = np.bincount(once, minlength=n_parts) < sizes
+    return ~several & (pairs == sizes * (sizes - 1) // 2)
 
 
 def _worth(cells: Sequence[int], gains: _Gains) -> float:

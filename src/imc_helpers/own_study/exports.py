@@ -11,6 +11,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import tifffile
@@ -42,7 +43,7 @@ class _Masks(Mapping[str, np.ndarray]):
         return len(self._samples)
 
 
-def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
+def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int = 1) -> None:
     """Write what a lab takes home of a cohort, whole or not at all.
 
     Parameters
@@ -53,8 +54,11 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
         Models of the edition; those without masks of whole images are left out.
     folder
         Where to. Consensus masks are of samples that two references or more have outlined.
+    n_jobs
+        Processes that share the work. The files do not depend on it.
     """
     runs = find_models(cohort.name, models, "whole")
+    run = joblib.Parallel(n_jobs, return_as="generator_unordered")
     with replacing(folder) as new:
         masks: dict[str, _Masks] = {
             rater.name: _Masks(
@@ -63,24 +67,40 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
             )
             for rater in cohort.raters
         }
-        for model, run in runs.items():
+        for model, record in runs.items():
             masks[model] = _Masks(
-                [one.sample for one in run.samples],
+                [one.sample for one in record.samples],
                 lambda sample, name=model: read_prediction(cohort.name, name, "whole", sample),  # type: ignore[misc]
             )
         agreed = [s for s in cohort.ids if len(cohort.references_of(s)) > 1]
         if agreed:
             place = new / f"masks_{CONSENSUS}"
             place.mkdir()
-            for sample in tqdm(agreed, desc=f"{cohort.name}: consensus", disable=None):
-                drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
-                labels = consensus(drawn).labels
-                tifffile.imwrite(place / f"{sample}.tiff", labels, compression="zlib")
-                _write_tables(new, cohort, sample, labels)
+            work = run(joblib.delayed(_write_consensus)(new, cohort, sample) for sample in agreed)
+            _wait(work, len(agreed), f"{cohort.name}: consensus")
             masks[CONSENSUS] = _Masks(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
-        for name, own in masks.items():
-            if len(own):
-                cells_of(cohort, own).write_h5ad(new / f"{name}.h5ad", compression="gzip")
+        known = {name: own for name, own in masks.items() if len(own)}
+        work = run(joblib.delayed(_write_cells)(new, cohort, *one) for one in known.items())
+        _wait(work, len(known), f"{cohort.name}: cells of raters")
+
+
+def _wait(work: Iterable[None], total: int, about: str) -> None:
+    for _ in tqdm(work, desc=about, total=total, disable=None):
+        pass
+
+
+def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
+    """Write the consensus of one sample, and steinbock's tables of it."""
+    drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
+    labels = consensus(drawn).labels
+    path = folder / f"masks_{CONSENSUS}" / f"{sample}.tiff"
+    tifffile.imwrite(path, labels, compression="zlib")
+    _write_tables(folder, cohort, sample, labels)
+
+
+def _write_cells(folder: Path, cohort: Cohort, name: str, masks: _Masks) -> None:
+    """Write the cells of one rater as AnnData."""
+    cells_of(cohort, masks).write_h5ad(folder / f"{name}.h5ad", compression="gzip")
 
 
 def _write_tables(folder: Path, cohort: Cohort, sample: str, labels: np.ndarray) -> None:

@@ -68,3 +68,28 @@ def test_consensus_cells_and_steinbocks_tables(tmp_path, monkeypatch):
     props = pd.read_csv(folder / "regionprops" / "s.csv", index_col="Object")
     assert props.index.tolist() == intensities.index.tolist() == [1, 2]
     assert {"area", "centroid-0", "centroid-1", "eccentricity"} <= set(props.columns)
+
+
+def test_several_processes_write_the_same_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    samples = []
+    for k, name in enumerate("abc"):
+        labels, image = random_cells(k)
+        samples.append(Sample(name, image, PANEL, 1.0, {"anna": labels, "bo": labels}))
+    write_cohort(tmp_path / "data" / "lab", samples)
+    cohort = Cohort(tmp_path / "data" / "lab", raters=[Rater("anna"), Rater("bo")])
+    for jobs in (1, 2):
+        export(cohort, [], tmp_path / f"out{jobs}", n_jobs=jobs)
+    one, two = (
+        {
+            path.relative_to(folder): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (tmp_path / "out1", tmp_path / "out2")
+    )
+    assert one.keys() == two.keys()
+    assert all(one[path] == two[path] for path in one if path.suffix != ".h5ad")
+    for path in (path for path in one if path.suffix == ".h5ad"):
+        left, right = (anndata.read_h5ad(tmp_path / f"out{k}" / path) for k in (1, 2))
+        assert np.array_equal(left.X, right.X) and left.obs.equals(right.obs)
