@@ -117,3 +117,11 @@ def test_what_is_drawn_in_style_keeps_its_name_and_its_arguments():
     assert draw(2, colour="blue") == (2, "blue", "imc-agreement-book")
     assert (draw.__name__, draw.__doc__) == ("draw", "Draw.")
     assert mpl.rcParams["svg.hashsalt"] != "imc-agreement-book"
+
+
+def test_columns_that_are_cohorts_have_their_names_and_the_csv_keeps_the_keys(shown):
+    table = pd.DataFrame({"marker": ["CD20"], "phantom_ali20": ["present"]})
+    show_table(table, label="tab-a", caption="")
+    ((bundle, _),) = shown
+    assert "| marker | Ali20 phantom |" in bundle["text/markdown"]
+    assert bundle["text/csv"].startswith("marker,phantom_ali20")
