@@ -4,7 +4,7 @@ EDITION ?= demo
 EDITIONS ?= demo open
 PROFILE ?= local
 
-.PHONY: help book data study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
+.PHONY: help book data weights kernels rehearsal study site sweep test test-all test-site lint bench sync phantom-report clean FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -16,11 +16,14 @@ help:
 	@echo "make test   run the tests, on an edition that has every page at its smallest"
 	@echo "make test-all   run them, and those that take long: the demo and the open edition whole"
 	@echo "make test-site  look at every page of all editions with a browser, which makes them first"
+	@echo "make rehearsal  make the paper edition from a small imitation of its records, without the internet"
 	@echo "make lint   check format, style and types"
 	@echo "make sync   bring chapters/*.ipynb in step with chapters/*.py"
 	@echo "make bench  time our metrics beside other tools', and what we add to a model's time"
 	@echo "make weights-MODEL  download the published weights of a model (models: data_manifest/models.yml)"
+	@echo "make weights EDITION=$(EDITION)   download those of all models of an edition"
 	@echo "make kernel-NAME    make a kernel for models with needs of their own, from envs/NAME.yml"
+	@echo "make kernels EDITION=$(EDITION)   make those that the models of an edition need"
 	@echo "make phantom-report   measure the phantom again, for the pages that show it"
 	@echo "make clean  remove what runs made; data, weights, kernels and .venv stay"
 	@echo "PYTHON=python3.12 make …  selects the Python that .venv is made from (3.11 or newer)"
@@ -52,6 +55,9 @@ test-all: .venv/.installed
 test-site: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "site and (full or not full)"
 
+rehearsal: .venv/.installed
+	@exec .venv/bin/python tests/rehearsal/rehearse.py
+
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -72,8 +78,14 @@ phantom-report: .venv/.installed
 sync: .venv/.installed
 	@.venv/bin/python workflow/scripts/sync.py
 
+weights: .venv/.installed
+	@exec .venv/bin/python -m imc_helpers.models.weights --edition "$(EDITION)"
+
 weights-%: .venv/.installed FORCE
 	@exec .venv/bin/python -m imc_helpers.models.weights "$*"
+
+kernels: .venv/.installed
+	@exec .venv/bin/python workflow/scripts/make_kernel.py --edition "$(EDITION)"
 
 kernel-%: .venv/.installed FORCE
 	@exec .venv/bin/python workflow/scripts/make_kernel.py "$*"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from imc_helpers.data.readers.published import open_cohort
-from imc_helpers.experiments.ceiling import mean_scores
 from imc_helpers.experiments.likeness import channel_statistics, likeness
+from imc_helpers.experiments.shared_errors import mean_scores
 from imc_helpers.phantom.imaging import image_tissue
 from imc_helpers.phantom.recipes import DEFAULT_SEED, find_recipe, make_sample, phantom_cohort
 from imc_helpers.phantom.tissue import make_tissue

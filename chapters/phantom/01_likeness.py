@@ -54,7 +54,7 @@ from imc_helpers.figures.tissue_images import (
     overlay_panels,
     stretch,
 )
-from imc_helpers.data.manifest import cohort_record, load_edition
+from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.phantom.recipes import COHORTS, phantom_cohort
 from imc_helpers.phantom.drawing import TRUTH
@@ -252,7 +252,7 @@ for statistic in ("median", "p99", "neighbour"):
 assert (table["zero_phantom"] < table["zero_real_min"]).sum() > 3, (
     "too few empty pixels, says the text"
 )
-study = pd.read_csv(shipped("data_manifest") / "panels" / "schuiki25.csv")
+study = published_table("schuiki25_table2")
 membrane = study.loc[study["compartment"] == "membrane", "marker"]
 lacking = set(membrane) - set(real_statistics["name"])
 assert (len(lacking), len(membrane)) == (7, 11), "the text counts the markers that the spleen lacks"

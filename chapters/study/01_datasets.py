@@ -40,7 +40,7 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.cells.cohort_size import beside_published, cohort_size
+from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.data.conversion import read_unmatched
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -209,38 +209,27 @@ if len(unmatched):
         merge=["cohort"],
     )
 else:
-    display(Markdown("*Every image of this edition has its mask.*"))
+    display(Markdown("*Nothing was left out of the cohorts of this edition.*"))
 
 # %% [markdown]
 # ## Measured beside published
-#
-# The study reports the size of five cohorts in its Table 1. Where one of them is part of this edition,
-# the first table sets what was measured beside it. A difference there is a difference
-# in which images were taken, or in how cells were counted, which the study does not say.
 
 # %% tags=["hide-input"]
-beside = beside_published(measured)
 published = published_table("schuiki25_table1")
-theirs = published["source"].iloc[0]
-if len(beside):
-    show_table(
-        beside,
-        label="tab-beside-published",
-        caption=f"Measured here, and published: {theirs}.",
-        decimals=1,
+here = [cohort_name(key) for key in published["cohort"] if key in keys]
+display(
+    Markdown(
+        f"The study reports five cohorts. Of these {', '.join(here)} {'is' if len(here) == 1 else 'are'} in this "
+        "edition; [](../../status) sets each of their numbers beside the published one."
+        if here
+        else "The study reports five cohorts. None of them is part of this edition, so the two tables describe "
+        "different data; they are set side by side for scale."
     )
-else:
-    display(
-        Markdown(
-            "*None of them is part of this edition: its cohorts and the study's are different data.*"
-        )
-    )
-
-# %% tags=["hide-input"]
+)
 show_table(
     published[[c for c in columns if c in published]].rename(columns=columns),
     label="tab-published-datasets",
-    caption=f"The study's cohorts, as published: {theirs}. Not measured here.",
+    caption=f"The study's cohorts, as published: {published['source'][0]}. Not measured here.",
     decimals=1,
 )
 
@@ -260,7 +249,6 @@ assert measured.loc[~drawn, "cells_per_patch"].isna().all()
 assert set(makers.get("cohort", [])) == {
     key for key, cohort in cohorts.items() if cohort.references
 }
-assert set(beside["cohort"]) == {key for key in keys if records[key].published_as}
 assert set(noncommercial) <= set(sources.loc[sources["in a site"] != "yes", "cohort"])
 
 # %% [markdown]

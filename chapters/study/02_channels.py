@@ -41,8 +41,8 @@ from imc_helpers.data.channel_tables import channel_shares, marker_availability,
 from imc_helpers.figures.names import channel_name, cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
-from imc_helpers.data.manifest import load_edition
-from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.manifest import load_edition, published_table
+from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
 
 keys = load_edition(edition).cohorts
@@ -118,7 +118,7 @@ show_table(
 # stand in; the panel of the cohort says which.
 
 # %% tags=["hide-input"]
-study = pd.read_csv(shipped("data_manifest") / "panels" / "schuiki25.csv")
+study = published_table("schuiki25_table2")
 availability = pd.concat(
     marker_availability(cohort, study).assign(cohort=key) for key, cohort in cohorts.items()
 )
@@ -131,6 +131,17 @@ show_table(
     label="tab-markers",
     caption="The study's markers (Table 2) in this edition's cohorts, and what stands in. "
     f"{source_note(keys)}",
+)
+
+# %% [markdown]
+# An antibody is more than its target. Another clone may bind another part of the protein, and another
+# dilution gives other counts; {numref}`tab-antibodies` has what the study used.
+
+# %% tags=["hide-input"]
+show_table(
+    study.drop(columns="source").rename(columns={"dilution": "dilution (1 to n)"}),
+    label="tab-antibodies",
+    caption=f"The study's two channels, as published: {study['source'][0]}. Not measured here.",
 )
 
 # %% [markdown]

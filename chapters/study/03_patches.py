@@ -173,7 +173,7 @@ show_table(
 )
 
 # %% tags=["hide-input"]
-in_house = rules.set_index("cohort").loc["In-house"]
+in_house = rules.set_index("cohort").loc["schuiki25"]
 off = (
     (rules.set_index("cohort").drop(columns="published"))
     .sub(rules.set_index("cohort")["published"], axis=0)

@@ -315,6 +315,24 @@ show_table(
 )
 
 # %% [markdown]
+# ## How others measure agreement
+#
+# The study sets its choice beside three others (section 2), and so does this book:
+#
+# - **By pixel.** Kappa, STAPLE and heat maps compare what class each pixel was given
+#   {cite:p}`yang2023agreement`. They do not see cells: a border between two cells that one person
+#   draws and another leaves out is a line of a few pixels, and two cells fewer.
+# - **By a consensus of centres.** Cells of several annotators are the same where their centres are near
+#   {cite:p}`capar2024`. That works for any number of annotators, but needs the size of a cell to say what is
+#   near, and says nothing of outlines.
+# - **By pairs.** Every two masks are scored as if one were the truth: nuclei
+#   {cite:p}`yapp2022`, whole cells {cite:p}`greenwald2022`. The study does this, with the metrics above, and so
+#   does every page here that speaks of agreement.
+#
+# To match the cells of two masks one to one is an assignment problem that computers solve. Of many masks at once
+# it is not, in any time that one would wait: hence the pairs.
+
+# %% [markdown]
 # ## Measured beside published
 #
 # The study prints no worked values for its metrics; its Figure 1 is a sketch. Its scores stand beside

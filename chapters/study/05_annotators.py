@@ -56,7 +56,7 @@ from imc_helpers.agreement.summaries import (
     between,
     mean_agreement,
 )
-from imc_helpers.experiments.ceiling import copies, correlation_sweep
+from imc_helpers.experiments.shared_errors import copies, correlation_sweep
 from imc_helpers.figures.agreement_plots import agreement_matrices, ceiling_curves
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table

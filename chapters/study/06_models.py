@@ -50,11 +50,11 @@ from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import (
-    describe_deviations,
     describe_doubts,
     describe_models,
     describe_remarks,
     describe_runs,
+    describe_study_settings,
 )
 
 record = load_edition(edition)
@@ -142,22 +142,31 @@ if own:
     )
 
 # %% [markdown]
-# ## Where this differs from the study
+# ## The study's models, setting by setting
+#
+# A version alone does not fix what a model does. {numref}`tab-study-settings` goes through the settings of the
+# study's four models: what the study states, and what is done here. Where it states nothing, somebody had to
+# choose, and a difference in scores may come from that.
 
 # %% tags=["hide-input"]
-deviations = describe_deviations(models)
-if len(deviations):
+settings = describe_study_settings(models)
+if len(settings):
+    counts = settings["same"].value_counts().reindex(["yes", "not stated", "no"], fill_value=0)
+    display(
+        Markdown(
+            f"Of {len(settings)} settings, {counts['yes']} are as stated, {counts['not stated']} are not stated, "
+            f"and {counts['no']} {'is' if counts['no'] == 1 else 'are'} known to be another here."
+        )
+    )
     show_table(
-        deviations,
-        label="tab-deviations",
-        caption="Models of the study that run here in another way than there (Schuiki et al. 2025, "
-        "section 3.2), from the manifest.",
+        settings,
+        label="tab-study-settings",
+        caption="Settings of the study's models (Schuiki et al. 2025, section 3) and of this book, from the manifest. "
+        "*Same*: whether what is done here is what the study states.",
         merge=["model"],
     )
 else:
-    display(
-        Markdown("*No model of this edition is known to run in another way than in the study.*")
-    )
+    display(Markdown("*This edition names none of the study's four models.*"))
 
 # %% [markdown]
 # ## What ran here
@@ -226,6 +235,7 @@ assert set(ran["model"]) | set(runs.loc[runs["not run"].notna(), "model"]) == se
 )
 assert runs[list(MODES)].le(len(record.cohorts)).all(axis=None)
 assert len(overlays) <= len(ran), "an overlay belongs to a model that ran"
+assert settings.loc[settings["same"] != "yes", "why"].notna().all(), "a choice has its reason"
 
 # %% [markdown]
 # ## Takeaways

@@ -93,7 +93,7 @@ else:
 # %% [markdown]
 # The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that
 # can be tried, so this book tries them: as *sweeps*, one notebook run over many combinations of parameters. The
-# other two ask for other models.
+# other two ask for other models. A sixth, its annotators, the study does not name.
 
 # %% tags=["hide-input"]
 if len(summary):
@@ -105,22 +105,50 @@ if len(summary):
     )
 
 # %% [markdown]
-# ## The study's limits, one by one
+# ## The limits, one by one
 #
-# Three are choices, and are tried by sweeps:
+# **Scale.** Models saw a whole image, or windows of 256 px, and scored differently. [](../sweeps/scale) enlarges
+# the input, and tries windows from 128 pixels to the whole image. The study names SpiDe-Sr
+# {cite:p}`chen2024spidesr`, a network that enlarges IMC images and learns how from them. It is not tried here: as far
+# as we could see, its public repository holds data and no program, and no package registry has one. The enlargements
+# that are tried interpolate; they add pixels, and no detail.
 #
-# - **Channel aggregation.** [](../sweeps/channels): each marker alone, all but one, and eight ways to put
-#   them together.
-# - **Pre-processing.** [](../sweeps/preprocessing): hot pixels, spillover, clipping, equalisation, denoisers.
-# - **Scale.** [](../sweeps/scale): enlarged input, and windows from 128 pixels to the whole image.
+# **Annotators.** Four people from one laboratory, on ten images of one donor's lymphoid tissue, who all extrapolated
+# their drawings with the same software. Other people, tissues or software may agree more or less, and the
+# agreement is lent to four other tissues ([](08_public_cohorts)). [](05_annotators) shows what agreement says of
+# truth, where the truth is known.
 #
-# Two are other models:
+# **Pre-processing.** [](../sweeps/preprocessing) tries what IMC laboratories do before they outline cells: hot pixels,
+# spillover, clipping, equalisation, and four denoisers that need no training. The study names IMC-Denoise
+# {cite:p}`lu2023imcdenoise`. It is not tried here: its licence allows research only and forbids to pass it on, it
+# is in no package registry, and its network is trained anew for every marker, with TensorFlow. You can run it on your
+# own images and let this book compare both: a folder of cleaned images is a cohort like any other.
 #
-# - **Specialised models** for IMC, and
-# - **newer architectures**: see [](06_models) for those that this book can run.
+# **Channels.** [](../sweeps/channels) tries each marker alone, all but one, and eight ways to put them together.
+#
+# **Models made for IMC.** The study took generalists only. Dice-XMBD {cite:p}`xiao2021` was trained on IMC, with
+# masks made by ilastik and CellProfiler for labels, as most public masks are. Its network is not part of this book.
+# What it was compared with is: CellProfiler's three methods stand among the models ([](06_models)), and so does a pixel
+# forest, which is what ilastik trains.
+#
+# **Newer architectures.** micro-sam and SAMCell, which the study names, and Cellpose-SAM have their adapters here;
+# [](06_models) says which of them ran in this edition, and why others did not.
 #
 # `make sweep NAME=channels` runs one of the sweeps again; a file in `sweeps/` makes a new one
 # ([](../../how_to_run)).
+
+# %% [markdown]
+# ## The study's conclusion
+#
+# The study concludes three things (section 5). What this book has to say to each:
+#
+# | The study | Where it is asked here |
+# |---|---|
+# | The agreement of experts is a reasonable upper bound for models. | [](05_annotators): where the truth is known, a perfect model can score below it. So it is called a yardstick here. |
+# | Measured by it, generalist models leave room for improvement. | [](07_models_vs_annotators) sets each model beside the annotators; [](../beyond/01_equivalence) asks whether one could take a person's place. |
+# | The same holds on public data, if the bound does. | [](08_public_cohorts): that bound is lent by another tissue, and cannot be checked with one mask per image. |
+#
+# Which of the study's numbers this edition reproduces stands in [](../../status).
 
 # %% [markdown]
 # ## What this does not show

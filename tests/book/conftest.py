@@ -133,6 +133,8 @@ def warm_up() -> None:
     pass
 '''
 
+TOKEN = "a-token-for-weights-that-nobody-may-see"
+"""What every variable with a token holds while the tests make an edition."""
 COHORT = "spleen_imc"
 """Any cohort of the manifest: the stand-in above makes it."""
 
@@ -301,7 +303,7 @@ class Planner:
 
 def forget() -> None:
     """Forget what was read of another book, or of another state of this one."""
-    for cached in (manifest._cohorts, manifest._models, digests.of_file):
+    for cached in (manifest._cohorts, manifest._models, manifest._published, digests.of_file):
         cached.cache_clear()
 
 
@@ -429,11 +431,13 @@ def edition(request) -> str:
 def edition_html(edition: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of an edition's pages, after it was made."""
     # The tests of several files ask for it, perhaps at the same time.
+    tokens = dict.fromkeys(manifest.token_variables(), TOKEN)
     with (tmp_path_factory.getbasetemp().parent / "edition.lock").open("a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         made = subprocess.run(
             [sys.executable, str(REPOSITORY / "workflow" / "scripts" / "run.py"), edition],
             cwd=REPOSITORY,
+            env={**os.environ, **tokens},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -157,16 +157,6 @@ def test_staging_leaves_the_settings_as_they_are(pages):
     assert settings.read_text() == before
 
 
-def test_the_status_page_lists_every_notebook():
-    page = book.status("tiny", {"study/01": STAMP, "study/02": STAMP})
-    rows = [line for line in page.splitlines() if line.startswith("| [](")]
-    assert rows == [
-        f"| [](chapters/study/{n}.ipynb) | 12.3 | 457 | cpu | 3.11.7 | 2026-11-21T00:00:00+00:00 |"
-        for n in ("01", "02")
-    ]
-    assert "Together they ran for 25 s" in page
-
-
 FIGURE = {"alt": "A <red> square", "caption": "One **square** of 9 px.", "label": "fig-one"}
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
 TOOK = (

@@ -1,7 +1,9 @@
 """Kernels of their own: what the command does, without the network."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +23,25 @@ def test_every_environment_can_be_read(path):
 def test_an_unknown_kernel():
     with pytest.raises(make_kernel.KernelError, match="'nope'.*there are .*stardist"):
         make_kernel.read(REPOSITORY, "nope")
+
+
+def test_the_kernels_that_an_edition_needs(monkeypatch):
+    edition = SimpleNamespace(models=["cyto3", "vista2d", "cellsam", "mesmer", "watershed"])
+    monkeypatch.setattr(make_kernel, "load_edition", lambda _: edition)
+    assert make_kernel.kernels_of_edition("any") == ["sam", "deepcell"]
+
+
+def test_a_kernel_that_cannot_be_made_keeps_no_other_from_being_made(monkeypatch, capsys):
+    def make(root, name, prefix):
+        if name == "deepcell":
+            raise make_kernel.KernelError("no Python 3.10 here")
+        return Path("/somewhere/python")
+
+    monkeypatch.setattr(make_kernel, "make", make)
+    monkeypatch.setattr(sys, "argv", ["make_kernel.py", "deepcell", "sam"])
+    with pytest.raises(SystemExit, match="kernel deepcell: no Python 3.10 here"):
+        make_kernel.main()
+    assert "kernel sam: /somewhere/python" in capsys.readouterr().out
 
 
 def test_no_fitting_python(monkeypatch, tmp_path):

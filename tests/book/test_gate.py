@@ -7,6 +7,7 @@ from nbformat import v4
 from pydantic import ValidationError
 
 import gate
+from imc_helpers.data.manifest import token_variables
 
 STAMP = gate.Stamp(
     made_from="m",
@@ -49,6 +50,21 @@ GOOD = notebook(
     code(figure()),
     code(v4.new_output("display_data", {"text/html": '<img src="a.png" alt="A map">'})),
 )
+
+
+def test_a_token_does_not_get_through(monkeypatch):
+    variable = token_variables()[0]
+    for cell in (
+        code(v4.new_output("stream", text="key abc-123\n")),
+        v4.new_markdown_cell("abc-123"),
+    ):
+        made = notebook(cell)
+        monkeypatch.delenv(variable, raising=False)
+        assert problems(made) == []
+        monkeypatch.setenv(variable, "abc-123")
+        (problem,) = problems(made)
+        assert variable in problem
+        assert "abc-123" not in problem
 
 
 def test_a_good_notebook_passes_and_is_not_changed():

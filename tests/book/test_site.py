@@ -1,17 +1,19 @@
 """The rendered book as its files are, page by page; `test_browser` looks at what is shown."""
 
+import os
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from conftest import TOKEN
 from nbformat import read
 
 import gate
 import plan as plans
 import repository
-from imc_helpers.data.manifest import load_edition
+from imc_helpers.data.manifest import load_edition, token_variables
 from project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,6 +152,19 @@ def test_no_page_is_too_heavy(pages):
         shown = {t for load in page.loads for t, _ in local(page, load) if "_images" in t.parts}
         total = page.path.stat().st_size + sum(path.stat().st_size for path in shown)
         assert total <= MAX_PAGE_BYTES, f"{page.path.name}: {total} bytes"
+
+
+def test_no_token_stands_in_anything_that_was_made(edition_html, edition):
+    """Editions are made here with a token in every variable that the manifest knows."""
+    made = [PROJECT.root / "executed" / edition, PROJECT.root / "executed" / "segment"]
+    logs = [PROJECT.root / "_build" / edition, PROJECT.root / "results" / edition]
+    own = [os.environ[name] for name in token_variables() if os.environ.get(name)]
+    for folder in (*made, *logs, edition_html):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                for token in (TOKEN, *own):
+                    assert token.encode() not in content, path
 
 
 def test_the_status_page_lists_what_ran(pages, edition):

@@ -17,7 +17,7 @@ def test_the_study_has_36_patches_an_image():
     assert placed[0] == Window(0, 0, 256)
     assert placed[1] == Window(0, 128, 256), "row by row"
     assert placed[-1] == Window(640, 640, 256)
-    in_house = published_table("schuiki25_table1").set_index("cohort").loc["In-house"]
+    in_house = published_table("schuiki25_table1").set_index("cohort").loc["schuiki25"]
     assert in_house["samples"] * len(placed) == in_house["patches"]
 
 

@@ -29,6 +29,7 @@ from imc_helpers.figures.viewer.library import install_library
 from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
 from plan import Page, Plan
 from project import BACK, CHAPTERS, FRONT, STATUS, Project
+from status import write_status
 from sync import GUARD_MARK
 
 ABOUT = "about"
@@ -86,7 +87,6 @@ FOR_PHONES = """\
 NARROW = "_static/figures/{}.svg"
 ON_PAPER = ' style="background: white"'
 """What a drawing has in a notebook, and not on a page: there it lies on the page's own ground."""
-ROW = "| [](chapters/{}.ipynb) | {:.1f} | {:.0f} | {} | {} | {} |"
 
 
 def build(project: Project, plan: Plan) -> None:
@@ -173,12 +173,11 @@ def mend(folder: Path) -> None:
 def stage(project: Project, plan: Plan, folder: Path) -> None:
     """Write the sources of an edition's pages into an empty folder."""
     size = data_mb(project, plan.cohorts)
-    stamps, without = {}, _Without(project, plan)
+    without = _Without(project, plan)
     for page in plan.pages:
         executed = project.executed(plan.edition, page.name)
         notebook = nbformat.read(executed, as_version=4)
-        stamps[page.name] = read_stamp(notebook)
-        shown = with_drawer(for_myst(notebook), stamps[page.name], size)
+        shown = with_drawer(for_myst(notebook), read_stamp(notebook), size)
         place = f"{CHAPTERS}/{page.name}"
         each_text(shown, partial(without, place=place))
         target = folder / f"{place}.ipynb"
@@ -203,7 +202,7 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
             shutil.copyfile(project.root / name, target)
     _write_yaml(configuration(project, plan), folder / "_config.yml")
     _write_yaml(contents(project, plan), folder / "_toc.yml")
-    (folder / f"{STATUS}.md").write_text(status(plan.edition, stamps), encoding="utf-8")
+    write_status(project, plan, folder)
 
 
 def _with_findings(text: str, project: Project, plan: Plan, folder: Path) -> str:
@@ -432,32 +431,6 @@ def configuration(project: Project, plan: Plan) -> dict[str, Any]:
         f'<strong>{plan.title}</strong> <span class="edition-description">{plan.description}</span>'
     )
     return settings
-
-
-def status(edition: str, stamps: Mapping[str, Stamp]) -> str:
-    """Return the page that says what each notebook took, on what, and when, as MyST Markdown."""
-    rows = [
-        ROW.format(chapter, s.seconds, s.peak_memory_mb, s.device, s.python, s.finished)
-        for chapter, s in stamps.items()
-    ]
-    total = sum(s.seconds for s in stamps.values())
-    return "\n".join(
-        [
-            "# Status",
-            "",
-            f"Every notebook of the `{edition}` edition ran to its end and passed the gate: no "
-            "error, no warning, made from the text and the code that stand in the repository.",
-            f"Together they ran for {total:.0f} s, not counting downloads.",
-            "",
-            "| Page | Run time (s) | Peak memory (MB) | Device | Python | Finished (UTC) |",
-            "|---|--:|--:|---|---|---|",
-            *rows,
-            "",
-            "Run time is from the start of the kernel to the end of the last cell. Peak memory is "
-            "the kernel's largest resident set.",
-            "",
-        ]
-    )
 
 
 def write_single_page(executed: Path, target: Path, *, title: str) -> None:

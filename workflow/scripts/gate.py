@@ -7,14 +7,18 @@ A figure declares itself in the metadata of its output: ``{"image/png": {"alt": 
 "label": …}}``. ``alt`` is where nbconvert looks for it as well.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 from pydantic import BaseModel, ConfigDict
+
+from imc_helpers.data.manifest import token_variables
 
 KEY = "imc_book_stamp"
 """Where an executed notebook's metadata hold its stamp."""
@@ -72,7 +76,7 @@ def problems(notebook: NotebookNode, *, device: str, size: int, page: bool = Tru
     page
         Whether it becomes a page; other notebooks may hold what a library wrote to stderr.
     """
-    found = list(_unfinished(notebook, device))
+    found = [*_unfinished(notebook, device), *_tokens(notebook)]
     for number, cell in enumerate(notebook.cells, start=1):
         found += [f"cell {number}: {problem}" for problem in _cell(cell, page)]
     labels = Counter(label for cell in notebook.cells for label in figure_labels(cell))
@@ -112,6 +116,14 @@ def _unfinished(notebook: NotebookNode, device: str) -> Iterator[str]:
         yield "no stamp: the run did not come to its end"
     elif device and (ran := read_stamp(notebook).device) != device:
         yield f"run on the device `{ran}`, the chapter asks for `{device}`"
+
+
+def _tokens(notebook: NotebookNode) -> Iterator[str]:
+    """Name the user's tokens whose values stand in a notebook, without repeating them."""
+    text = nbformat.writes(notebook)
+    for variable in token_variables():
+        if (token := os.environ.get(variable, "")) and token in text:
+            yield f"it holds the value of {variable}: a token must not leave this machine"
 
 
 def _cell(cell: NotebookNode, page: bool) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Make a model's own Jupyter kernel from ``envs/NAME.yml``: ``make kernel-NAME``.
 
+``make kernels EDITION=NAME`` makes all that the models of an edition need.
+
 The environment is made in ``.kernels/NAME``: with `venv` where a Python of the version that the
 file asks for is found, else with micromamba, mamba or conda. The book itself goes into it without
 what it depends on, so that nothing it pins moves the model's own numpy; the file lists what
@@ -16,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from imc_helpers.data.manifest import load_edition, model_record
+from imc_helpers.errors import InputError
+from imc_helpers.models.registry import CORE_KERNEL
 
 _FOLDER = ".kernels"
 
@@ -148,17 +154,32 @@ def _run(command: list[str], cwd: Path | None = None) -> None:
         raise KernelError(f"`{' '.join(command)}` failed with status {status}; see above")
 
 
+def kernels_of_edition(edition: str) -> list[str]:
+    """Return the kernels that the models of an edition need beside the core's."""
+    names = dict.fromkeys(model_record(key).kernel for key in load_edition(edition).models)
+    return [name for name in names if name != CORE_KERNEL]
+
+
 def main() -> None:
-    """Make one kernel."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="file in envs/, without .yml")
-    name = parser.parse_args().name
-    root = Path.cwd()
+    """Make kernels; one that cannot be made does not keep the others from being made."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", help="files in envs/, without .yml")
+    parser.add_argument("--edition", help="all kernels that this edition's models need")
+    given = parser.parse_args()
+    root, failed = Path.cwd(), []
     try:
-        python = make(root, name, Path(sys.prefix))
-    except KernelError as error:
-        sys.exit(f"kernel {name}: {error}")
-    print(f"kernel {name}: {python}")
+        names = [*given.names, *(kernels_of_edition(given.edition) if given.edition else [])]
+    except InputError as error:
+        sys.exit(str(error))
+    for name in names:
+        try:
+            print(f"kernel {name}: {make(root, name, Path(sys.prefix))}", flush=True)
+        except KernelError as error:
+            failed.append(f"kernel {name}: {error}")
+    if not names:
+        print("the models of this edition need no kernel of their own")
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 if __name__ == "__main__":

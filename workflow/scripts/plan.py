@@ -9,6 +9,7 @@ import ast
 import math
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -45,9 +46,11 @@ up makes pages stale, and neither images nor scores."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
 LAB_FOLDER = "imc_helpers.data.lab_folder"
-"""Modules that only a lab's own folder goes through."""
-SHIPPED = {'"benchmarks/results"': "benchmarks/results", '"panels"': "data_manifest/panels"}
-"""Folders of tables; they count for the pages in whose text such a name occurs."""
+"""Modules that only a folder whose layout nobody knows beforehand goes through, ..."""
+FOLDER_READERS = ("lab_folder", "schuiki25")
+"""... and the readers of such cohorts."""
+MEASURED_ONCE = "benchmarks/results"
+"""Folder of tables; they count for the pages in whose text its name occurs."""
 
 
 class _Task(BaseModel):
@@ -270,7 +273,9 @@ class _Resolver:
                         repository.with_buttons(self.project, self.project.config)
                     ),
                     **self._scripts("book", "gate", "page_finish", "parameters"),
-                    **self._scripts("project", "report", "repository"),
+                    **self._scripts("project", "report", "repository", "status"),
+                    **digests.of_files(self.project.root, [self._published]),
+                    **self.code.needs("imc_helpers.experiments.reproduction"),
                     **(self._of_viewer("library", ".js", ".css") if viewed else {}),
                 },
             ),
@@ -293,7 +298,7 @@ class _Resolver:
         code = self.code.needs(*roots)
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
-        if not record.own:
+        if record.reader not in FOLDER_READERS:
             code = {name: of for name, of in code.items() if not name.startswith(LAB_FOLDER)}
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
         root = self.project.root
@@ -317,6 +322,10 @@ class _Resolver:
         record = model_record(model)
         roots = ("imc_helpers.models.training.fit", _adapter(record))
         return {**_of_record(record), **self._environment(record), **self.code.needs(*roots)}
+
+    @property
+    def _published(self) -> Path:
+        return self.project.root / "data_manifest" / "published.yml"
 
     @cached_property
     def _segment_code(self) -> str:
@@ -429,14 +438,10 @@ class _Resolver:
         source = self.project.source(chapter)
         notebook = self.notebooks.get(chapter) or read_chapter(source)
         text = source.read_text(encoding="utf-8")
-        shipped = [
-            path
-            for name, folder in SHIPPED.items()
-            if name in text
-            for path in sorted((self.project.root / folder).glob("*.csv"))
-        ]
+        folder = self.project.root / MEASURED_ONCE
+        shipped = sorted(folder.glob("*.csv")) if f'"{MEASURED_ONCE}"' in text else []
         if "published_table" in text:
-            shipped.append(self.project.root / "data_manifest" / "published.yml")
+            shipped.append(self._published)
         kernel = notebook.metadata.kernelspec.name
         chosen = self.edition.model_dump(mode="json", include={"cohorts", "models", "sweeps"})
         records = {

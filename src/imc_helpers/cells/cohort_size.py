@@ -1,22 +1,10 @@
 """How large a cohort is: samples, pixels, patches, cells."""
 
 import numpy as np
-import pandas as pd
 
 from imc_helpers.cells.counts import count_cells
-from imc_helpers.data.manifest import cohort_record, published_size
 from imc_helpers.data.samples import Cohort
 from imc_helpers.patching import STRIDE_PX, WINDOW_PX, windows
-
-COMPARED = (
-    "samples",
-    "height_px",
-    "width_px",
-    "patches",
-    "samples_without_patches",
-    "cells_per_patch",
-)
-"""What the study's Table 1 reports of a cohort, beside who made its masks."""
 
 
 def cohort_size(
@@ -59,27 +47,3 @@ def cohort_size(
         "cells": float(np.mean(per_mask)) if per_mask else np.nan,
         "cells_per_patch": float(np.mean(per_patch)) if per_patch else np.nan,
     }
-
-
-def beside_published(measured: pd.DataFrame) -> pd.DataFrame:
-    """Set what was measured of the study's own cohorts beside its Table 1.
-
-    Parameters
-    ----------
-    measured
-        One row per cohort: its key, ``cohort``, and what `cohort_size` returns.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per cohort and quantity of the table: ``cohort``, ``quantity``, ``measured``,
-        ``published``, ``difference``. None where no cohort is the study's.
-    """
-    rows = []
-    for row in measured.to_dict("records"):
-        published = published_size(cohort_record(row["cohort"]))
-        for quantity in COMPARED:
-            if quantity in published:
-                rows.append((row["cohort"], quantity, row[quantity], published[quantity]))
-    frame = pd.DataFrame(rows, columns=["cohort", "quantity", "measured", "published"])
-    return frame.assign(difference=frame["measured"] - frame["published"])

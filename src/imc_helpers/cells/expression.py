@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.data.samples import Cohort
 
 
@@ -26,8 +27,7 @@ def mean_intensities(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
     means : numpy.ndarray
         (N, C) float32.
     """
-    ids, inverse = np.unique(labels, return_inverse=True)
-    inverse = inverse.ravel()
+    inverse, ids = pd.factorize(labels.ravel(), sort=True)  # np.unique would sort all pixels
     counts = np.bincount(inverse)
     means = np.stack(
         [np.bincount(inverse, weights=plane.ravel()) / counts for plane in image], axis=1
@@ -45,20 +45,14 @@ def places(labels: np.ndarray, um_per_px: float) -> pd.DataFrame:
         One row per cell, by id: ``area_um2``, and ``y_um`` and ``x_um`` of its centre, from the top
         left corner of the image.
     """
-    ids, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    inverse = inverse.ravel()
-    rows, columns = np.indices(labels.shape, sparse=True)
-    y = np.bincount(inverse, weights=np.broadcast_to(rows, labels.shape).ravel()) / counts
-    x = np.bincount(inverse, weights=np.broadcast_to(columns, labels.shape).ravel()) / counts
-    frame = pd.DataFrame(
+    shapes = cell_shapes(labels)
+    return pd.DataFrame(
         {
-            "area_um2": counts * um_per_px**2,
-            "y_um": (y + 0.5) * um_per_px,
-            "x_um": (x + 0.5) * um_per_px,
-        },
-        index=pd.Index(ids, name="id"),
+            "area_um2": shapes["area"] * um_per_px**2,
+            "y_um": (shapes["centroid-0"] + 0.5) * um_per_px,
+            "x_um": (shapes["centroid-1"] + 0.5) * um_per_px,
+        }
     )
-    return frame[frame.index > 0]
 
 
 def cells_of(cohort: Cohort, masks: Mapping[str, np.ndarray]) -> Any:

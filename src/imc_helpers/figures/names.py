@@ -45,6 +45,11 @@ _MODELS: Mapping[str, str] = MappingProxyType(
 """Names short enough for the axis of a figure; a model without one has the manifest's title."""
 _COHORTS: Mapping[str, str] = MappingProxyType(
     {
+        "schuiki25": "In-house",
+        "ali20": "Ali20",
+        "rendeiro21": "Rendeiro21",
+        "jackson20": "Jackson20",
+        "hoch22": "Hoch22",
         "spleen_imc": "Spleen (IMC)",
         "codex_two_experts": "Lymph node (CODEX)",
         "pancreas_imc": "Pancreas (IMC)",
@@ -176,7 +181,8 @@ def source_note(keys: Iterable[str]) -> str:
     synthetic: list[str] = []
     real: list[str] = []
     for key in dict.fromkeys(keys):
-        (synthetic if cohort_record(key).synthetic else real).append(key)
+        record = cohort_record(key)
+        (synthetic if record.synthetic or record.imitation else real).append(key)
     badges = [_badge("synthetic", "synthetic", map(cohort_name, synthetic))] if synthetic else []
     badges += [_badge("real", f"real: {cohort_name(key)}", [_about(key)]) for key in real]
     return " ".join(badges)

@@ -200,7 +200,7 @@ def show_table(
     escaped = text.map(lambda value: value.replace("|", r"\|"))
     numbers = [_is_numeric(frame[column]) for column in frame]
     rule = ["--:" if number else ":--" for number in numbers]
-    rows = [list(frame.columns), rule, *escaped.to_numpy().tolist()]
+    rows = [list(text.columns), rule, *escaped.to_numpy().tolist()]
     body = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
     myst = f":::{{table}} {caption}\n:name: {label}\n:widths: auto\n\n{body}\n:::\n"
     bundle = {

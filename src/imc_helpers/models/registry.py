@@ -15,6 +15,7 @@ from imc_helpers.data.manifest import ModelRecord, model_record
 from imc_helpers.data.paths import project_root
 from imc_helpers.errors import InputError
 from imc_helpers.models.device import find_device
+from imc_helpers.models.first_seen import check_first_seen
 from imc_helpers.models.protocol import Segmenter
 
 CORE_KERNEL = "python3"
@@ -55,6 +56,8 @@ def load_segmenter(key: str, device: str = "cpu") -> Segmenter:
     ------
     InputError
         If the model cannot run here; the message says what would help.
+    DownloadError
+        If its weights are others than those that first came here.
     """
     record = model_record(key)
     if record.source == "files":
@@ -62,6 +65,8 @@ def load_segmenter(key: str, device: str = "cpu") -> Segmenter:
     missing = _missing_packages(record) or _missing_weights(key, record)
     if missing:
         raise InputError(f"model {key!r}: {missing}")
+    files = [weights_dir(key) / file.name for file in record.weights]
+    check_first_seen(key, files, weights_dir(key))
     device = find_device(device if record.gpu else "cpu", record.packages).kind
     adapter = adapter_module(record).load(record, device, weights_dir(key))
     return Segmenter(key, record, adapter, device)

@@ -77,25 +77,33 @@ def describe_doubts(keys: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "what", "why"])
 
 
-def describe_deviations(keys: Iterable[str]) -> pd.DataFrame:
-    """List where models run here in another way than in the study that the book reproduces.
+def describe_study_settings(keys: Iterable[str]) -> pd.DataFrame:
+    """Set what the study states of its models beside what is done here, setting by setting.
 
     Parameters
     ----------
     keys
-        Models in ``data_manifest/models.yml``.
+        Models in ``data_manifest/models.yml``; those that the study does not run have no rows.
 
     Returns
     -------
     pandas.DataFrame
-        One row per deviation: ``model``, ``deviation``.
+        One row per model and setting: ``model``, ``setting``, ``the study`` (empty where it states
+        nothing), ``here``, ``same`` (``"yes"``, ``"no"``, or ``"not stated"``), ``why``.
     """
     rows = [
-        {"model": record.title, "deviation": deviation}
+        {
+            "model": record.title,
+            "setting": one.setting,
+            "the study": one.stated or None,
+            "here": one.here,
+            "same": "no" if one.deviates else "yes" if one.stated else "not stated",
+            "why": one.why or None,
+        }
         for record in map(model_record, keys)
-        for deviation in record.deviations
+        for one in record.study
     ]
-    return pd.DataFrame(rows, columns=["model", "deviation"])
+    return pd.DataFrame(rows, columns=["model", "setting", "the study", "here", "same", "why"])
 
 
 def describe_remarks(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:

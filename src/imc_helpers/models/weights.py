@@ -1,4 +1,8 @@
-"""Published weights: ``make weights-MODEL``, or ``python -m imc_helpers.models.weights MODEL``."""
+"""Published weights of a model, or of all models of an edition: ``make weights-MODEL``.
+
+A hash that the manifest has is checked. Where it has none, the first download is trusted, its hash
+written down, and every later one held against it.
+"""
 
 import argparse
 import os
@@ -8,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import pooch
 import requests
 
 from imc_helpers.data.download import Request, download
-from imc_helpers.data.manifest import model_record
+from imc_helpers.data.manifest import WeightsFile, load_edition, model_record
 from imc_helpers.errors import DownloadError, InputError
+from imc_helpers.models.first_seen import check_first_seen, first_seen
 from imc_helpers.models.registry import weights_dir
 
 _DEEPCELL = "users.deepcell.org"
@@ -39,24 +43,40 @@ def download_weights(key: str) -> list[Path]:
     InputError
         If there is no such model, it has no weights to download, or a token is missing.
     DownloadError
-        If a file cannot be reached, or is not the one described. Nothing false is kept.
+        If a file cannot be reached, or is not the one described, or not the one that first came
+        here. Nothing false is kept.
     """
     record = model_record(key)
     if record.training is not None:
         raise InputError(f"model {key!r} is trained by the build: `make book` does it")
     if not record.weights:
         raise InputError(f"model {key!r} has no weights to download (source: {record.source})")
-    return [
-        download(
-            file.url,
-            weights_dir(key),
-            file.name,
-            size=file.size,
-            known_hash=file.hash,
-            request=partial(_request, file.url, record.token),
-        )
-        for file in record.weights
-    ]
+    return [_download(key, file, record.token) for file in record.weights]
+
+
+def _download(key: str, file: WeightsFile, token: str) -> Path:
+    folder = weights_dir(key)
+    was_there = (folder / file.name).is_file()
+    path = download(
+        file.url,
+        folder,
+        file.name,
+        size=file.size,
+        known_hash=file.hash,
+        request=partial(_request, file.url, token),
+    )
+    try:
+        check_first_seen(key, [path], folder)
+    except DownloadError:
+        if not was_there:
+            path.unlink()
+        raise
+    return path
+
+
+def weights_of_edition(edition: str) -> list[str]:
+    """Return the models of an edition whose weights are downloaded."""
+    return [key for key in load_edition(edition).models if model_record(key).weights]
 
 
 def _request(url: str, variable: str) -> Request:
@@ -89,21 +109,38 @@ def _signed_address(url: str, token: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Download the weights of one model, and say what was found."""
+    """Download the weights of models, and say what was found.
+
+    One that cannot be had does not keep the others from coming.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("model", help="key in data_manifest/models.yml")
-    model = parser.parse_args(arguments).model
+    parser.add_argument("models", nargs="*", help="keys in data_manifest/models.yml")
+    parser.add_argument("--edition", help="all models of this edition that have weights")
+    given = parser.parse_args(arguments)
+    failed = []
     try:
-        paths = download_weights(model)
-    except (DownloadError, InputError) as error:
+        models = [*given.models, *(weights_of_edition(given.edition) if given.edition else [])]
+    except InputError as error:
         sys.exit(str(error))
-    for path, file in zip(paths, model_record(model).weights, strict=True):
-        checked = (
-            f"nobody published a hash, found sha256:{pooch.file_hash(str(path))}"
-            if file.hash is None
-            else "as the manifest says"
-        )
-        print(f"{path}: {path.stat().st_size} bytes; {checked}")
+    for model in models:
+        try:
+            paths = download_weights(model)
+        except (DownloadError, InputError) as error:
+            failed.append(f"{model}: {error}")
+            continue
+        known = first_seen(model)
+        for path, file in zip(paths, model_record(model).weights, strict=True):
+            checked = (
+                f"nobody published a hash; this one was written down when it first came: "
+                f"{known[file.name]}"
+                if file.hash is None
+                else "as the manifest says"
+            )
+            print(f"{path}: {path.stat().st_size} bytes; {checked}", flush=True)
+    if not models:
+        print("no weights to download")
+    if failed:
+        sys.exit("\n".join(failed))
 
 
 if __name__ == "__main__":

@@ -14,24 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
-from skimage.measure import regionprops_table
 from tqdm import tqdm
 
 from imc_helpers.agreement.consensus import consensus
 from imc_helpers.cells.expression import cells_of, mean_intensities
+from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.data.paths import replacing
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort, read_tiff
 
 CONSENSUS = "consensus"
-_REGIONPROPS = (
-    "area",
-    "centroid",
-    "axis_major_length",
-    "axis_minor_length",
-    "eccentricity",
-)
-"""What steinbock measures of each cell."""
 
 
 class _Masks(Mapping[str, np.ndarray]):
@@ -82,7 +74,7 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path) -> None:
             place.mkdir()
             for sample in tqdm(agreed, desc=f"{cohort.name}: consensus", disable=None):
                 drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
-                labels = consensus(drawn)
+                labels = consensus(drawn).labels
                 tifffile.imwrite(place / f"{sample}.tiff", labels, compression="zlib")
                 _write_tables(new, cohort, sample, labels)
             masks[CONSENSUS] = _Masks(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
@@ -95,8 +87,7 @@ def _write_tables(folder: Path, cohort: Cohort, sample: str, labels: np.ndarray)
     """Write steinbock's tables of one sample: a column ``Object`` with the ids comes first."""
     ids, means = mean_intensities(cohort.read_image(sample), labels)
     objects = pd.Index(ids, name="Object")
-    measured = regionprops_table(labels, properties=("label", *_REGIONPROPS))
-    props = pd.DataFrame(measured).set_index("label").rename_axis("Object")
+    props = cell_shapes(labels).rename_axis("Object")
     tables = {
         "intensities": pd.DataFrame(means, index=objects, columns=cohort.panel.names),
         "regionprops": props,

@@ -88,3 +88,11 @@ def test_the_studys_tests_compare_a_model_with_the_pairs_of_annotators():
     assert first["p"] == stats.ttest_ind(ours, theirs).pvalue
     assert study_tests(table, ["m"], pairs.assign(mode="patch")).empty
     assert "p" in study_tests(table, [], pairs)
+
+
+@pytest.mark.filterwarnings("error")
+def test_thousands_of_patches_raise_no_warning():
+    rng = np.random.default_rng(6)
+    many, skewed = rng.normal(0.5, 0.1, 6000), rng.exponential(1, 6000)
+    assert study_test(many, NORMAL).test != "Mann-Whitney U"
+    assert study_test(skewed, NORMAL).test == "Mann-Whitney U"

@@ -1,10 +1,8 @@
 """Cohorts in numbers, counted by hand."""
 
 import numpy as np
-import pandas as pd
-import pytest
 
-from imc_helpers.cells.cohort_size import COMPARED, beside_published, cohort_size
+from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
@@ -43,16 +41,3 @@ def test_the_columns_of_table_1(tmp_path):
         "cells": 2,
         "cells_per_patch": 1,  # one cell in each of the two windows
     }
-
-
-def test_the_studys_own_cohorts_stand_beside_its_table_1():
-    size = dict.fromkeys(COMPARED, 0) | {"samples": 740, "patches": 8714, "cells_per_patch": 320.0}
-    measured = pd.DataFrame([{"cohort": key, **size} for key in ("jackson20", "spleen_imc")])
-    beside = beside_published(measured)
-    assert set(beside["cohort"]) == {"jackson20"}
-    row = beside.set_index("quantity")
-    assert tuple(row.index) == COMPARED
-    assert row.loc["samples", ["measured", "published", "difference"]].tolist() == [740, 746, -6]
-    assert row.loc["patches", "difference"] == 0
-    assert row.loc["cells_per_patch", "difference"] == pytest.approx(-0.5)
-    assert beside_published(measured[1:]).empty

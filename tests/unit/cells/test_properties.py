@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from skimage.measure import regionprops_table
 
-from imc_helpers.cells.properties import cell_properties
+from imc_helpers.cells.properties import cell_properties, cell_shapes
 
 
 def dots(*centres, shape=(100, 100), half=1):
@@ -34,3 +35,16 @@ def test_a_circle_that_just_fits_counts():
 
 def test_an_image_without_cells_has_no_rows():
     assert cell_properties(np.zeros((9, 9), np.uint32), 1.0).empty
+
+
+def test_shapes_are_those_of_scikit_image():
+    rng = np.random.default_rng(3)
+    labels = np.kron(rng.integers(0, 9, (12, 12)), np.ones((5, 4), int)) * 100
+    labels[3, 1] = 7  # a single pixel
+    found = cell_shapes(labels.astype(np.uint32))
+    names = ("label", *(n for n in found.columns if "centroid" not in n), "centroid")
+    oracle = regionprops_table(labels, properties=names)
+    assert found.index.tolist() == oracle["label"].tolist()
+    for name in found.columns:
+        assert found[name].to_numpy() == pytest.approx(oracle[name], abs=1e-5), name
+    assert cell_shapes(np.zeros((4, 4), np.uint32)).empty

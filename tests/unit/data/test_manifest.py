@@ -3,7 +3,14 @@
 import pytest
 
 from imc_helpers.data import manifest
-from imc_helpers.data.manifest import cohort_record, load_edition, published_table
+from imc_helpers.data.manifest import (
+    PublishedTable,
+    cohort_record,
+    load_edition,
+    model_record,
+    published_studies,
+    published_table,
+)
 from imc_helpers.data.paths import shipped
 from imc_helpers.data.readers.published import _PAIRS, _READERS, cohort_panel
 from imc_helpers.errors import InputError
@@ -45,6 +52,33 @@ def test_an_unknown_cohort():
 def test_a_published_table_stays_as_published():
     published_table("schuiki25_table3")["value"] = 0
     assert published_table("schuiki25_table3")["value"].min() > 0
+
+
+def test_every_published_table_names_what_the_manifest_has():
+    bibliography = (shipped("data_manifest").parent / "references.bib").read_text()
+    for study in published_studies().values():
+        assert f"{{{study.citation}," in bibliography
+        for table in study.tables.values():
+            for model in table.models:
+                assert model_record(model).source == "library"
+            for key in table.stand_ins:
+                assert cohort_record(key).synthetic
+
+
+def test_a_published_table_that_does_not_hang_together():
+    good = {"place": "Table 1", "title": "x", "data": "y", "names": ["m"], "not_measured": "no"}
+    rows = [{"m": "map", "value": 0.3}]
+    PublishedTable(**good, rows=rows)
+    for wrong, message in (
+        ({"rows": [*rows, {"m": "map"}]}, "columns of the first"),
+        ({"rows": rows, "tolerance": {"height": 1.0}}, "no column"),
+        ({"rows": rows, "not_measured": ""}, "measured_by"),
+        ({"rows": rows, "measured_by": "sizes"}, "because"),
+        ({"rows": rows, "measured_by": "sizes", "because": "x"}, "tolerance"),
+        ({"rows": rows, "stand_ins": {"phantom_ali20": "ali20"}}, "not among"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PublishedTable(**{**good, **wrong})
 
 
 def test_an_unknown_published_table():

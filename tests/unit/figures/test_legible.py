@@ -14,6 +14,7 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.figures import (
     agreement_plots,
+    claim_plots,
     model_plots,
     speed_plots,
     sweep_overview,
@@ -78,6 +79,18 @@ def decisions():
         for m in MODELS
         for out, x in (("mean", -0.2), ("annotator1", 0.3))
     )  # fmt: skip
+
+
+def claims():
+    return pd.DataFrame(
+        {"claim": claim, "group": group, "false_low": low, "false_high": high, "verdict": verdict}
+        for group in ("this edition's models", "published rankings, spread and correlation assumed")
+        for claim, low, high, verdict in (
+            ("Lymphoid phantom", 0.0001, 0.0001, "holds"),
+            ("TissueNet nuclei, F1 at .5", 0.01, 0.3, "depends"),
+            ("TNBC 2018, mean F1", 0.2, 0.6, "uncertain"),
+        )
+    )
 
 
 def sample():
@@ -164,6 +177,7 @@ DRAWN = {
         metrics=("map", "sap"),
         lines={"": AGREEMENT},
     ),
+    "claims": partial(claim_plots.claim_rows, claims()),
     "equivalence": partial(model_plots.equivalence_rows, decisions(), 0.05, raters="annotators"),
     "trial": partial(model_plots.trial_rows, decisions(), 0.05),
     "errors": partial(

@@ -16,6 +16,20 @@ RECORD = model_record("mesmer")
 ARCHIVE = RECORD.weights[0].name
 
 
+@pytest.mark.parametrize(("options", "told"), [({}, 1.0), ({"image_mpp": None}, None)])
+def test_the_library_is_told_the_pixel_size_unless_the_manifest_has_another(options, told):
+    class Application:
+        def predict(self, batch, **given):
+            self.given = given
+            return np.zeros((*batch.shape[:-1], 1), int)
+
+    application = Application()
+    model = mesmer.Mesmer(application, {"batch_size": 4, **options})
+    (labels,) = model.predict([np.zeros((2, 5, 6))], 1.0)
+    assert labels.shape == (5, 6)
+    assert application.given == {"image_mpp": told, "batch_size": 4}
+
+
 @pytest.fixture(scope="module")
 def keras():
     pytest.importorskip(

@@ -3,15 +3,16 @@
 import pytest
 
 from imc_helpers.data import predictions
+from imc_helpers.data.manifest import StudySetting, model_record
 from imc_helpers.data.predictions import RunRecord
 from imc_helpers.models.run_tables import (
     DESCRIPTION,
     RUNS,
-    describe_deviations,
     describe_doubts,
     describe_models,
     describe_remarks,
     describe_runs,
+    describe_study_settings,
 )
 
 
@@ -24,16 +25,28 @@ def test_without_models_the_tables_are_empty_and_have_their_columns():
     assert describe_models([]).columns.tolist() == list(DESCRIPTION)
     runs = describe_runs(["phantom_lymphoid"], [])
     assert runs.columns.tolist() == list(RUNS)
-    for table in (runs, describe_doubts([]), describe_deviations([]), describe_remarks([], [])):
+    for table in (runs, describe_doubts([]), describe_study_settings([]), describe_remarks([], [])):
         assert table.empty and len(table.columns)
 
 
-def test_the_models_that_run_in_another_way_than_in_the_study_say_so():
-    table = describe_deviations(["cyto3", "mesmer", "cellsam", "watershed"])
-    assert table["model"].tolist() == ["Mesmer (DeepCell 0.12.10)", "CellSAM"]
-    said = dict(zip(table["model"], table["deviation"], strict=True))
-    assert "image_mpp" in said["Mesmer (DeepCell 0.12.10)"]
-    assert "400 px" in said["CellSAM"]
+def test_the_studys_models_say_setting_by_setting_what_is_stated_and_what_is_done():
+    studied = ["cyto3", "mesmer", "cellsam", "vista2d"]
+    table = describe_study_settings([*studied, "watershed"])
+    assert table["model"].unique().tolist() == [model_record(key).title for key in studied]
+    by = table.set_index(["model", "setting"])
+    assert by.loc[("Mesmer (DeepCell 0.12.10)", "pixel size (image_mpp)"), "same"] == "not stated"
+    assert by.loc[("CellSAM", "weights"), "same"] == "no"
+    for title in table["model"].unique():
+        assert {"version", "planes", "intensities", "whole images"} <= set(by.loc[title].index)
+    chosen = table[table["same"] != "yes"]
+    assert chosen["why"].notna().all()
+    with pytest.raises(ValueError, match="say `why`"):
+        StudySetting(setting="diameter", here="10 µm")
+
+
+@pytest.mark.parametrize("key", ["cyto3", "mesmer", "cellsam", "vista2d"])
+def test_the_studys_models_see_whole_images(key):
+    assert model_record(key).window_px is None, "the study feeds them the full image"
 
 
 def test_a_remark_is_listed_once():

@@ -2,14 +2,16 @@
 
 import hashlib
 from io import BytesIO
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 from imc_helpers.data.manifest import WeightsFile, model_record
 from imc_helpers.errors import DownloadError, InputError
-from imc_helpers.models import weights
-from imc_helpers.models.weights import download_weights
+from imc_helpers.models import registry, weights
+from imc_helpers.models.first_seen import check_first_seen, first_seen
+from imc_helpers.models.weights import download_weights, weights_of_edition
 
 
 @pytest.mark.parametrize(
@@ -41,10 +43,60 @@ def test_weights_come_whole_and_checked(tmp_path, monkeypatch, capsys, make_mode
     assert (digest in capsys.readouterr().out) is not known
     path.unlink()
     mirrored.write_bytes(b"other")
-    if known:
-        with pytest.raises(DownloadError, match="not the file of the manifest"):
-            download_weights("cyto3")
-        assert not list(path.parent.iterdir())
+    message = "not the file of the manifest" if known else f"first came here on .*{digest}"
+    with pytest.raises(DownloadError, match=message):
+        download_weights("cyto3")
+    assert not path.exists()
+
+
+def test_a_file_that_changed_where_it_lies_is_never_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    folder = tmp_path / "weights" / "net"
+    folder.mkdir(parents=True)
+    path = folder / "sub" / "config.json"
+    path.parent.mkdir()
+    path.write_text("first")
+    check_first_seen("net", [path], folder)
+    check_first_seen("net", [path], folder)
+    digest = hashlib.sha256(b"first").hexdigest()
+    assert first_seen("net") == {"sub/config.json": f"sha256:{digest}"}
+    path.write_text("second")
+    with pytest.raises(DownloadError, match="If its publisher has replaced it and you trust"):
+        check_first_seen("net", [path], folder)
+    assert path.is_file(), "it was not brought here just now, so it is not taken away"
+    assert first_seen("net") == {"sub/config.json": f"sha256:{digest}"}
+    assert first_seen("other") == {}
+
+
+def test_a_model_is_not_loaded_with_weights_that_changed(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    monkeypatch.setattr(registry, "_missing_packages", lambda _: "")
+    loaded = []
+    adapter = SimpleNamespace(load=lambda *given: loaded.append(given))
+    monkeypatch.setattr(registry, "adapter_module", lambda _: adapter)
+    path = tmp_path / "weights" / "cyto3" / "cyto3"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"first")
+    registry.load_segmenter("cyto3")
+    path.write_bytes(b"second")
+    with pytest.raises(DownloadError, match="not the file that first came here"):
+        registry.load_segmenter("cyto3")
+    assert len(loaded) == 1
+
+
+def test_all_weights_of_an_edition(tmp_path, monkeypatch, capsys):
+    """One that cannot be had does not keep the others from coming."""
+    edition = SimpleNamespace(models=["watershed", "cyto3", "mesmer", "cellpose3_phantom"])
+    monkeypatch.setattr(weights, "load_edition", lambda _: edition)
+    assert weights_of_edition("any") == ["cyto3", "mesmer"]
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    monkeypatch.setenv("IMC_BOOK_MIRROR", str(tmp_path / "mirror"))
+    mirrored = tmp_path / "mirror" / "www.cellpose.org" / "models" / "cyto3"
+    mirrored.parent.mkdir(parents=True)
+    mirrored.write_bytes(b"weights")
+    with pytest.raises(SystemExit, match="mesmer: .*MultiplexSegmentation"):
+        weights.main(["--edition", "any"])
+    assert "cyto3: 7 bytes; nobody published a hash" in capsys.readouterr().out
 
 
 class Reply:

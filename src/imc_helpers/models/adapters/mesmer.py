@@ -35,15 +35,19 @@ class Mesmer:
     def predict(self, images: Sequence[np.ndarray], um_per_px: float) -> list[np.ndarray]:
         """Outline the cells of (2, H, W) images: nucleus, membrane. Equal shapes go in together."""
         labels: list[np.ndarray] = []
+        options = {"image_mpp": um_per_px, **self.options}
         for _, same in groupby(images, key=np.shape):
             batch = np.stack([np.moveaxis(image, 0, -1) for image in same])
-            found = self.application.predict(batch, image_mpp=um_per_px, **self.options)
+            found = self.application.predict(batch, **options)
             labels += list(found[..., 0])
         return labels
 
 
 def load(record: ModelRecord, device: str, weights: Path) -> Mesmer:
     """Load the model from DeepCell's archive under ``weights``; parameters go to its ``predict``.
+
+    The parameter ``image_mpp`` takes the place of the images' own pixel size; with None the library
+    does not scale them.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.experiments.ceiling import copies, mean_scores
+from imc_helpers.experiments.shared_errors import copies, mean_scores
 from imc_helpers.metrics import evaluate
 
 PANEL = Panel((Channel("Ir191", "DNA1", "nucleus"),))

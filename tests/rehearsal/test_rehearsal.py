@@ -1,0 +1,79 @@
+"""The paper edition from an imitation of its records: from an empty folder to the rendered book."""
+
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import rehearse
+from archive_server import ArchiveServer
+
+from imc_helpers.data.manifest import load_edition
+from imc_helpers.data.samples import Cohort
+from imc_helpers.metrics import evaluate
+
+PAGES = (
+    "study/01_datasets",
+    "study/05_annotators",
+    "study/06_models",
+    "study/08_public_cohorts",
+)
+PAPER = load_edition("paper")
+IMAGES = {"schuiki25": 2, "ali20": 3, "rendeiro21": 3, "jackson20": 3, "hoch22": 2}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A copy of the book with its smallest rehearsal made."""
+    root = tmp_path_factory.mktemp("rehearsal") / "book"
+    rehearse.prepare(root, pages=PAGES, models=["distance"])
+    with ArchiveServer() as server:
+        rehearse.publish(server)
+        made = rehearse.make(
+            root, server.url, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900
+        )
+    assert made.returncode == 0, made.stdout
+    return root
+
+
+def html(book, page):
+    return (book / "_build/rehearsal/html/chapters" / f"{page}.html").read_text(encoding="utf-8")
+
+
+def test_rehearsal_every_cohort_is_downloaded_and_converted(book):
+    for cohort in PAPER.cohorts:
+        found = Cohort(book / "data" / cohort)
+        assert len(found) == IMAGES[cohort], cohort
+        assert list((book / "data" / ".downloads" / cohort).rglob("*.*")), "downloads are kept"
+    assert not any((book / "data" / ".converting").glob("[!.]*"))
+
+
+def test_rehearsal_what_could_not_be_matched_is_listed_and_counted(book):
+    listed = pd.read_csv(book / "results/rehearsal/unmatched.csv", keep_default_na=False)
+    counts = listed.groupby(["cohort", "what"]).size().to_dict()
+    assert counts == {
+        ("jackson20", "image without mask"): 1,
+        ("rendeiro21", "image without mask"): 1,
+        ("rendeiro21", "mask without image"): 1,
+        ("rendeiro21", "left out by its authors"): 1,
+        ("rendeiro21", "other shape"): 1,
+        ("rendeiro21", "cannot be read"): 1,
+    }
+    page = html(book, "study/01_datasets")
+    assert all(what in page for _, what in counts)
+
+
+def test_rehearsal_scores_are_those_of_the_masks_that_were_published(book):
+    scores = pd.read_parquet(book / "results/rehearsal/scores/schuiki25.parquet")
+    cohort = Cohort(book / "data" / "schuiki25")
+    first, second = (cohort.read_mask("lymph_01", f"annotator{k}") for k in (1, 2))
+    columns = ["sample", "mode", "rater_true", "rater_pred"]
+    pair = scores.set_index(columns).loc[[("lymph_01", "whole", "annotator1", "annotator2")]]
+    np.testing.assert_allclose(pair["ap50"], evaluate(first, second).ap50)
+
+
+@pytest.mark.parametrize("model", PAPER.models)
+def test_rehearsal_a_published_model_that_cannot_run_here_is_listed_with_the_reason(book, model):
+    assert f"weights-{model}" in html(book, "study/06_models") or "make kernel-" in html(
+        book, "study/06_models"
+    )
