@@ -166,16 +166,20 @@ else:
 # %% tags=["hide-input"]
 doubts = pd.DataFrame(
     [
-        {"cohort": key, "statement": item.what, "rests on": item.why, "to mend it": item.mend}
+        {
+            "cohort": key,
+            "statement": item.what,
+            "rests on": f"{item.why}. *To mend it:* {item.mend}" if item.mend else item.why,
+        }
         for key, record in records.items()
         for item in record.unverified
     ],
-    columns=["cohort", "statement", "rests on", "to mend it"],
+    columns=["cohort", "statement", "rests on"],
 )
-if not doubts["to mend it"].any():
-    doubts = doubts.drop(columns="to mend it")
 if len(doubts):
-    show_table(doubts, label="tab-unverified", caption="What could not be checked.")
+    show_table(
+        doubts, label="tab-unverified", caption="What could not be checked.", merge=["cohort"]
+    )
 elif all(record.synthetic for record in records.values()):
     display(
         Markdown("*All cohorts of this edition are synthetic; nothing is quoted from a source.*")

@@ -159,7 +159,7 @@ def download(
         if mirrored:
             _copy(mirrored, part, url)
         else:
-            _Download(url, target, part, size, request, false).run()
+            _Download(url, target, part, size, known_hash is not None, request, false).run()
         if difference := _difference(part, size, known_hash):
             part.unlink()
             _remove_empty(part.parent)
@@ -246,6 +246,8 @@ class _Download:
     part: Path
     """Where it arrives."""
     size: int | None
+    checked: bool
+    """Whether a hash will tell it from anything else."""
     request: Callable[[], Request] | None
     false: str
     """What to say when the server has another file."""
@@ -298,6 +300,8 @@ class _Download:
             self.ranges = False
             raise _BrokeOffError("the server has no such range") from None
         with reply:
+            if not self.checked and reply.headers.get("Content-Type", "").startswith("text/html"):
+                raise DownloadError(f"{self.false} The server sends a web page in its place")
             start, whole = _extent(reply)
             if start not in (0, have):
                 self.ranges = False

@@ -139,6 +139,18 @@ def test_fault_a_file_of_another_size(archive, get):
     assert visible(get.folder) == []
 
 
+def test_fault_a_web_page_in_place_of_a_file_that_nothing_describes(archive, get):
+    """A network that asks to log in answers so, with 200."""
+
+    def log_in(handler, _):
+        handler.answer(200, b"<html>Who are you?</html>", Content_Type="text/html; charset=utf-8")
+
+    archive.faults[FILE] = [log_in]
+    with pytest.raises(DownloadError, match="web page in its place"):
+        get(size=None, known_hash=None)
+    assert visible(get.folder) == []
+
+
 def test_fault_404_says_that_the_name_may_have_changed(archive, get):
     del archive.files[FILE]
     with pytest.raises(DownloadError, match="404.*another name"):
