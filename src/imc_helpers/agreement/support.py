@@ -131,7 +131,7 @@ def fit_support(cells: pd.DataFrame) -> Support:
     InputError
         If all of them were drawn, or none: there is nothing to tell apart.
     """
-    if cells["drawn"].nunique() < 2:
+    if not can_teach(cells):
         raise InputError(
             f"fit_support: expected cells drawn and not drawn, found {len(cells)} alike"
         )
@@ -140,7 +140,7 @@ def fit_support(cells: pd.DataFrame) -> Support:
 
 
 def cross_fitted(cells: pd.DataFrame) -> np.ndarray:
-    """Predict each image's cells by what was learnt from the others.
+    """Predict cells by what was learnt from other images, of which other people spoke.
 
     Parameters
     ----------
@@ -150,14 +150,26 @@ def cross_fitted(cells: pd.DataFrame) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        One chance per row; missing where there is one image alone.
+        One chance per row; missing where there is one image alone, or the others teach nothing.
     """
     chance = np.full(len(cells), np.nan)
-    for sample in cells["sample"].unique():
-        here = (cells["sample"] == sample).to_numpy()
-        if not here.all():
-            chance[here] = fit_support(cells[~here]).predict(cells[here])
+    sample, person = (cells[column].to_numpy() for column in ("sample", "left_out"))
+    for one, who in dict.fromkeys(zip(sample, person, strict=True)):
+        here, others = (sample == one) & (person == who), (sample != one) & (person != who)
+        if can_teach(cells[others]):
+            chance[here] = fit_support(cells[others]).predict(cells[here])
     return chance
+
+
+def can_teach(cells: pd.DataFrame) -> bool:
+    """Say whether some cells were drawn and some were not.
+
+    Parameters
+    ----------
+    cells
+        What `held_out_cells` returns.
+    """
+    return bool(cells["drawn"].any() and not cells["drawn"].all())
 
 
 def calibration(chance: ArrayLike, drawn: ArrayLike, *, bins: int = 10) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
 from imc_helpers.agreement.consensus import consensus
-from imc_helpers.agreement.intervals import CONFIDENCE
+from imc_helpers.agreement.intervals import CONFIDENCE, mean_intervals
 from imc_helpers.data.raters import noun
 from imc_helpers.data.samples import Cohort
 from imc_helpers.decisions.powered import Powered, powered_mean
@@ -150,6 +150,32 @@ def against_annotators(distances: pd.DataFrame, annotators: Iterable[str]) -> pd
     return (
         rows.groupby(["sample", "rater"], sort=False)[["soft_ap", "distance"]].mean().reset_index()
     )
+
+
+def over_images(rows: pd.DataFrame, value: str, *, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Average a value over images, for each rater, with an interval for other images.
+
+    Parameters
+    ----------
+    rows
+        One row per image and rater, as `against_annotators` or
+        `imc_helpers.decisions.distances.distance_from_mean` returns.
+    value
+        The column.
+    confidence
+        Nominal coverage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per rater: ``rater``, ``value``, ``low``, ``high`` (missing with one image).
+    """
+    if rows.empty:
+        return pd.DataFrame(columns=["rater", "value", "low", "high"])
+    wide = rows.pivot_table(index="sample", columns="rater", values=value, sort=False)
+    found = mean_intervals(wide, wide.index, confidence=confidence)
+    found = found.rename_axis("rater").reset_index().rename(columns={"mean": "value"})
+    return found[["rater", "value", "low", "high"]]
 
 
 def attained(cohort: Cohort, samples: Iterable[str] | None = None) -> pd.DataFrame:

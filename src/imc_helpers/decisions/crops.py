@@ -65,7 +65,8 @@ def crop_scores(
             if any(one.sample == sample for one in run.samples):
                 masks[model] = read_prediction(cohort.name, model, "whole", sample)
         here = [(one, two) for one, two in pairs if one in masks and two in masks]
-        parts.append(mask_crops(masks, here, crop_px=crop_px).assign(sample=sample))
+        if here:
+            parts.append(mask_crops(masks, here, crop_px=crop_px).assign(sample=sample))
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     return frame.reindex(columns=list(COLUMNS))
 
@@ -84,7 +85,7 @@ def mask_crops(
     masks
         (H, W) labels by rater.
     pairs
-        Whom to score against whom.
+        Whom to score against whom, one pair or more.
     crop_px
         Edge of a crop, pixels.
 
@@ -100,8 +101,6 @@ def mask_crops(
         height, width = shape
         return [w.slices for w in windows((height, width), size=crop_px, stride=crop_px)]
 
-    if not pairs:
-        return pd.DataFrame(columns=list(COLUMNS[1:]))
     table = evaluate_many(((masks[one], masks[two]) for one, two in pairs), windows=tiles, sap=None)
     table["rater_true"] = [pairs[k][0] for k in table["pair"]]
     table["rater_pred"] = [pairs[k][1] for k in table["pair"]]

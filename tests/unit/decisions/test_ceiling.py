@@ -13,6 +13,7 @@ from imc_helpers.decisions.ceiling import (
     attained,
     bounds,
     identifiable,
+    over_images,
     supposed_score,
     truth_score,
 )
@@ -88,6 +89,17 @@ def test_bounds_by_hand():
     model = against_annotators(distances, ["a", "b"]).iloc[0]
     assert model["rater"] == "m"
     assert model["soft_ap"] == pytest.approx(1 / 2), "2 of 4 cells, with each"
+
+
+def test_means_over_images():
+    rows = pd.DataFrame({"sample": list("stst"), "rater": list("mmnn"), "soft_ap": [0, 1, 2, 2]})
+    found = over_images(rows, "soft_ap").set_index("rater")
+    assert found["value"].to_dict() == {"m": 0.5, "n": 2}
+    assert found.loc["m", "low"] < 0
+    assert found.loc["m", "high"] > 1
+    assert found.loc["n", "low"] == found.loc["n", "high"] == 2
+    assert over_images(rows.iloc[::2], "soft_ap")["low"].isna().all(), "one image"
+    assert over_images(rows[:0], "soft_ap").empty
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
+from imc_helpers.agreement.consensus import consensus
 from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
+from imc_helpers.experiments import label_trials
 from imc_helpers.figures import (
     agreement_plots,
     claim_plots,
@@ -20,6 +22,7 @@ from imc_helpers.figures import (
     sweep_overview,
     sweep_plots,
     tissue_images,
+    truth_plots,
 )
 from imc_helpers.figures.page import PHONE, WIDE
 from imc_helpers.metrics import contingency_table
@@ -145,6 +148,34 @@ def ceiling():
     )
 
 
+def reach(beyond=None):
+    rows = [("model", m) for m in MODELS] + [
+        ("people", "the others' consensus"),
+        ("truth", "truth"),
+    ]
+    table = pd.DataFrame(rows, columns=["kind", "rater"]).assign(value=0.5, low=0.4, high=0.6)
+    lines = {"two annotators with each other": 0.4, "no mask scores higher": 0.7}
+    return {c: truth_plots.Reach(table, lines, beyond) for c in ("spleen_imc", "phantom_lymphoid")}
+
+
+def few_labels():
+    rows = [
+        {"labels": n, "way": w, "half_width": 1 / n}
+        for w in (label_trials.ALONE, label_trials.WITH)
+        for n in (5, 8, 10, 20)
+    ]
+    titles = ("mean ap50 per crop", "cells per crop", "share of the cells found")
+    return dict.fromkeys(titles, pd.DataFrame(rows))
+
+
+def calibrated():
+    return pd.DataFrame(
+        {"measure": m, "chance": x, "drawn": x}
+        for m in ("share of the others who drew it", "fitted chance")
+        for x in (0.1, 0.5, 0.9)
+    )
+
+
 def speed():
     return pd.DataFrame(
         {"model": m, "device": "cpu", "s_per_megapixel": 2.0**k, "ap50": 0.2 * k}
@@ -239,6 +270,23 @@ DRAWN = {
         border_px=28,
         highlight=[0, 1],
     ),
+    "reach": partial(truth_plots.reach_rows, reach(0.7), "mean soft AP with the annotators"),
+    "excess": partial(
+        truth_plots.reach_rows, reach(), "squared distance from what annotators draw on average, δ"
+    ),
+    "supposed": partial(
+        truth_plots.supposed_curves, {"spleen_imc": 0.3, "codex_two_experts": 0.5}
+    ),
+    "calibration": partial(truth_plots.calibration_curve, calibrated()),
+    "support": partial(
+        truth_plots.support_map,
+        rng.uniform(size=(60, 60)),
+        consensus([TRUE, PRED]),
+        [TRUE, PRED],
+        um_per_px=1.0,
+        field_um=40,
+    ),
+    "few labels": partial(truth_plots.trial_curves, few_labels()),
     "toys": partial(
         tissue_images.toy_cases,
         {"D: one missed, one made up": (TRUE[:2, :8], PRED[:2, :8]), "C": (TRUE[:2, :8],) * 2},

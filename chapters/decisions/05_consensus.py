@@ -1,0 +1,271 @@
+# ---
+# jupyter:
+#   imc_book:
+#     reads:
+#     - predictions
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: imc_book
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Consensus
+#
+# **Which cells would most people draw?**
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+most_images: int = 4  # images of a cohort that are looked at, evenly spread
+field_um: float = 100.0  # edge of the map, µm
+confidence: float = 0.95  # of the intervals
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: says what to do where the package is missing.
+import importlib.util
+
+if importlib.util.find_spec("imc_helpers") is None:
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.agreement.consensus import KEPT, consensus, with_support
+from imc_helpers.agreement.support import (
+    calibration,
+    calibration_error,
+    can_teach,
+    cell_features,
+    cross_fitted,
+    fit_support,
+    held_out_cells,
+)
+from imc_helpers.data.manifest import cohort_record, load_edition
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.raters import TRUTH, noun
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.decisions.ceiling import over_images
+from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.page import answer, show, show_table
+from imc_helpers.figures.truth_plots import Reach, calibration_curve, reach_rows, support_map
+from imc_helpers.metrics import contingency_table, evaluate
+
+record = load_edition(edition)
+cohorts = {key: open_cohort(key) for key in record.cohorts}
+several = {k: [s for s in c.ids if len(c.references_of(s)) > 1] for k, c in cohorts.items()}
+by_number = sorted(
+    (k for k in cohorts if several[k]),
+    key=lambda k: -max(len(cohorts[k].references_of(s)) for s in several[k]),
+)
+key = by_number[0] if by_number else ""  # the cohort with most masks of an image
+if key:
+    cohort = cohorts[key]
+    looked_at = several[key][:: -(-len(several[key]) // most_images)]
+    whose = noun(r for r in cohort.raters if r.name in cohort.references)
+    masks = {s: {a: cohort.read_mask(s, a) for a in cohort.references_of(s)} for s in looked_at}
+    agreed = {sample: consensus([*own.values()]) for sample, own in masks.items()}
+    told = [
+        held_out_cells(own).assign(sample=sample) for sample, own in masks.items() if len(own) > 2
+    ]
+    cells = pd.concat(told, ignore_index=True) if told else pd.DataFrame({"drawn": []})
+    learnt = can_teach(cells)
+    if learnt:
+        # Of one image alone nothing is predicted by what others taught: then there is no check.
+        cells["chance"] = cross_fitted(cells)
+        taught = fit_support(cells)
+        agreed = {
+            sample: with_support(one, taught.predict(cell_features(one, [*masks[sample].values()])))
+            for sample, one in agreed.items()
+        }
+    checked = learnt and cells["chance"].notna().all()
+    kept = sum(int(one.kept.sum()) for one in agreed.values())
+    drawn = sum(len(one.groups) for one in agreed.values())
+    summary = f"In {cohort_name(key)} ({len(looked_at)} of {len(several[key])} images) the {whose} drew {drawn:,} different cells. "
+    if learnt:
+        summary += f"**{kept:,} of them ({kept / drawn:.0%}) most people would draw**: the chance that a further one does is {KEPT:.0%} or more. "
+        summary += (
+            f"Such chances were off by {calibration_error(calibration(cells['chance'], cells['drawn'])):.3f} on average, on images and people not learnt from."
+            if checked
+            else "With one image nobody can check these chances."
+        )
+    else:
+        summary += (
+            f"**{kept:,} of them ({kept / drawn:.0%}) were drawn by at least half of them, and by two.** How likely a third person is to draw them is "
+            "*not identifiable*: that takes three masks of an image, so that one can be left out."
+        )
+else:
+    summary = (
+        "*Not identifiable.* No cohort of this edition has two masks of one image, so there is nothing that masks could "
+        "have in common."
+    )
+answer(summary)
+
+# %% tags=["hide-input"]
+if key:
+    where = looked_at[0]
+    dna = cohort.panel.index(cohort_record(key).dna_channel)
+    meaning = (
+        "by the chance that a further person draws them" if learnt else "by the share who drew them"
+    )
+    show(
+        partial(
+            support_map,
+            cohort.read_image(where)[dna],
+            agreed[where],
+            [*masks[where].values()],
+            um_per_px=cohort.um_per_px(where),
+            field_um=field_um,
+        ),
+        label="fig-support",
+        caption=f"The middle {field_um:g} µm of one image, the DNA channel with the outlines of all {whose}; and the consensus, each "
+        f"cell coloured {meaning}: five steps of 20% from blue (few) to yellow (all). {source_note([key])}",
+        alt="The same piece of tissue twice: with many overlapping outlines, and with one outline for each cell, from "
+        "blue to yellow.",
+    )
+
+# %% [markdown]
+# A consensus answers two questions: which outlines of different people are *one cell*, and who would draw it. Here
+# cells are put into groups, one cell of a person at most, so that all groups together hold as much overlap as they can. Joining
+# pairs one by one instead can make a chain, in which two cells of one person end up as one.
+
+# %% [markdown]
+# ## How sure each cell is
+#
+# The share of people who drew a cell says who *did*. Whether the next one *would* also depends on how alike their outlines are, and
+# on whether the others drew something else at that place. So each person is left out in turn, and says which cells of the
+# others' consensus they drew; a logistic regression learns the chance.
+
+# %% tags=["hide-input"]
+bins = pd.DataFrame(columns=["cells", "chance", "drawn"])
+if key and checked:
+    bins = calibration(cells["chance"], cells["drawn"])
+    curves = pd.concat(
+        [
+            bins.assign(measure="fitted chance"),
+            calibration(cells["share"], cells["drawn"], bins=3).assign(
+                measure="share of the others who drew it"
+            ),
+        ]
+    )
+    curves.to_csv(results_dir(edition, "decisions") / "support.csv", index=False)
+    show(
+        partial(calibration_curve, curves),
+        label="fig-calibration",
+        caption=f"Support beside what happened: how often the person left out drew a cell (IoU of 0.5 or more). Each chance was learnt on "
+        f"other images, from other people. {source_note([key])}",
+        alt="Two curves of the share of cells drawn against their support. The fitted chance lies on the diagonal.",
+    )
+else:
+    display(
+        Markdown(
+            "*That takes three masks for each of two images or more, so that a person and an image can be left out. Here "
+            "support is the share who drew a cell, and says nothing of the next person.*"
+        )
+    )
+
+# %% [markdown]
+# ## Is it any good?
+#
+# A consensus may please everybody and be wrong. Only the truth can tell, and only synthetic tissue has it. Errors that all share survive any vote.
+
+# %% tags=["hide-input"]
+truth_known = bool(key) and any(r.kind == "truth" for r in cohort.raters)
+if truth_known:
+    rows = []
+    real = []
+    for sample, own in masks.items():
+        perfect = cohort.read_mask(sample, TRUTH)
+        rows += [
+            (sample, name, evaluate(perfect, mask, sap=None).ap50) for name, mask in own.items()
+        ]
+        rows.append((sample, "consensus", evaluate(perfect, agreed[sample].labels, sap=None).ap50))
+        table = contingency_table(perfect, agreed[sample].outlines)
+        found = table.pred_ids[table.j[table.iou >= 0.5]]
+        is_real = np.isin(np.arange(1, len(agreed[sample].groups) + 1), found)
+        real.append(pd.DataFrame({"chance": agreed[sample].support, "drawn": is_real}))
+    scores = pd.DataFrame(rows, columns=["sample", "rater", "ap50"])
+    means = over_images(scores, "ap50", confidence=confidence)
+    means["kind"] = "people"
+    means = means.sort_values("value", ascending=False, ignore_index=True)
+    show(
+        partial(reach_rows, {key: Reach(means, {})}, "ap50 with the truth"),
+        label="fig-consensus",
+        caption=f"Mean ap50 with the truth, of each annotator and of their consensus. Lines: {confidence:.0%} interval over images. {source_note([key])}",
+        alt="A row for each annotator and one for the consensus, ordered by score.",
+    )
+    is_real = pd.concat(real)
+    show_table(
+        calibration(is_real["chance"], is_real["drawn"], bins=5).rename(
+            columns={"chance": "mean support", "drawn": "share that is real"}
+        ),
+        label="tab-real",
+        caption=f"Cells by their support, and how many of them are real: an IoU of 0.5 or more with a true cell. Support is the chance of being drawn, "
+        f"and not of being there. {source_note([key])}",
+        decimals=2,
+    )
+else:
+    display(Markdown("*The truth is not known here, so whether these cells are real stays open.*"))
+
+# %% tags=["hide-input"]
+trials = pd.read_csv(shipped("benchmarks/results") / "decisions_consensus.csv")
+groups = trials.groupby("group")[
+    ["consensus", "best_person", "mean_person", "calibration_error"]
+].mean()
+better = int((groups["consensus"] >= groups["best_person"] - 0.01).sum())
+display(
+    Markdown(
+        f"Tried on {len(groups)} further groups of four simulated people, three tissues each, the consensus scored "
+        f"{groups['consensus'].mean():.3f} in ap50 with the truth, the best person of each group {groups['best_person'].mean():.3f}, and the mean "
+        f"person {groups['mean_person'].mean():.3f}; in {better} of {len(groups)} groups it came within .01 of the best person or above. Who the best person "
+        "is nobody knows beforehand. Chances were off by "
+        f"{groups['calibration_error'].min():.3f} to {groups['calibration_error'].max():.3f} (`benchmarks/decisions_truth.py`)."
+    )
+)
+
+# %% [markdown]
+# :::{dropdown} How it is computed
+# Cells of different people are linked at an IoU of .1 or more. Among cells linked to one another those disjoint groups are
+# taken, with at most one cell of a person, that maximise the sum over pairs of IoU - .2: an integer program, solved exactly up to
+# 5,000 candidate groups; beyond that groups are joined by average linkage, and what better groups could add is reported. A pixel
+# belongs to a cell when at least half of its drawers gave it to the cell, each weighing the same or, if given, one over the personal error. Of a cell in pieces the
+# largest stays. STAPLE {cite:p}`warfield2004` votes pixel by pixel, and so has foreground but no cells.
+# :::
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Truth. Support is the chance that a person draws a cell; a cell that nobody sees has none.
+# - Which person to trust. For that, see how much each errs, and what all err alike is in nobody's error.
+# - A mask to train on without a look: cells with middling support are the ones worth adjudicating.
+
+# %% tags=["remove-cell"]
+if key:
+    for one in agreed.values():
+        assert one.labels.max() == one.kept.sum(), "each kept cell has pixels"
+        assert ((one.groups > 0).sum(axis=1)[one.kept] > 1).all(), "nobody's word alone is enough"
+        for column in one.groups.T:
+            assert len(set(column[column > 0])) == (column > 0).sum(), "a cell is in one group"
+        assert one.gap >= 0
+assert bins["drawn"].between(0, 1).all()
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Three people of four is a harsh vote, and half of the pixels is a mild one. Say which you used.
+# - Ask the next person rather than the last ones: support that was checked on people left out means what it says.
+# - A consensus removes what people do differently, and nothing of what they all do wrong.
