@@ -17,6 +17,7 @@ import pandas as pd
 from imc_helpers.data.manifest import (
     PublishedTable,
     Value,
+    cohort_record,
     load_edition,
     published_studies,
 )
@@ -282,9 +283,13 @@ class _Table:
         return MEASUREMENTS[self.table.measured_by]
 
     def _cohorts(self, own: bool) -> tuple[str, ...]:
-        """Return the study's own cohorts that are here, or else the others."""
+        """Return the study's own cohorts that are here, or else the others.
+
+        An imitation of a cohort is none of the study's.
+        """
         here = self.everything.cohorts
-        of_study = tuple(key for key in self.table.cohorts if key in here)
+        real = [key for key in here if not cohort_record(key).imitation]
+        of_study = tuple(key for key in self.table.cohorts if key in real)
         if self._measurement().together and len(of_study) < len(self.table.cohorts):
             of_study = ()
         return of_study if own else tuple(key for key in here if key not in of_study)
