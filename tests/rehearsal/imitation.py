@@ -256,9 +256,10 @@ def ome(shape: tuple[int, ...], metals: Sequence[str], names: Sequence[str]) -> 
 def archive(files: Contents) -> bytes:
     """Pack files into a zip archive, as one is packed by hand: all of it deflated."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+    with zipfile.ZipFile(buffer, "w") as packed:
         for name, content in files.items():
-            packed.writestr(name, content)
+            undated = zipfile.ZipInfo(name)  # the same files make the same archive
+            packed.writestr(undated, content, zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer.getvalue()
 
 
