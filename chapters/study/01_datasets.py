@@ -148,8 +148,8 @@ show_table(
 )
 
 # %% [markdown]
-# Images and masks that may not be handed on stay on your machine: a site made of this book
-# (`make site`) has neither them nor the viewer's pages that hold them, only figures with small crops.
+# Images and masks that may not be handed on stay on your machine: in a site made of this book
+# (`make site`) the viewer and the pictures of these cohorts are left out.
 
 # %% tags=["hide-input"]
 noncommercial = [key for key, record in records.items() if record.noncommercial]

@@ -1,13 +1,16 @@
 """Several rendered editions become one site."""
 
+import json
 import re
 import subprocess
 
 import pytest
 
 import make_site
+from imc_helpers.figures.names import source_note
 from project import Project
 
+SVG = "image/svg+xml"
 PAGE = f"<html><body>{make_site.HEADER}<button>Search</button></div></body></html>"
 TOOL = "<html><body>A page of its own</body></html>"
 
@@ -119,28 +122,56 @@ def test_an_edition_that_fails_leaves_the_site_as_it_was(command, project):
     assert not (project.root / "_build" / "site").exists()
 
 
-def viewer_of(project, cohort):
-    """Write a viewer's page and picture into a rendered edition, as links to the originals."""
-    folder, kept = project.html("demo") / "viewer" / cohort, project.root / "results" / cohort
-    folder.mkdir(parents=True)
-    kept.mkdir(parents=True)
-    for name in ("a.html", "a.webp"):
-        (kept / name).write_text(f"pixels of {cohort}")
-        (folder / name).hardlink_to(kept / name)
-    return kept
+PICTURE = """<figure class="{kind} align-default" id="{label}">
+<img alt="x" src="{source}" />
+<figcaption><p>A crop. {badges}</p></figcaption></figure>"""
+
+
+def rendered(project, cohorts, kind="tissue", badges=None):
+    """Add to the demo what the book makes of cohorts: viewers, a picture in page and notebook."""
+    folder, label = project.html("demo"), "fig-" + "-".join([kind, *cohorts])
+    badges = source_note(cohorts) if badges is None else badges
+    about = {"kind": kind, "caption": f"A crop. {badges}", "phone": f"pixels of {label}"}
+    output = {"data": {SVG: f"pixels of {label}"}, "metadata": {SVG: about}}
+    picture = PICTURE.format(
+        kind=kind, label=label, source=f"../_images/{label}.svg", badges=badges
+    )
+    files = {
+        f"chapters/{label}.html": PAGE.replace("</body>", f"{picture}</body>"),
+        f"_images/{label}.svg": f"pixels of {label}",
+        f"_static/figures/{label}.svg": f"pixels of {label}",
+        f"_sources/chapters/{label}.ipynb": json.dumps({"cells": [{"outputs": [output]}, {}]}),
+    }
+    for cohort in cohorts:
+        files[f"viewer/{cohort}/a.html"] = files[f"viewer/{cohort}/a.webp"] = f"pixels of {cohort}"
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return label
 
 
 def test_images_that_may_not_be_handed_on_are_in_no_site(project, monkeypatch):
     """Neither under a non-commercial licence nor under one that nobody knows; others are."""
-    originals = {key: viewer_of(project, key) for key in ("rendeiro21", "jackson20", "ali20")}
-    edition = make_site.load_edition("demo").model_copy(update={"cohorts": tuple(originals)})
+    kept = ["ali20"], ["phantom_ali20", "spleen_imc"]
+    gone = ["rendeiro21"], ["jackson20", "hoch22"], ["schuiki25", "ali20"]
+    stay = [rendered(project, cohorts) for cohorts in kept]
+    stay.append(rendered(project, ["rendeiro21"], kind="drawing"))
+    leave = [rendered(project, cohorts) for cohorts in gone]
+    leave.append(rendered(project, [], badges=""))  # does not say what it shows
+    cohorts = dict.fromkeys(key for group in (*kept, *gone) for key in group)
+    edition = make_site.load_edition("demo").model_copy(update={"cohorts": tuple(cohorts)})
     monkeypatch.setattr(make_site, "load_edition", lambda _: edition)
     site = make_site.assemble(project, ["demo"])
-    texts = [path.read_bytes() for path in site.rglob("*") if path.is_file()]
-    for key, handed_on in {"rendeiro21": False, "jackson20": False, "ali20": True}.items():
-        assert any(f"pixels of {key}".encode() in text for text in texts) == handed_on
-        assert (originals[key] / "a.html").read_text() == f"pixels of {key}", "the book's own stay"
-        assert (project.html("demo") / "viewer" / key / "a.webp").is_file()
+
+    def pixels(folder):
+        texts = [p.read_text(errors="ignore") for p in folder.rglob("*") if p.is_file()]
+        return {match for text in texts for match in re.findall("pixels of [\\w-]*", text)}
+
+    free = {"ali20", "phantom_ali20", "spleen_imc"}
+    assert pixels(site) == {f"pixels of {name}" for name in (*stay, *free)}
+    everything = {f"pixels of {name}" for name in (*stay, *leave, *cohorts)}
+    assert pixels(project.html("demo")) == everything, "the user's own book stays whole"
     page = (site / "demo/viewer/rendeiro21/a.html").read_text()
     assert "Rendeiro21: not in this site" in page
     assert "(non-commercial)" in page
+    assert "Not in this site" in (site / f"demo/_images/{leave[0]}.svg").read_text()

@@ -3,7 +3,7 @@
 Each edition is made as ``make book`` makes it, and rendered no second time: its pages are copied to
 ``_build/site/EDITION``, each with a menu in its header that leads to the same page of the others.
 The site's own first page leads to the first edition that was named. A site is made to be handed on,
-so it leaves out the viewer of cohorts whose licence does not allow that: it holds images and masks.
+so images and masks whose licence does not allow that are left out (`withhold`).
 """
 
 import argparse
@@ -16,14 +16,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from imc_helpers.data.manifest import Edition, cohort_record, load_edition
-from imc_helpers.data.sources import in_a_site
-from imc_helpers.figures.names import cohort_name
-from imc_helpers.figures.viewer.links import FOLDER
+from imc_helpers.data.manifest import Edition, load_edition
 from project import Project
 from tether import tether
+from withhold import withhold
 
 SCRIPTS = Path(__file__).resolve().parent
 HEADER = '<div class="header-article-items__end">'
@@ -56,23 +52,6 @@ LANDING = """\
 <ul>
 {items}
 </ul>
-</main>
-</body>
-</html>
-"""
-WITHHELD = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{cohort}: not in this site</title>
-</head>
-<body>
-<main>
-<h1>{cohort}: not in this site</h1>
-<p>Images and masks of this cohort are not handed on ({why}). Who makes the book on a machine of
-their own (<code>make book EDITION={edition}</code>) finds them in this place.</p>
 </main>
 </body>
 </html>
@@ -115,29 +94,6 @@ def assemble(project: Project, editions: Sequence[str]) -> Path:
         shutil.rmtree(final, ignore_errors=True)
         draft.replace(final)
     return final
-
-
-def withhold(folder: Path, name: str, edition: Edition) -> None:
-    """Replace the viewer's pages and pictures of cohorts that may not be handed on.
-
-    Parameters
-    ----------
-    folder
-        The edition's pages.
-    name, edition
-        Which edition.
-    """
-    for cohort in edition.cohorts:
-        record, viewer = cohort_record(cohort), folder / FOLDER / cohort
-        if record.redistributable or not viewer.is_dir():
-            continue
-        reason = html.escape(in_a_site(record).removeprefix("no: "))
-        text = WITHHELD.format(cohort=html.escape(cohort_name(cohort)), why=reason, edition=name)
-        for path in viewer.iterdir():
-            if path.suffix == ".html":
-                path.write_text(text, encoding="utf-8")
-            else:
-                Image.new("L", (1, 1), 128).save(path)  # what showed the tissue is a grey field
 
 
 def edition_menu(
