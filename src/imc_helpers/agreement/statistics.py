@@ -7,7 +7,6 @@ speaks of is said with it: other images drawn by these people, or other images a
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,8 @@ from imc_helpers.errors import InputError
 
 ALPHA = 0.025
 """Error that a decision may make on one side; a 95 % interval has as much beyond either end."""
+_DIGITS = 12
+"""Behind the point; what differs by less is the same score, and differs by rounding."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _jackknife_variance(without_one: np.ndarray) -> np.ndarray:
 
 
 def satterthwaite(
-    one: ArrayLike, one_degrees: float, two: ArrayLike, two_degrees: float
+    one: ArrayLike, one_degrees: ArrayLike, two: ArrayLike, two_degrees: ArrayLike
 ) -> np.ndarray:
     """Give the degrees of freedom of a sum of two independent variances (Satterthwaite 1946).
 
@@ -204,15 +205,16 @@ def satterthwaite(
     one, two
         The variances.
     one_degrees, two_degrees
-        Their degrees of freedom, above 0; missing comes of fewer.
+        Their degrees of freedom; where one is below 1, the result is missing.
     """
-    if min(one_degrees, two_degrees) < 1:
-        return np.full(np.shape(one), np.nan)
-    one, two = np.asarray(one, float), np.asarray(two, float)
-    with np.errstate(invalid="ignore"):
+    one, one_degrees, two, two_degrees = (
+        np.asarray(value, float) for value in (one, one_degrees, two, two_degrees)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
         found = (one + two) ** 2 / (one**2 / one_degrees + two**2 / two_degrees)
     # Where nothing varies, any number of degrees gives the same interval.
-    return np.where(one + two > 0, found, one_degrees)
+    found = np.where(one + two > 0, found, one_degrees)
+    return np.where(np.minimum(one_degrees, two_degrees) >= 1, found, np.nan)
 
 
 def _quantile(confidence: float, degrees: ArrayLike) -> np.ndarray:
@@ -286,12 +288,12 @@ def mean_differences(
 
     Notes
     -----
-    The t interval leans on means of images being about normal. With scores as skewed as an
-    exponential distribution and 4 to 12 images it errs in .04 to .07 of studies where it promises
-    .05 (``benchmarks/decisions.py``). Sign flips are no way out: with 4 images their least p is
-    1/8, whatever the data.
+    The t interval leans on means of images being about normal; ``benchmarks/decisions.py`` counts
+    how often it errs where scores, or their differences, are as skewed as an exponential
+    distribution. Sign flips are no way out: with 4 images their least p is 1/8, whatever the data.
     """
     by_image = differences.groupby(np.asarray(images), sort=False).mean()
+    by_image = by_image.round(_DIGITS)
     counts = by_image.count().to_numpy()
     mean = by_image.mean().to_numpy()
     degrees = np.where(counts > 1, counts - 1, np.nan)
@@ -299,7 +301,7 @@ def mean_differences(
     family = max(1, int(np.isfinite(degrees).sum()))
     half = stats.t.isf(alpha / family, degrees) * error
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Where nothing varies, what is 0 is not surely anything else, and what is not 0 surely is.
+        # Where nothing varies, what is 0 is surely nothing else, and what is not 0 surely differs.
         statistic = np.where(mean == 0, 0.0, np.abs(mean) / error)
     p = 2 * stats.t.sf(statistic, degrees)
     return pd.DataFrame(
@@ -364,24 +366,20 @@ def rank_sets(differences: pd.DataFrame) -> pd.DataFrame:
         One row per model, in their order of appearance: ``model``, ``first`` and ``last`` rank,
         ``better`` and ``worse`` (how many models surely are).
     """
-    columns = ["model", "first", "last", "better", "worse"]
     models = list(dict.fromkeys([*differences["one"], *differences["two"]]))
-    wins, losses = differences["low"] > 0, differences["high"] < 0
-    rows: list[dict[str, Any]] = []
-    for model in models:
-        ahead, behind = differences["one"] == model, differences["two"] == model
-        better = int((losses & ahead).sum() + (wins & behind).sum())
-        worse = int((wins & ahead).sum() + (losses & behind).sum())
-        rows.append(
-            {
-                "model": model,
-                "first": 1 + better,
-                "last": len(models) - worse,
-                "better": better,
-                "worse": worse,
-            }
-        )
-    return pd.DataFrame(rows, columns=columns)
+    one, two = differences["one"].to_numpy(), differences["two"].to_numpy()
+    wins, losses = (differences["low"] > 0).to_numpy(), (differences["high"] < 0).to_numpy()
+    better = [int(losses[one == m].sum() + wins[two == m].sum()) for m in models]
+    worse = [int(wins[one == m].sum() + losses[two == m].sum()) for m in models]
+    return pd.DataFrame(
+        {
+            "model": models,
+            "first": [1 + count for count in better],
+            "last": [len(models) - count for count in worse],
+            "better": better,
+            "worse": worse,
+        }
+    )
 
 
 def holm(p: ArrayLike) -> np.ndarray:
