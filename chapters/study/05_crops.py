@@ -161,8 +161,9 @@ else:
 # that are scored; only the second is shown here. Published crops, if a cohort has them, are most likely those that
 # trained the classifier, and then software looks closer to the person than it is elsewhere.
 #
-# A cohort has drawn crops when its folder holds `crops.csv` (`sample`, `y`, `x`, `size`, in pixels) and
-# `drawn_ANNOTATOR/SAMPLE.tiff`, a label image of the whole sample that is 0 outside the crops.
+# Drawn crops stand beside a cohort's masks: `data/COHORT/crops.csv` (`sample`, `y`, `x`, `size`, in pixels) and
+# `drawn_ANNOTATOR/SAMPLE.tiff`, a label image of the whole sample that is 0 outside the crops. Whether the study's
+# own record holds its crops nobody has seen who worked on this book.
 
 # %% [markdown]
 # ## Measured beside published

@@ -207,6 +207,10 @@ elif models:
 
 # %% [markdown]
 # ## What could not be checked
+#
+# Few publishers give a hash of their weights. Where there is none, the first download is trusted: its hash is
+# written down, and the model is never loaded with another file. [](../../status) gives the digest of the weights of
+# every run.
 
 # %% tags=["hide-input"]
 doubts = describe_doubts(models)

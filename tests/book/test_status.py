@@ -25,7 +25,14 @@ PAGES = [
     )
     for name in ("study/01_datasets", "study/05_annotators")
 ]
-RUN = PAGES[0]._replace(notebook="mesmer, whole", title="Mesmer, whole", seconds=99.9, kernel="own")
+RUN = PAGES[0]._replace(
+    notebook="mesmer, whole",
+    title="Mesmer, whole",
+    seconds=99.9,
+    kernel="own",
+    version="deepcell 0.12.10",
+    weights="c" * 64,
+)
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def test_every_notebook_is_listed_with_what_it_took(page):
         assert line[1:] == [
             "12.3", "457", "cpu", "python3", "3.11.7", one.finished, "`aaaaaaaaaa`", "`bbbbbbbbbb`",
         ]  # fmt: skip
-    assert rows(text, "Mesmer, whole", "99.9", "own")
+    assert rows(text, "Mesmer, whole", "99.9", "own", "deepcell 0.12.10", "`cccccccccc`")
     assert "Its pages together ran for 25 s" in text, "a model's run is not a page"
 
 

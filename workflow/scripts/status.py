@@ -303,21 +303,36 @@ def _notebooks(edition: str, pages: Sequence[Ran], runs: Sequence[Ran]) -> Itera
         f"Its pages together ran for {sum(one.seconds for one in pages):.0f} s, not counting "
         "downloads.",
         "",
-        "| Notebook | Run time (s) | Peak memory (MB) | Device | Kernel | Python | Finished (UTC) "
+        "| Page | Run time (s) | Peak memory (MB) | Device | Kernel | Python | Finished (UTC) "
         "| Made from | Notebook as run |",
         "|---|--:|--:|---|---|---|---|---|---|",
     )
-    for one in (*pages, *runs):
+    for one in pages:
         yield (
             f"| {one.title} | {one.seconds:.1f} | {one.peak_memory_mb:.0f} | {one.device} | "
             f"{one.kernel} | {one.python} | {one.finished} | `{one.made_from[:SHORT]}` | "
             f"`{one.sha256[:SHORT]}` |"
         )
+    if runs:
+        yield from (
+            "",
+            "Models ran in notebooks of their own, over all cohorts of the edition:",
+            "",
+            "| Model, mode | Run time (s) | Device | Kernel | Version | Weights | Finished (UTC) "
+            "| Made from | Notebook as run |",
+            "|---|--:|---|---|---|---|---|---|---|",
+        )
+    for one in runs:
+        weights = f"`{one.weights[:SHORT]}`" if one.weights else "–"
+        yield (
+            f"| {one.title} | {one.seconds:.1f} | {one.device} | {one.kernel} | {one.version} | "
+            f"{weights} | {one.finished} | `{one.made_from[:SHORT]}` | `{one.sha256[:SHORT]}` |"
+        )
     yield from (
         "",
         "Run time is from the start of the kernel to the end of the last cell. Peak memory is "
         "the kernel's largest resident set. *Made from* is the digest of all that a notebook "
-        f"depends on, *Notebook as run* that of its file. {{download}}`CSV <{NOTEBOOKS}>` has them "
-        "whole, with the versions and weights of models.",
+        f"depends on, *Notebook as run* that of its file, *Weights* that of a model's weights. "
+        f"{{download}}`CSV <{NOTEBOOKS}>` has them whole.",
         "",
     )

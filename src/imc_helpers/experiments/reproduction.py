@@ -19,6 +19,7 @@ from imc_helpers.data.manifest import (
     Value,
     cohort_record,
     load_edition,
+    model_record,
     published_studies,
 )
 from imc_helpers.errors import InputError
@@ -179,6 +180,9 @@ def _largest_p(results: Results) -> pd.DataFrame:
 _ANNOTATORS, _MODELS = "study/05_annotators", "study/07_models_vs_annotators"
 _PUBLIC = "study/08_public_cohorts"
 _ONE_MASK = "No cohort of this edition has the masks of two raters for one image."
+_NO_PAIR_OR_MODEL = (
+    "No cohort of this edition has both the masks of two raters for one image and a model's."
+)
 _NO_MODEL = "No model was scored on such cohorts here."
 
 MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
@@ -187,7 +191,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "agreement": Measurement((_ANNOTATORS,), _agreement, _ONE_MASK),
         "comparisons": Measurement((_ANNOTATORS,), _comparisons, _ONE_MASK),
         "models_at_agreement": Measurement(
-            (_ANNOTATORS, _MODELS), _models_at_agreement, f"{_ONE_MASK} Or no model ran on one."
+            (_ANNOTATORS, _MODELS), _models_at_agreement, _NO_PAIR_OR_MODEL
         ),
         "models_at_lent_agreement": Measurement(
             (_ANNOTATORS, _PUBLIC), _models_at_lent_agreement, _NO_MODEL, together=True
@@ -314,9 +318,10 @@ class _Table:
         for own in (True, False):
             cohorts = self._cohorts(own)
             models = self.table.models if own else self.everything.models
-            idle = set(self.table.models) - set(self._models(cohorts, own)) if own else set()
-            if own and cohorts and idle:
-                why = f"Of the study's models, {len(idle)} did not run on its cohorts here."
+            ran = self._models(cohorts, own)
+            idle = [model_record(key).title for key in models if own and key not in ran]
+            if cohorts and idle:
+                why = f"Of the study's models, {', '.join(idle)} did not run on its cohorts here."
             elif cohorts:
                 found[own] = measurement.read(self.everything.of(cohorts, models))
         return found, why

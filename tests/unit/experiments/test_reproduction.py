@@ -133,7 +133,7 @@ def test_a_claim_about_four_models_wants_all_four(edition):
     edition.write("models/scores.csv", judged(FOUR[:3]))
     found = edition("section4_2")
     assert {one.verdict for one in found} == {"not run"}
-    assert "1 did not run" in found[0].why
+    assert "VISTA-2D did not run" in found[0].why
 
 
 def single(**best):
