@@ -248,12 +248,13 @@ def test_a_cohort_depends_on_its_panel(planner):
         ("data/readers/published.py", {COHORT, "phantom_lymphoid"}),
         ("phantom/recipes.py", {"phantom_lymphoid"}),
         ("phantom/experts.py", {"phantom_lymphoid"}),
+        ("data/conversion.py", {"ali20"}),
         ("figures/tissue_images.py", set()),
         ("data/manifest.py", set()),
     ],
 )
 def test_a_cohort_depends_on_the_code_that_makes_it(planner, path, stale):
-    write_edition(planner, cohorts=[COHORT, "phantom_lymphoid"])
+    write_edition(planner, cohorts=[COHORT, "phantom_lymphoid", "ali20"])
     planner()
     with (planner.book.root / "src/imc_helpers" / path).open("a") as file:
         file.write(CODE)

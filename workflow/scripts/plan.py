@@ -46,9 +46,14 @@ up makes pages stale, and neither images nor scores."""
 FRONT_CODE = "src/imc_helpers/figures/front.py"
 """What the first page shows of an edition; what that is made from makes pages stale as well."""
 LAB_FOLDER = "imc_helpers.data.lab_folder"
-"""Modules that only a folder whose layout nobody knows beforehand goes through, ..."""
-FOLDER_READERS = ("lab_folder", "schuiki25")
-"""... and the readers of such cohorts."""
+"""Modules that only a lab's own folder goes through."""
+READERS = "imc_helpers.data.readers"
+READERS_OF_LARGE = {
+    "schuiki25": "in_house",
+    **dict.fromkeys(("ali20", "rendeiro21", "jackson20", "hoch22"), "paper_cohorts"),
+}
+"""Modules with the readers of cohorts that take hours, and whose downloads may be gone: changes of
+other readers do not make those stale."""
 MEASURED_ONCE = "benchmarks/results"
 """Folder of tables; they count for the pages in whose text its name occurs."""
 
@@ -293,12 +298,15 @@ class _Resolver:
 
     def _look_at_data(self, cohort: str) -> dict[str, str]:
         record = cohort_record(cohort)
-        roots = ["imc_helpers.data.readers.published"]
-        roots += ["imc_helpers.phantom.recipes"] if record.synthetic else []
+        if module := READERS_OF_LARGE.get(record.reader):
+            roots = ["imc_helpers.data.conversion", f"{READERS}.{module}"]
+        else:
+            roots = [f"{READERS}.published"]
+            roots += ["imc_helpers.phantom.recipes"] if record.synthetic else []
         code = self.code.needs(*roots)
         for module in PLUMBING:
             code.pop(f"imc_helpers.{module}", None)
-        if record.reader not in FOLDER_READERS:
+        if not record.own and record.reader not in READERS_OF_LARGE:
             code = {name: of for name, of in code.items() if not name.startswith(LAB_FOLDER)}
         panel = [self.project.root / "data_manifest" / record.panel] if record.panel else []
         root = self.project.root

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from imc_helpers.data.manifest import CohortRecord, ModelRecord, cohort_record, model_record
+from imc_helpers.data.manifest import cohort_record, model_record
 from imc_helpers.data.panels import Channel
 from imc_helpers.errors import InputError
 
@@ -86,13 +86,20 @@ def model_name(key: str, *, short: bool = True) -> str:
         Whether the name has to fit the axis of a figure or the cell of a table. A sentence that
         introduces the model takes the long one: ``"Pixel forest (trained on phantom)"``.
     """
-    title = _title(model_record, key)
+    try:
+        title = model_record(key).title
+    except InputError:
+        title = key
     return _MODELS.get(key, title) if short else title
 
 
 def cohort_name(key: str) -> str:
-    """Return the name of a cohort: ``"Lymph node (CODEX)"``."""
-    return _COHORTS.get(key) or _title(cohort_record, key)
+    """Return the name of a cohort, ``"Lymph node (CODEX)"``; an imitation has its own title."""
+    try:
+        record = cohort_record(key)
+    except InputError:
+        return key
+    return record.title if record.imitation else _COHORTS.get(key, record.title)
 
 
 def rater_name(key: str) -> str:
@@ -196,10 +203,3 @@ def _badge(kind: str, text: str, more: Iterable[str]) -> str:
 def _about(key: str) -> str:
     record = cohort_record(key)
     return f"{record.title}; {record.tissue}"
-
-
-def _title(look_up: Callable[[str], ModelRecord] | Callable[[str], CohortRecord], key: str) -> str:
-    try:
-        return look_up(key).title
-    except InputError:
-        return key

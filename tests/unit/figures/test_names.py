@@ -80,5 +80,6 @@ def test_the_badge_calls_synthetic_synthetic_and_names_what_is_real():
 def test_what_imitates_a_record_is_synthetic_whatever_the_record_is(monkeypatch):
     imitation = cohort_record("ali20").model_copy(update={"imitation": True})
     monkeypatch.setattr("imc_helpers.figures.names.cohort_record", lambda _: imitation)
+    assert cohort_name("ali20") == imitation.title
     assert ">synthetic</span>" in source_note(["ali20"])
     assert "real" not in source_note(["ali20"])
