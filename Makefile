@@ -56,7 +56,7 @@ test-site: .venv/.installed
 	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "site and (full or not full)"
 
 rehearsal: .venv/.installed
-	@exec .venv/bin/python tests/rehearsal/rehearse.py
+	@exec .venv/bin/python tests/rehearsal/rehearse.py $(if $(WEIGHTS),--weights)
 
 lint: .venv/.installed
 	@.venv/bin/ruff format --check .

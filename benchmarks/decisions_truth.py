@@ -24,10 +24,10 @@ from imc_helpers.agreement.support import (
     cross_fitted,
     held_out_cells,
 )
+from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.decisions.crops import by_crop, mask_crops
 from imc_helpers.decisions.powered import powered_mean
-from imc_helpers.experiments.known_quality import drop_cells
 from imc_helpers.experiments.label_trials import draw_trials, label_trials
 from imc_helpers.metrics import evaluate
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators

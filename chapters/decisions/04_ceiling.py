@@ -294,6 +294,8 @@ if means:
         f"At ρ = 0 the disagreement is halved; at ρ = 0.5 (dots) the truth scores as people do. {data}",
         alt="A falling curve for each cohort, with a dot where it meets the agreement of people.",
     )
+
+# %% tags=["hide-input"]
 halved = pd.read_csv(shipped("benchmarks/results") / "decisions_halving.csv")
 over = halved.groupby(["evidence", "correlation"])["overstated"].agg(["mean", "min", "max"])
 show_table(

@@ -208,6 +208,11 @@ if truth_known:
         caption=f"Mean ap50 with the truth, of each annotator and of their consensus. Lines: {confidence:.0%} interval over images. {source_note([key])}",
         alt="A row for each annotator and one for the consensus, ordered by score.",
     )
+else:
+    display(Markdown("*The truth is not known here, so whether these cells are real stays open.*"))
+
+# %% tags=["hide-input"]
+if truth_known:
     is_real = pd.concat(real)
     show_table(
         calibration(is_real["chance"], is_real["drawn"], bins=5).rename(
@@ -218,8 +223,6 @@ if truth_known:
         f"and not of being there. {source_note([key])}",
         decimals=2,
     )
-else:
-    display(Markdown("*The truth is not known here, so whether these cells are real stays open.*"))
 
 # %% tags=["hide-input"]
 trials = pd.read_csv(shipped("benchmarks/results") / "decisions_consensus.csv")

@@ -223,6 +223,9 @@ if enough:
         f"much models disagree. Median of {trials} draws. {source_note([key])}",
         alt="Two falling curves of the half-width against the number of labels.",
     )
+
+# %% tags=["hide-input"]
+if enough:
     by = chosen[chosen["way"] == EXPECTED]
     spread = errors.std() / errors.mean() if errors.mean() else 0.0
     display(
@@ -231,6 +234,8 @@ if enough:
             f"{by['coverage'].min():.0%} to {by['coverage'].max():.0%} of draws. The less even the errors, the more is gained; where they are even, nothing is."
         )
     )
+
+# %% tags=["hide-input"]
 uneven = pd.read_csv(shipped("benchmarks/results") / "decisions_crops.csv")
 uneven = uneven[uneven["way"] == EXPECTED]
 display(

@@ -191,8 +191,9 @@ else:
 # ## What could not be matched
 #
 # An image counts when a mask bears its name, covers as many pixels, and the image has every channel
-# that the two aggregates need. Nothing is left out for any other reason, a patient's data for
-# instance. What is left out is counted here and listed one by one in `unmatched.csv`.
+# that the two aggregates need. Regions that the data's authors exclude themselves are left out too, and
+# nothing else: no patient's data are looked at. What is left out is counted here, and listed one by one
+# in `unmatched.csv` among the results of this edition.
 
 # %% tags=["hide-input"]
 unmatched = pd.concat(
@@ -206,7 +207,6 @@ if len(unmatched):
         counted,
         label="tab-unmatched",
         caption="What no sample was made of, by cohort and reason, with the words of one of them.",
-        merge=["cohort"],
     )
 else:
     display(Markdown("*Nothing was left out of the cohorts of this edition.*"))

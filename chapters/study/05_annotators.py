@@ -49,6 +49,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.agreement.score_table import METRICS, read_scores
+from imc_helpers.agreement.statistics import crossed_interval
 from imc_helpers.agreement.summaries import (
     PAIRWISE_NAMES,
     against,
@@ -84,8 +85,26 @@ raters = {
 }
 whose = noun([rater for own in raters.values() for rater in own])
 whole = means[means["mode"] == "whole"].set_index("cohort")
+of_whole = {
+    key: crossed_interval(pairs[(pairs["mode"] == "whole") & (pairs["cohort"] == key)], "ap50")
+    for key in whole.index
+}
+
+
+def how_sure(one):
+    """Write both intervals of a mean agreement, or that there is none."""
+    if pd.isna(one.low_images):
+        return "one image, so no interval"
+    same = f"{max(one.low_images, 0):.2f} to {min(one.high_images, 1):.2f} on other images"
+    if pd.isna(one.low_both):
+        return f"{same}; what other raters would reach is undecidable"
+    return (
+        f"{same}, {max(one.low_both, 0):.2f} to {min(one.high_both, 1):.2f} with other people too"
+    )
+
+
 found = "; ".join(
-    f"{row.ap50:.3f} between the {noun(raters[key])} of {cohort_name(key)}"
+    f"{row.ap50:.3f} between the {noun(raters[key])} of {cohort_name(key)} ({how_sure(of_whole[key])})"
     for key, row in whole.iterrows()
 )
 comparison = (
@@ -102,7 +121,7 @@ comparison = (
 )
 ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]
 summary = (
-    f"Mean ap50 of whole images: {found}. The study's four experts reach "
+    f"Mean ap50 of whole images, with 95% intervals ([](../decisions/01_agreement)): {found}. The study's four experts reach "
     f"{ceiling['ap50', 'whole']:.3f} (published). {comparison}"
     if cohorts
     else "No cohort of this edition has the masks of two raters for one image, so nobody's agreement can be "
@@ -240,9 +259,10 @@ if synthetic:
             f"The annotators' mean agreement is {agreement:.3f}. A model that equals the truth scores "
             f"{perfect[COPY]:.3f} with them, {'below' if perfect[COPY] < agreement else 'above'} it. A model that "
             f"copies {best['masks of']} scores {best[COPY]:.3f} with all of "
-            f"them, and {best['with the other annotators']:.3f} with the others alone. **So mean "
-            "agreement is a yardstick, not an upper bound: it says how alike the annotators are, and "
-            "not how right.**"
+            f"them, and {best['with the other annotators']:.3f} with the others alone. Where the truth stands in this one "
+            "group is chance as well: in other groups it may stand on the other side ({numref}`fig-ceiling`, and "
+            "[](../beyond/01_equivalence) counts many). **So mean agreement is a yardstick, not an upper bound: it says how "
+            "alike the annotators are, and not how right.**"
         )
     )
 
@@ -324,8 +344,8 @@ show_table(
 #   dim cell.
 # - Agreement of experts in IMC, unless the table of makers says *expert* beside an IMC cohort. Two tools that
 #   agree say how alike the tools are, and nothing about people.
-# - Significance. Patches of one image overlap and repeat each other, so their number is not the
-#   number of independent observations.
+# - What all experts would reach. A handful of people is a small sample of people, however many images they draw:
+#   [](../decisions/01_agreement).
 
 # %% tags=["remove-cell"]
 assert list(table.columns[:8]) == [

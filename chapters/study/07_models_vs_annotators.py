@@ -55,11 +55,13 @@ from imc_helpers.agreement.summaries import (
     as_columns,
     best_first,
     between,
-    differences_from_best,
+    differences_from_agreement,
     in_words,
     mean_agreement,
     mean_scores,
+    model_differences,
 )
+from imc_helpers.agreement.statistics import crossed_interval
 from imc_helpers.figures.model_plots import score_distributions
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -99,17 +101,25 @@ rows = {
 rule = "IoU > t" if strict else "IoU ≥ t"
 data = source_note(cohorts)
 
+beside = differences_from_agreement(scores, pairs, record.models).set_index(["cohort", "mode"])
 sentences = []
 for key, (names, *_) in rows.items():
     limit = agreement.loc[("whole", key), "ap50"]
-    sentence = f"In {cohort_name(key)} the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images)"
+    sure = crossed_interval(pairs[(pairs["cohort"] == key) & (pairs["mode"] == "whole")], "ap50")
+    sentence = f"In {cohort_name(key)} the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images"
+    if pd.notna(sure.low_images):
+        sentence += (
+            f"; {max(sure.low_images, 0):.2f} to {min(sure.high_images, 1):.2f} on other images"
+        )
+    sentence += ")"
     ran = [m for m in names if (key, "whole", m) in of_models.index]
     if ran:
-        best = of_models.loc[(key, "whole", ran[0]), "ap50"]
-        above = sum(of_models.loc[(key, "whole", m), "ap50"] >= limit for m in ran)
+        own = beside.loc[[(key, "whole")]]
+        surely = [(own["low"] > 0).sum(), (own["high"] < 0).sum()]
         sentence += (
-            f"; of {len(ran)} models {above or 'none'} reach{'es' if above == 1 else ''} that, and the "
-            f"best, {rater_name(ran[0])}, scores {best:.3f}"
+            f". On the same images {surely[0]} of {len(ran)} models surely score above that, {surely[1]} surely below, and "
+            f"of {len(ran) - sum(surely)} these images cannot say; the highest mean is {rater_name(ran[0])}'s, "
+            f"{of_models.loc[(key, 'whole', ran[0]), 'ap50']:.3f}"
         )
     sentences.append(sentence + ("." if ran else "; no model ran on it."))
 nobody = (
@@ -198,7 +208,7 @@ if len(listed):
     show_table(
         listed[columns].rename(columns={"model": "mask of", "interval": "ap50, 95%"}),
         label="tab-models-means",
-        caption="Mean over references and images or patches. *95%*: interval by a bootstrap that draws "
+        caption="Mean over references and images or patches. *95%*: interval of each alone, by a bootstrap that draws "
         "images, then patches within them; a dash where there is one image only, which says nothing about "
         f"others. {data}",
     )
@@ -206,13 +216,14 @@ else:
     display(Markdown("*Nothing was scored here.*"))
 
 # %% tags=["hide-input"]
-paired = differences_from_best(scores, record.models)
+paired = model_differences(scores, record.models)
 if len(paired):
+    columns = {"one": "first", "two": "second", "p_holm": "p (Holm)"}
     show_table(
-        paired,
+        paired.rename(columns=columns).drop(columns="p"),
         label="tab-models-paired",
-        caption="Difference in ap50 of each model from the best of its cohort and mode, image by image (or "
-        f"patch by patch), with its 95% interval. {data}",
+        caption="Difference in ap50 of the first model from the second, image by image, every image counting the same; "
+        f"95% intervals that hold all together. {data}",
     )
 else:
     display(
@@ -220,7 +231,8 @@ else:
     )
 
 # %% [markdown]
-# Differences are surer than means: what makes an image hard for all models drops out of them.
+# Differences are surer than means: what makes an image hard for all models drops out of them. Which ranks that leaves
+# to each model says [](../decisions/02_models).
 
 # %% [markdown]
 # ## The study's tests
@@ -267,6 +279,8 @@ for mode in MODES:
     limits = agreement["ap50"][agreement.index.get_level_values("mode") == mode]
     shown = of_models[of_models.index.get_level_values("mode") == mode]
     reach = [shown.loc[at, "ap50"] >= limits[mode, at[0]] for at in shown.index]
+    there = beside.index.get_level_values("mode") == mode
+    surely = int((beside.loc[there, "low"] > 0).sum())
     claims.append(
         {
             "what": f"mean agreement of {whose}, ap50, {mode}",
@@ -279,7 +293,7 @@ for mode in MODES:
         {
             "what": f"models whose mean ap50 reaches it, {mode}",
             "published": f"{reaching[mode, 'ap50']} of 4",
-            "measured": f"{sum(reach)} of {len(reach)}",
+            "measured": f"{sum(reach)} of {len(reach)}; {surely} surely above",
         }
     )
 small = published_table("schuiki25_section4")["p"].item()

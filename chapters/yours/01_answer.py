@@ -22,12 +22,12 @@
 # %% [markdown]
 # # Your answer
 #
-# **How far apart are your annotators, which model comes nearest to them, does the difference matter, and
+# **How far apart are your annotators, which models may come nearest to them, does the difference matter, and
 # what should you look at next?**
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-margin: float = 0.05  # difference of ap50 that does not matter
+loss: float = 0.05  # share of a person's cells whose loss is taken not to matter
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -68,7 +68,7 @@ cohorts = {key: open_cohort(key) for key in record.cohorts}
 scores = read_scores(edition)
 oddities = {key: read_oddities(cohort.folder) for key, cohort in cohorts.items()}
 answers = {
-    key: answer_of(cohort, scores, record.models, oddities[key], margin=margin, named=rater_name)
+    key: answer_of(cohort, scores, record.models, oddities[key], loss=loss, named=rater_name)
     for key, cohort in cohorts.items()
 }
 said = [
@@ -166,7 +166,7 @@ else:
 # ## What this does not show
 #
 # - Who is right. Scores say how much masks agree; where people are wrong together, a correct model scores low.
-# - What other people would draw. The intervals are about other images, drawn by the same people.
+# - What other people would draw, unless an interval says so: the others are about other images of the same people.
 # - What the difference does to your cell types or neighbourhoods.
 
 # %% tags=["remove-cell"]

@@ -160,6 +160,26 @@ RECORDS: Mapping[str, Callable[[], dict[str, Contents]]] = {
 """What each cohort's records hold, by the names that the manifest gives its archives."""
 
 
+def cellpose_weights() -> bytes:
+    """Draw weights of Cellpose 3's published shape at random, as its library saves them."""
+    import torch
+    from cellpose.resnet_torch import CPnet
+
+    from imc_helpers.models.adapters.cellpose3 import PUBLISHED_WIDTHS
+
+    torch.manual_seed(0)
+    net = CPnet([2, *PUBLISHED_WIDTHS], 3, sz=3, diam_mean=30.0)
+    with torch.no_grad():
+        net.output[2].bias[2] = 3.0  # more cell than not, so that there is something to outline
+    buffer = io.BytesIO()
+    torch.save(net.state_dict(), buffer)
+    return buffer.getvalue()
+
+
+WEIGHTS: Mapping[str, Callable[[], bytes]] = {"cyto3": cellpose_weights}
+"""Weights for those of the study's models whose library the book's own environment has."""
+
+
 def write_raw(cohort: str, folder: Path) -> None:
     """Write the files of a cohort's records as a download leaves them: ``FOLDER/ARCHIVE/NAME``."""
     for role, contents in RECORDS[cohort]().items():
@@ -236,9 +256,10 @@ def ome(shape: tuple[int, ...], metals: Sequence[str], names: Sequence[str]) -> 
 def archive(files: Contents) -> bytes:
     """Pack files into a zip archive, as one is packed by hand: all of it deflated."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+    with zipfile.ZipFile(buffer, "w") as packed:
         for name, content in files.items():
-            packed.writestr(name, content)
+            undated = zipfile.ZipInfo(name)  # the same files make the same archive
+            packed.writestr(undated, content, zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer.getvalue()
 
 

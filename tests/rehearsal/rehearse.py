@@ -23,9 +23,9 @@ for folder in ("tests/book", "tests/unit/data", "tests/rehearsal"):
 
 from archive_server import ArchiveServer  # noqa: E402  (beside the tests of downloads)
 from clones import clone  # noqa: E402
-from imitation import RECORDS  # noqa: E402
+from imitation import RECORDS, WEIGHTS  # noqa: E402
 
-from imc_helpers.data.manifest import cohort_record, load_edition  # noqa: E402
+from imc_helpers.data.manifest import cohort_record, load_edition, model_record  # noqa: E402
 
 MODELS = ("distance", "watershed")
 """Models that need no weights, beside those of the paper edition."""
@@ -91,18 +91,31 @@ def publish(server: ArchiveServer) -> None:
                 server.folder(f"{address.netloc}{address.path}", dict(files))
 
 
+def fetch_weights(root: Path, server: ArchiveServer) -> None:
+    """Publish random weights of the right shape, and run ``make weights-MODEL`` for each."""
+    for model, drawn in WEIGHTS.items():
+        for file in model_record(model).weights:
+            address = urlsplit(file.url)
+            server.files[f"{address.netloc}{address.path}"] = drawn()
+    command = [sys.executable, "-m", "imc_helpers.models.weights", *WEIGHTS]
+    subprocess.run(command, cwd=root, env=_environment(root, server.url), check=True)
+
+
 def make(root: Path, server: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run ``make book EDITION=rehearsal`` in the copy, with a server in place of the internet."""
-    environment = {**os.environ, "PYTHONPATH": str(root / "src"), "IMC_BOOK_SERVER": server}
-    environment.pop("IMC_BOOK_MIRROR", None)
     return subprocess.run(
         [sys.executable, str(root / "workflow" / "scripts" / "run.py"), "rehearsal"],
         cwd=root,
-        env=environment,
+        env=_environment(root, server),
         text=True,
         check=False,
         **options,
     )
+
+
+def _environment(root: Path, server: str) -> dict[str, str]:
+    mine = {name: value for name, value in os.environ.items() if name != "IMC_BOOK_MIRROR"}
+    return {**mine, "PYTHONPATH": str(root / "src"), "IMC_BOOK_SERVER": server}
 
 
 def main() -> None:
@@ -110,10 +123,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     default = REPOSITORY / "_build" / "rehearsal"
     parser.add_argument("folder", nargs="?", type=Path, default=default)
-    root = parser.parse_args().folder.resolve()
+    weights = "let the study's models run on random weights, where their libraries are here"
+    parser.add_argument("--weights", action="store_true", help=weights)
+    arguments = parser.parse_args()
+    root = arguments.folder.resolve()
     prepare(root)
     with ArchiveServer() as server:
         publish(server)
+        if arguments.weights:
+            fetch_weights(root, server)
         sys.exit(make(root, server.url).returncode)
 
 

@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 
 from gate import read_stamp
-from imc_helpers.data.manifest import PublishedTable, Value, published_studies
+from imc_helpers.data.manifest import PublishedTable, Value, cohort_record, published_studies
 from imc_helpers.data.predictions import MODES, read_run
 from imc_helpers.experiments.reproduction import MEASUREMENTS, VERDICTS, Comparison, compare
 from imc_helpers.figures.names import cohort_name, model_name
@@ -233,7 +233,11 @@ def _rows(table: PublishedTable, found: Iterable[Comparison]) -> Iterator[str]:
 
 
 def _on(one: Comparison) -> str:
-    on = [", ".join(map(cohort_name, one.cohorts))] if one.cohorts else ["–"]
+    names = [
+        f"{cohort_name(key)} (imitation)" if cohort_record(key).imitation else cohort_name(key)
+        for key in one.cohorts
+    ]
+    on = [", ".join(names) or "–"]
     return "; ".join(on + ([f"{len(one.models)} models"] if one.models else []))
 
 

@@ -3,152 +3,123 @@
 Greenwald et al. 2022 (Mesmer, figure 3d) score every pair of annotators, and the model against each
 of them, and find no significant difference. That is weaker than it sounds: few data, or noisy ones,
 show no difference either (Altman and Bland 1995, doi:10.1136/bmj.311.7003.485). So the question is
-asked here as for a new drug: a margin says beforehand which difference would not matter, and a
-confidence interval of the difference must lie within it (Schuirmann 1987, doi:10.1007/BF01068419;
-Piaggio et al. 2012, doi:10.1001/jama.2012.87802).
+asked here as for a new drug: a margin says beforehand which difference would not matter, and the
+difference must surely be smaller (Schuirmann 1987, doi:10.1007/BF01068419; Piaggio et al. 2012,
+doi:10.1001/jama.2012.87802).
+
+The margin is a person who lost some of her cells (`imc_helpers.agreement.weakened`), fixed
+beforehand. She is scored on the same images before the same judges, so the margin's own error
+counts, and it means the same in every score.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from imc_helpers.agreement.intervals import (
-    CONFIDENCE,
-    DRAWS,
-    bootstrap_means,
-    count_images,
-    interval,
-)
 from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.agreement.statistics import ALPHA, mean_differences
 from imc_helpers.agreement.summaries import against, by_unit
+from imc_helpers.agreement.weakened import LOSS, weakened_scores
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 
 MEAN = "mean"
 """In the column ``left_out``: the mean over all annotators that were left out in turn."""
-MARGIN = 0.05
-"""Difference of scores that is taken not to matter, unless a page says otherwise."""
 
 
 class Decision(str, Enum):  # noqa: UP042  (DeepCell's kernel is Python 3.10)
-    """Where a model stands among annotators."""
+    """Where a model stands among annotators, of whom each has a weakened self."""
 
     BELOW = "below"
-    """The whole interval lies below minus the margin."""
+    """Surely worse than the weakened annotators."""
     WITHIN = "within"
-    """The whole interval lies between minus the margin and the margin: equivalent."""
+    """Surely better than they are, and surely not ahead of the annotators by what they lost:
+    equivalent."""
     ABOVE = "above"
-    """The whole interval lies above the margin."""
+    """Surely ahead of the annotators by more than what their weakened selves lost."""
     UNDECIDED = "undecided"
-    """The interval holds one of the two limits, or there is none (fewer than two images)."""
+    """Not sure enough for any of these, or fewer than two images."""
 
     __str__ = str.__str__
 
 
-def decide(low: float, high: float, margin: float = MARGIN) -> Decision:
-    """Say where an interval of a difference lies.
-
-    Parameters
-    ----------
-    low, high
-        Confidence interval of a model's agreement less the annotators'; missing where there is
-        none.
-    margin
-        Difference that does not matter, above 0.
-
-    Raises
-    ------
-    InputError
-        If the margin is not above 0.
-    """
-    if not margin > 0:
-        raise InputError(f"margin: expected a difference of scores above 0, found {margin}")
-    if high < -margin:
-        return Decision.BELOW
-    if low > margin:
-        return Decision.ABOVE
-    if -margin < low and high < margin:
-        return Decision.WITHIN
-    return Decision.UNDECIDED
-
-
 def human_equivalence(
     scores: pd.DataFrame,
+    weakened: pd.DataFrame,
     models: Iterable[str],
     annotators: Sequence[str],
     *,
-    margin: float = MARGIN,
     metrics: Sequence[str] = METRICS,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
+    alpha: float = ALPHA,
 ) -> pd.DataFrame:
     """Compare each model's agreement with annotators to the annotators' own, person by person.
 
-    Each annotator a is left out in turn. The others judge the model, and judge a:
-    ``d_a = mean over b ≠ a of s(model, b) - mean over b ≠ a of s(a, b)``. So model and person are
-    compared before the same judges, on the same images. The mean of d_a over a is the answer; each
-    d_a is given as well, since a model that copies one annotator beats all others at pleasing that
-    one.
+    Each annotator a is left out in turn. The others, b, judge the model m, they judge a, and they
+    judge a who lost some cells, a'. So all three are compared before the same judges, on the same
+    images, by two paired contrasts:
+
+    - the model is *not inferior* where s(m, b) - s(a', b) is surely above 0;
+    - it is *within* where besides s(m, b) - s(a, b) is surely less than s(a, b) - s(a', b), what
+      the loss cost.
+
+    The mean over a is the answer. Each a is given as well, since a model that copies one annotator
+    beats all others at pleasing that one.
 
     Parameters
     ----------
     scores
         What `summaries.against` returns, of one cohort: models and annotators against
         annotators, every pair of annotators both ways.
+    weakened
+        What `weakened.weakened_scores` returns, of the same cohort.
     models
         Which models, or other candidates in the column ``rater_pred``.
     annotators
-        The judges, two or more: people, or tools where the cohort has tools alone, of whom the
-        answer then speaks. Rows of others play no part, so that naming all but one tries
-        that one as if it were a model.
-    margin
-        Difference of scores that does not matter.
+        The judges, two people or more. Rows of others play no part, so that naming all but one
+        tries that one as if it were a model.
     metrics
         Which scores.
-    confidence, draws, seed
-        As in `imc_helpers.agreement.intervals`.
+    alpha
+        Error on one side, of all models together (Holm 1979): at .025, the usual 95 % interval,
+        each of the two one-sided tests may err in 2.5 of 100 studies.
 
     Returns
     -------
     pandas.DataFrame
         One row per mode, metric, model and annotator left out (and one with ``left_out`` = `MEAN`):
-        ``model_score`` and ``annotator_score`` before the same judges, their difference with
-        ``low`` and ``high``, ``images``, ``decision`` by `decide`, and ``not_inferior``: the
-        interval lies above minus the margin, whatever its upper end.
+        ``model_score``, ``annotator_score`` and ``weakened_score`` before the same judges,
+        ``difference`` of the first two with ``low`` and ``high`` (of all models together),
+        ``margin`` (what the loss cost), ``images``, ``decision``, and ``not_inferior``.
 
     Raises
     ------
     InputError
-        If the scores are of several cohorts, fewer than two annotators are named, or one of them
-        is among the models.
+        If the scores are of several cohorts, fewer than two annotators are named, one of them
+        is among the models, or one is not a person.
 
     Notes
     -----
-    Images are drawn, annotators are not: the interval speaks of other images before these people,
-    and not of other people. With two annotators each is judged by the other alone. Then one cannot
-    tell a poor annotator from a poor model: whoever of the two is off lowers the bar for all.
+    Paired t over images; patches of an image are averaged first. Images are drawn, annotators are
+    not: the decision speaks of other images before these people, and not of other people. On
+    complete data the mean difference is the model's score less the mean agreement of pairs. With
+    two annotators each is judged by the other alone. Then one cannot tell a poor annotator from a
+    poor model: whoever of the two is off lowers the bar for all.
     """
     models = list(models)
     _check(scores, models, annotators)
     parts = []
     for mode, rows in scores.groupby("mode", sort=False):
+        lost = weakened[weakened["mode"] == mode]
         for metric in metrics:
-            both = _before_the_same_judges(rows, metric, models, annotators)
-            if both is None:
-                continue
-            images, of_model, of_annotator = both
-            columns = {"model_score": of_model, "annotator_score": of_annotator}
-            columns["difference"] = of_model - of_annotator
-            drawn = {
-                name: bootstrap_means(values, images, draws=draws, seed=seed)
-                for name, values in columns.items()
-            }
-            frame = _with_mean(drawn, columns["difference"], images, models, confidence)
-            parts.append(frame.assign(mode=mode, metric=metric))
-    return _decided(parts, scores, margin)
+            judged = _before_the_same_judges(rows, lost, metric, models, annotators)
+            parts += [
+                _compared(three, alpha).assign(mode=mode, metric=metric, left_out=who)
+                for who, three in judged.items()
+            ]
+    return _in_order(parts, scores, models)
 
 
 _COLUMNS = (
@@ -159,9 +130,11 @@ _COLUMNS = (
     "left_out",
     "model_score",
     "annotator_score",
+    "weakened_score",
     "difference",
     "low",
     "high",
+    "margin",
     "images",
     "decision",
     "not_inferior",
@@ -173,66 +146,76 @@ def equivalence_of_cohorts(
     cohorts: Mapping[str, Cohort],
     models: Iterable[str],
     *,
-    margin: float = MARGIN,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
+    loss: float = LOSS,
+    alpha: float = ALPHA,
+    strict: bool = False,
 ) -> pd.DataFrame:
-    """Compare models with the references of every cohort, and each reference with the others.
+    """Compare models with the people of every cohort, and each person with the others.
 
     Parameters
     ----------
     scores
-        What `score_table.score_cohort` returns, of these cohorts.
+        What `score_table.score_cohort` returns, of these cohorts and the modes that are asked for.
     cohorts
-        Cohort by key; one without two references is left out. Where it has three or more, each is
-        tried once before the others, as if it were a model.
+        Cohort by key; one without two annotators is left out, whatever tools it has. Where it has
+        three or more, each is tried once before the others, as if it were a model.
     models
         Which models; those without scores are left out.
-    margin, confidence, draws, seed
+    loss
+        Share of a person's cells whose loss does not matter.
+    alpha
         As in `human_equivalence`.
+    strict
+        As the scores were made.
 
     Returns
     -------
     pandas.DataFrame
         What `human_equivalence` returns, cohort after cohort.
     """
-    models, parts = list(models), [pd.DataFrame(columns=[*_COLUMNS])]
+    models, parts = list(models), []
     for key, cohort in cohorts.items():
-        judges = list(cohort.references)
-        if len(judges) < 2:
+        people = list(cohort.annotators)
+        judged = against(scores, {key: people})
+        if len(people) < 2 or judged.empty:
             continue
-        judged = against(scores, {key: judges})
-        panels = [(models, judges)]
-        if len(judges) > 2:
-            panels += [([a], [b for b in judges if b != a]) for a in judges]
+        modes = list(judged["mode"].unique())
+        weakened = weakened_scores(cohort, loss=loss, modes=modes, strict=strict)
         parts += [
-            human_equivalence(
-                judged,
-                tried,
-                others,
-                margin=margin,
-                confidence=confidence,
-                draws=draws,
-                seed=seed,
-            )
-            for tried, others in panels
+            human_equivalence(judged, weakened, tried, others, alpha=alpha)
+            for tried, others in panels(models, people)
         ]
     filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts[:1], ignore_index=True)
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=[*_COLUMNS])
+
+
+def panels(
+    candidates: Sequence[str], annotators: Sequence[str]
+) -> list[tuple[list[str], list[str]]]:
+    """List who is tried before whom: candidates before all, and each annotator before the others.
+
+    Parameters
+    ----------
+    candidates
+        Models, for instance.
+    annotators
+        People; with two, neither can be tried, since one judge is left, who agrees with nobody.
+    """
+    everybody = [([*candidates], [*annotators])]
+    if len(annotators) < 3:
+        return everybody
+    return everybody + [([a], [b for b in annotators if b != a]) for a in annotators]
 
 
 def compare_before(
     scores: pd.DataFrame,
+    weakened: pd.DataFrame,
     reference: str,
     models: Iterable[str],
     annotators: Sequence[str],
     *,
-    margin: float = MARGIN,
     metrics: Sequence[str] = METRICS,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
+    alpha: float = ALPHA,
 ) -> pd.DataFrame:
     """Compare models with annotators before one reference, the truth of a phantom for instance.
 
@@ -241,9 +224,11 @@ def compare_before(
     scores
         What `score_table.score_candidates` returns, of one cohort: models and annotators against
         the reference.
+    weakened
+        What `weakened.weakened_scores` returns, against the reference.
     reference
         The name in the column ``rater_true``.
-    models, annotators, margin, metrics, confidence, draws, seed
+    models, annotators, metrics, alpha
         As in `human_equivalence`.
 
     Returns
@@ -254,36 +239,77 @@ def compare_before(
     """
     _check_one_cohort(scores)
     models, parts = list(models), []
-    for mode, rows in scores[scores["rater_true"] == reference].groupby("mode", sort=False):
+    ours, lost = (rows[rows["rater_true"] == reference] for rows in (scores, weakened))
+    for mode, rows in ours.groupby("mode", sort=False):
         for metric in metrics:
             wide = by_unit(rows, metric, ["rater_pred"])
-            images = wide.index.get_level_values("sample").to_numpy()
-            people = wide.reindex(columns=list(annotators)).mean(axis=1)
-            ours = wide.reindex(columns=models)
-            differences = ours.sub(people, axis=0)
-            estimates, replicates = bootstrap_means(differences, images, draws=draws, seed=seed)
-            frame = pd.DataFrame({"model": models, "difference": estimates})
-            frame["images"] = count_images(differences, images)
-            frame["low"], frame["high"] = interval(
-                estimates, replicates, frame["images"], confidence=confidence
+            weak = by_unit(lost[lost["mode"] == mode], metric, ["rater_pred"])
+            people, weaker = (
+                pd.DataFrame(dict.fromkeys(models, one[list(annotators)].mean(axis=1)))
+                for one in (wide, weak.reindex(wide.index))
             )
-            seen = differences.notna().to_numpy()
-            frame["model_score"] = ours.where(seen).mean().to_numpy()
-            frame["annotator_score"] = frame["model_score"] - frame["difference"]
-            parts.append(frame.assign(mode=mode, metric=metric, left_out=MEAN))
-    return _decided(parts, scores, margin)
+            compared = _compared(_Judged(wide.reindex(columns=models), people, weaker), alpha)
+            parts.append(compared.assign(mode=mode, metric=metric, left_out=MEAN))
+    return _in_order(parts, scores, models)
 
 
-def _decided(parts: Sequence[pd.DataFrame], scores: pd.DataFrame, margin: float) -> pd.DataFrame:
+class _Judged(NamedTuple):
+    """Scores before the same judges, one row per unit and one column per model."""
+
+    model: pd.DataFrame
+    annotator: pd.DataFrame
+    """Of the annotator left out: the same in every column, but for what is missing."""
+    weakened: pd.DataFrame
+    """Of the same annotator who lost some cells."""
+
+
+def _compared(judged: _Judged, alpha: float) -> pd.DataFrame:
+    """Decide, for each model."""
+    images = judged.model.index.get_level_values("sample")
+    missing = judged.model.isna() | judged.annotator.isna() | judged.weakened.isna()
+    model, annotator, weakened = (one.mask(missing) for one in judged)
+    ahead = mean_differences(model - annotator, images, alpha=alpha)
+    lower = mean_differences(model - weakened, images, alpha=alpha)
+    upper = mean_differences(model - 2 * annotator + weakened, images, alpha=alpha)
+    sure = [(one["p_holm"] <= 2 * alpha).to_numpy() for one in (lower, upper)]
+    signs = [np.sign(one["difference"].to_numpy()) for one in (lower, upper)]
+    not_inferior, ends_above = sure[0] & (signs[0] > 0), sure[1] & (signs[1] > 0)
+    decision = np.select(
+        [sure[0] & (signs[0] < 0), ends_above, not_inferior & sure[1]],
+        [Decision.BELOW.value, Decision.ABOVE.value, Decision.WITHIN.value],
+        Decision.UNDECIDED.value,
+    )
+    frame = pd.DataFrame({"model": model.columns})
+    for name, one in (
+        ("model_score", model),
+        ("annotator_score", annotator),
+        ("weakened_score", weakened),
+    ):
+        frame[name] = one.groupby(images).mean().mean().to_numpy()
+    for name in ("difference", "low", "high", "images"):
+        frame[name] = ahead[name].to_numpy()
+    frame["margin"] = frame["annotator_score"] - frame["weakened_score"]
+    frame["decision"], frame["not_inferior"] = decision, not_inferior
+    return frame[frame["images"] > 0]
+
+
+def _in_order(
+    parts: Sequence[pd.DataFrame], scores: pd.DataFrame, models: Sequence[str]
+) -> pd.DataFrame:
+    """Put rows of one mode, metric and model together, models in their order, the mean last."""
     if not parts:
         return pd.DataFrame(columns=[*_COLUMNS])
     table = pd.concat(parts, ignore_index=True).assign(cohort=scores["cohort"].iloc[0])
-    table["decision"] = [
-        decide(low, high, margin).value
-        for low, high in zip(table["low"], table["high"], strict=True)
-    ]
-    table["not_inferior"] = table["low"] > -margin
-    return table[list(_COLUMNS)]
+    for name, order in (
+        ("mode", table["mode"].unique()),
+        ("metric", table["metric"].unique()),
+        ("model", models),
+        ("left_out", table["left_out"].unique()),
+    ):
+        rank: dict[Any, int] = {value: k for k, value in enumerate(order)}
+        table[f"by_{name}"] = table[name].map(rank)
+    table = table.sort_values([f"by_{name}" for name in ("mode", "metric", "model", "left_out")])
+    return table[list(_COLUMNS)].reset_index(drop=True)
 
 
 def _check(scores: pd.DataFrame, models: Sequence[str], annotators: Sequence[str]) -> None:
@@ -298,6 +324,14 @@ def _check(scores: pd.DataFrame, models: Sequence[str], annotators: Sequence[str
             f"{', '.join(sorted(both))}: candidate and annotator at once; to try an annotator as "
             "if it were a model, leave it out of `annotators`"
         )
+    judges = scores[scores["rater_true"].isin(annotators)].drop_duplicates("rater_true")
+    others = judges[judges["kind_true"] != "annotator"]
+    if len(others):
+        found = ", ".join(f"{row.rater_true} ({row.kind_true})" for row in others.itertuples())
+        raise InputError(
+            f"annotators: expected people, found {found}. Whether a model is as good as a person "
+            "takes masks by people; models can be compared with one another all the same"
+        )
 
 
 def _check_one_cohort(scores: pd.DataFrame) -> None:
@@ -310,66 +344,42 @@ def _check_one_cohort(scores: pd.DataFrame) -> None:
 
 
 def _before_the_same_judges(
-    rows: pd.DataFrame, metric: str, models: Sequence[str], annotators: Sequence[str]
-) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame] | None:
-    """Average, image by image, what the judges left give the model and the annotator left out.
+    rows: pd.DataFrame,
+    weakened: pd.DataFrame,
+    metric: str,
+    models: Sequence[str],
+    annotators: Sequence[str],
+) -> dict[str, _Judged]:
+    """Average, unit by unit, what the judges left give the model, the person and the weakened one.
 
-    Returns the image of each row, and two frames with a column for each model and annotator left
-    out; both are missing where one of them is.
+    By annotator left out, and for the mean over those. Nothing where a side has no scores.
     """
     judged = rows["rater_pred"].isin([*models, *annotators])
     kept = rows[rows["rater_true"].isin(annotators) & judged]
     present = [m for m in models if (kept["rater_pred"] == m).any()]
-    if not present or not kept["rater_pred"].isin(annotators).any():
-        return None
+    if not present or not kept["rater_pred"].isin(annotators).any() or weakened.empty:
+        return {}
     wide = by_unit(kept, metric, ["rater_pred", "rater_true"])
-    model_columns: dict[tuple[str, str], np.ndarray] = {}
-    annotator_columns: dict[tuple[str, str], np.ndarray] = {}
-    for model in present:
-        for a in annotators:
-            judges = [b for b in annotators if b != a]
-            ours = wide.reindex(columns=[(model, b) for b in judges]).to_numpy()
-            theirs = wide.reindex(columns=[(a, b) for b in judges]).to_numpy()
-            # A judge who has not seen both judges neither.
-            either = np.isnan(ours) | np.isnan(theirs)
-            count = (~either).sum(axis=1)
-            for store, values in ((model_columns, ours), (annotator_columns, theirs)):
-                total = np.where(either, 0.0, values).sum(axis=1)
-                store[model, a] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    images = wide.index.get_level_values("sample").to_numpy()
-    return (
-        images,
-        pd.DataFrame(model_columns, index=wide.index),
-        pd.DataFrame(annotator_columns, index=wide.index),
-    )
-
-
-def _with_mean(
-    drawn: dict[str, tuple[np.ndarray, np.ndarray]],
-    differences: pd.DataFrame,
-    images: np.ndarray,
-    models: Sequence[str],
-    confidence: float,
-) -> pd.DataFrame:
-    """Give a row for each model and annotator left out, and one for their mean."""
-    columns = differences.columns
-    n_images = count_images(differences, images)
-    parts = []
-    for model in [m for m in models if m in columns.get_level_values(0)]:
-        mine = np.flatnonzero(columns.get_level_values(0) == model)
-        mine = mine[n_images[mine] > 0]
-        values = {name: estimates[mine] for name, (estimates, _) in drawn.items()}
-        replicates = drawn["difference"][1][:, mine]
-        frame = pd.DataFrame(
-            {
-                "left_out": [*(columns[k][1] for k in mine), MEAN],
-                **{name: [*each, each.mean()] for name, each in values.items()},
-                "images": [*n_images[mine], n_images[mine].min()],
-            }
-        )
-        both = np.column_stack([replicates, replicates.mean(axis=1)])
-        frame["low"], frame["high"] = interval(
-            frame["difference"], both, frame["images"], confidence=confidence
-        )
-        parts.append(frame.assign(model=model))
-    return pd.concat(parts, ignore_index=True)
+    weak = by_unit(weakened, metric, ["rater_pred", "rater_true"]).reindex(wide.index)
+    found = {}
+    for a in annotators:
+        judges = [b for b in annotators if b != a]
+        columns: tuple[dict[str, np.ndarray], ...] = ({}, {}, {})
+        for model in present:
+            three = np.stack(
+                [
+                    wide.reindex(columns=[(model, b) for b in judges]).to_numpy(),
+                    wide.reindex(columns=[(a, b) for b in judges]).to_numpy(),
+                    weak.reindex(columns=[(a, b) for b in judges]).to_numpy(),
+                ]
+            )
+            # A judge who has not seen all three judges none.
+            missing = np.isnan(three).any(axis=0)
+            count = (~missing).sum(axis=1)
+            totals = np.where(missing, 0.0, three).sum(axis=2)
+            for own, total in zip(columns, totals, strict=True):
+                own[model] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        found[a] = _Judged(*(pd.DataFrame(own, index=wide.index) for own in columns))
+    of_all = zip(*found.values(), strict=True)
+    means = (pd.concat(one).groupby(level=[0, 1], sort=False).mean() for one in of_all)
+    return {**found, MEAN: _Judged(*(mean.reindex(wide.index) for mean in means))}

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from imc_helpers.agreement.intervals import CONFIDENCE, DRAWS, mean_intervals, paired_differences
+from imc_helpers.agreement.intervals import CONFIDENCE, DRAWS, mean_intervals
 from imc_helpers.agreement.score_table import METRICS
+from imc_helpers.agreement.statistics import ALPHA, mean_differences, simultaneous_differences
 from imc_helpers.data.samples import Cohort
 from imc_helpers.metrics import TP_COLUMNS
 
@@ -262,16 +263,10 @@ def in_words(means: pd.DataFrame, metric: str = "ap50") -> list[str]:
     ]
 
 
-def differences_from_best(
-    judged: pd.DataFrame,
-    models: Iterable[str],
-    *,
-    metric: str = "ap50",
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = 0,
+def model_differences(
+    judged: pd.DataFrame, models: Iterable[str], *, metric: str = "ap50", alpha: float = ALPHA
 ) -> pd.DataFrame:
-    """Compare each model with the best of its cohort and mode, image by image.
+    """Compare every model with every other, image by image, within each cohort and mode.
 
     Parameters
     ----------
@@ -281,27 +276,67 @@ def differences_from_best(
         Which models; a cohort and mode with fewer than two of them is left out.
     metric
         The score.
-    confidence, draws, seed
-        As in `imc_helpers.agreement.intervals`.
+    alpha
+        As in `imc_helpers.agreement.statistics`.
 
     Returns
     -------
     pandas.DataFrame
-        One row per cohort, mode and model but the best: ``best``, ``difference`` (mean of model
-        less best), ``low``, ``high``, ``images``.
+        One row per cohort, mode and pair of models, the one that scores higher first: what
+        `statistics.simultaneous_differences` returns.
     """
-    columns = [*KEYS, "model", "best", "difference", "low", "high", "images"]
-    parts = [pd.DataFrame(columns=columns)]
+    parts = []
     for cohort, mode, rows in groups(judged[judged["rater_pred"].isin(list(models))]):
         wide = _over_references(rows, metric)
-        if wide.shape[1] < 2:
+        order = wide.groupby(_images(wide)).mean().mean().sort_values(ascending=False).index
+        found = simultaneous_differences(wide[order], _images(wide), alpha=alpha)
+        parts.append(found.assign(cohort=cohort, mode=mode))
+    columns = [*KEYS, "one", "two", "difference", "low", "high", "p", "p_holm", "images"]
+    filled = [part[columns] for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+
+
+def differences_from_agreement(
+    judged: pd.DataFrame,
+    pairs: pd.DataFrame,
+    models: Iterable[str],
+    *,
+    metric: str = "ap50",
+    alpha: float = ALPHA,
+) -> pd.DataFrame:
+    """Compare each model's score with the references' agreement on the same images.
+
+    Parameters
+    ----------
+    judged
+        What `against` returns; several cohorts may stand in it.
+    pairs
+        What `between` returns.
+    models
+        Which models.
+    metric
+        The score.
+    alpha
+        As in `imc_helpers.agreement.statistics`, of all models of a cohort and mode together.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cohort, mode and model: ``cohort``, ``mode``, ``model``, and what
+        `statistics.mean_differences` returns of the model's score less the agreement.
+    """
+    agreed = {(cohort, mode): rows for cohort, mode, rows in groups(pairs)}
+    columns = [*KEYS, "model", "difference", "low", "high", "p", "p_holm", "images"]
+    parts = [pd.DataFrame(columns=columns)]
+    for cohort, mode, rows in groups(judged[judged["rater_pred"].isin(list(models))]):
+        if (cohort, mode) not in agreed:
             continue
-        best = str(wide.mean().idxmax())
-        found = paired_differences(
-            wide, _images(wide), best, confidence=confidence, draws=draws, seed=seed
-        )
-        found = found.rename_axis("model").reset_index().rename(columns={"mean": "difference"})
-        parts.append(found.assign(cohort=cohort, mode=mode, best=best)[columns])
+        wide = _over_references(rows, metric)
+        # One column: the mean over pairs, of each sample and patch.
+        people = _over_references(agreed[cohort, mode].assign(rater_pred="people"), metric)
+        found = mean_differences(wide.sub(people["people"], axis=0), _images(wide), alpha=alpha)
+        found = found.rename_axis("model").reset_index()
+        parts.append(found.assign(cohort=cohort, mode=mode)[columns])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 

@@ -27,6 +27,7 @@ import tifffile
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.errors import InputError
+from imc_helpers.patching import Window
 
 DEFAULT_UM_PER_PX = 1.0
 """Pixel size of imaging mass cytometry, micrometres: the laser's spot."""
@@ -94,6 +95,11 @@ class Sample:
     """Whole cells by rater: (H, W) uint32, 0 is background."""
     nuclei: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Nuclei by rater: (H, W) uint32, 0 is background."""
+    drawn: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What annotators drew by hand in `crops`, where their masks were extrapolated by software:
+    whole cells, (H, W) uint32, 0 outside the crops."""
+    crops: tuple[Window, ...] = ()
+    """Where annotators drew by hand."""
 
     def __post_init__(self) -> None:
         _check_um_per_px(self.um_per_px, f"sample {self.id}: um_per_px")
@@ -103,7 +109,8 @@ class Sample:
                 f"have shape ({len(self.panel)}, H, W); found {self.image.shape}. "
                 "Does panel.csv belong to these images, and does 'keep' say which were kept?"
             )
-        for kind, masks in (("mask", self.masks), ("nuclei", self.nuclei)):
+        kinds = (("mask", self.masks), ("nuclei", self.nuclei), ("drawing", self.drawn))
+        for kind, masks in kinds:
             for annotator, labels in masks.items():
                 if labels.shape != self.shape:
                     raise InputError(
@@ -112,6 +119,7 @@ class Sample:
                     )
         object.__setattr__(self, "masks", MappingProxyType(dict(self.masks)))
         object.__setattr__(self, "nuclei", MappingProxyType(dict(self.nuclei)))
+        object.__setattr__(self, "drawn", MappingProxyType(dict(self.drawn)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -160,7 +168,7 @@ def label_folder(kind: str, annotator: str) -> str:
     Parameters
     ----------
     kind
-        ``"masks"`` or ``"nuclei"``.
+        ``"masks"``, ``"nuclei"`` or ``"drawn"``.
     annotator
         Its name; ``"masks"`` (or ``"nuclei"``) stands for the folder ``masks`` itself.
     """
@@ -202,6 +210,9 @@ class Cohort(Sequence[Sample]):
             raise InputError(f"{self.folder / 'img'}: no .tiff images found; a cohort needs some")
         self._masks = self._label_folders("masks")
         self._nuclei = self._label_folders("nuclei")
+        self._drawn = self._label_folders("drawn")
+        self.crops = self._read_crops()
+        """Where annotators drew by hand, by sample; empty for most cohorts."""
         self.raters = tuple(
             rater if isinstance(rater, Rater) else Rater(rater)
             for rater in (self._masks if raters is None else raters)
@@ -263,6 +274,27 @@ class Cohort(Sequence[Sample]):
             )
         return sizes
 
+    def _read_crops(self) -> dict[str, tuple[Window, ...]]:
+        """Read ``crops.csv``: one row per crop, ``sample``, ``y``, ``x`` and ``size``, pixels."""
+        path = self.folder / "crops.csv"
+        if not path.is_file():
+            return {}
+        crops: dict[str, tuple[Window, ...]] = {}
+        table = pd.read_csv(path, dtype={"sample": str})
+        places = table[["y", "x", "size"]].astype(int).to_numpy().tolist()
+        for sample, place in zip(table["sample"].tolist(), places, strict=True):
+            if sample not in self.ids:
+                raise InputError(f"{path}: no image {sample!r} in {self.folder / 'img'}")
+            window, (height, width) = Window(*place), self.shape(sample)
+            rows, columns = window.slices
+            if min(window) < 0 or not window.size or rows.stop > height or columns.stop > width:
+                raise InputError(
+                    f"{path}: the crop {tuple(window)} of {sample} does not lie in its image of "
+                    f"{height} x {width} px"
+                )
+            crops[sample] = (*crops.get(sample, ()), window)
+        return crops
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -282,7 +314,7 @@ class Cohort(Sequence[Sample]):
         )
 
     def read(self, sample: str) -> Sample:
-        """Read one sample, image and masks; a phantom's truth stays apart."""
+        """Read one sample, image and masks; a phantom's truth stays apart, and so do drawings."""
         return Sample(
             id=sample,
             image=self.read_image(sample),
@@ -352,6 +384,14 @@ class Cohort(Sequence[Sample]):
     def read_mask(self, sample: str, rater: str) -> np.ndarray:
         """Read one rater's whole-cell mask alone: (H, W) uint32."""
         return self._read_labels("masks", sample, rater)
+
+    def drawn_by(self, sample: str) -> tuple[str, ...]:
+        """Return which annotators drew crops of a sample by hand, in the cohort's order."""
+        return tuple(a for a in self.annotators if sample in self._drawn.get(a, ()))
+
+    def read_drawn(self, sample: str, annotator: str) -> np.ndarray:
+        """Read what an annotator drew by hand in the `crops` of a sample: (H, W) uint32."""
+        return self._read_labels("drawn", sample, annotator)
 
     def shape(self, sample: str) -> tuple[int, int]:
         """Return height and width of an image, pixels, from the file's header."""

@@ -38,6 +38,7 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
             "Choose another name, move it away, or pass overwrite=True"
         )
     rows: list[dict[str, Any]] = []
+    crops: list[dict[str, Any]] = []
     panel: Panel | None = None
     with replacing(folder) as new:
         for sample in samples:
@@ -47,10 +48,13 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
             if any(row["image"] == f"{sample.id}.tiff" for row in rows):
                 raise InputError(f"sample {sample.id}: two samples have this id")
             rows.append(write_sample(new, sample))
+            crops += [{"sample": sample.id, **window._asdict()} for window in sample.crops]
         if panel is None:
             raise InputError(f"{folder}: no samples to write")
         panel.write(new / "panel.csv")
         pd.DataFrame(rows).to_csv(new / "images.csv", index=False)
+        if crops:
+            pd.DataFrame(crops).to_csv(new / "crops.csv", index=False)
 
 
 def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
     The image is written last and under another name until it is whole: a sample whose image is
     there is there.
     """
-    for kind, masks in (("masks", sample.masks), ("nuclei", sample.nuclei)):
+    kinds = {"masks": sample.masks, "nuclei": sample.nuclei, "drawn": sample.drawn}
+    for kind, masks in kinds.items():
         for annotator, labels in masks.items():
             path = folder / label_folder(kind, annotator) / f"{sample.id}.tiff"
             _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))

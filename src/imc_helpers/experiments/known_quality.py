@@ -7,7 +7,6 @@ they were models, and see whether the verdict is the one that the truth gives.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,35 +14,19 @@ from skimage.segmentation import find_boundaries
 
 from imc_helpers.agreement.consensus import consensus
 from imc_helpers.agreement.equivalence import (
-    MARGIN,
     MEAN,
     Decision,
     compare_before,
     human_equivalence,
+    panels,
 )
-from imc_helpers.agreement.intervals import CONFIDENCE, DRAWS
 from imc_helpers.agreement.score_table import Candidate, score_candidates, score_cohort
+from imc_helpers.agreement.statistics import ALPHA
 from imc_helpers.agreement.summaries import against
+from imc_helpers.agreement.weakened import LOSS, drop_cells, weakened_scores
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
-
-
-def drop_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Return a copy without a share of its cells, drawn at random.
-
-    Parameters
-    ----------
-    labels
-        (H, W) uint32.
-    share
-        0 … 1; the number of cells is rounded.
-    seed
-        The same seed drops the same cells; a larger share drops them too.
-    """
-    ids = np.unique(labels[labels > 0])
-    dropped = np.random.default_rng(seed).permutation(ids)[: round(share * len(ids))]
-    return np.where(np.isin(labels, dropped), 0, labels).astype(np.uint32)
 
 
 def merge_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
@@ -133,11 +116,9 @@ def trial(
     models: Sequence[str] = (),
     *,
     scores: pd.DataFrame | None = None,
-    margin: float = MARGIN,
-    confidence: float = CONFIDENCE,
+    loss: float = LOSS,
+    alpha: float = ALPHA,
     strict: bool = False,
-    draws: int = DRAWS,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Let annotators judge candidates, and the truth judge both.
 
@@ -155,21 +136,21 @@ def trial(
     scores
         What `score_table.score_cohort` returns of the cohort and these models; scored here when
         not given.
-    margin
-        Difference of scores that does not matter, for both verdicts.
+    loss
+        Share of a person's cells whose loss does not matter, for both verdicts.
+    alpha
+        As in `human_equivalence`.
     strict
         A pair of cells matches when IoU > t; when False, when IoU >= t.
-    confidence, draws, seed
-        As in `imc_helpers.agreement.intervals`.
 
     Returns
     -------
     pandas.DataFrame
         One row per metric and candidate, on whole images: columns of `human_equivalence` (the mean
         over annotators left out), the same ending in ``_truth`` for the score with the truth less
-        the annotators' score with the truth, and ``right``: both decisions are the same. ``worst``
-        is the annotator without whom the difference is least, ``worst_difference`` and
-        ``worst_decision`` what comes of it then.
+        the annotators' score with the truth, and ``outcome``: ``"right"`` and ``"wrong"`` where
+        both verdicts are decided, else ``"abstained"``. ``worst`` is the annotator without whom the
+        difference is least, ``worst_difference`` and ``worst_decision`` what comes of it then.
     """
     people = list(cohort.annotators)
     judges = [*people, TRUTH]
@@ -178,18 +159,12 @@ def trial(
     known = against(scores, {cohort.name: judges}, [*models, *people])
     made = score_candidates(cohort, candidates, references=judges, modes=("whole",), strict=strict)
     judged = pd.concat([made, known[known["mode"] == "whole"]], ignore_index=True)
-    options: dict[str, Any] = {
-        "margin": margin,
-        "confidence": confidence,
-        "draws": draws,
-        "seed": seed,
-    }
-    panels = [([*candidates, *models], people)]
-    if len(people) > 2:
-        panels += [([a], [b for b in people if b != a]) for a in people]
+    weakened = weakened_scores(
+        cohort, loss=loss, references=judges, modes=("whole",), strict=strict
+    )
     parts = []
-    for tried, others in panels:
-        each = human_equivalence(judged, tried, others, **options)
+    for tried, others in panels([*candidates, *models], people):
+        each = human_equivalence(judged, weakened, tried, others, alpha=alpha)
         keys = ["mode", "metric", "model"]
         mean = each[each["left_out"] == MEAN].drop(columns="left_out")
         alone = each[each["left_out"] != MEAN]
@@ -198,12 +173,15 @@ def trial(
             columns={"left_out": "worst", "difference": "worst_difference"}
         )
         worst = worst.rename(columns={"decision": "worst_decision"})
-        by_truth = compare_before(judged, TRUTH, tried, others, **options)
+        by_truth = compare_before(judged, weakened, TRUTH, tried, others, alpha=alpha)
         by_truth = by_truth.drop(columns=["left_out", "images", "cohort"])
         parts.append(mean.merge(worst, on=keys).merge(by_truth, on=keys, suffixes=("", "_truth")))
     table = pd.concat(parts, ignore_index=True)
     table["model"] = [f"{m}, held out" if m in people else m for m in table["model"]]
-    table["right"] = table["decision"] == table["decision_truth"]
+    verdicts = table[["decision", "decision_truth"]]
+    abstained = (verdicts == Decision.UNDECIDED.value).any(axis=1)
+    right = verdicts["decision"] == verdicts["decision_truth"]
+    table["outcome"] = np.select([abstained, right], ["abstained", "right"], "wrong")
     return table
 
 
@@ -220,9 +198,8 @@ def verdicts(tried: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per kind of candidate: ``candidate``, ``tried``, ``same verdict``, ``annotators too
-        harsh`` and ``annotators too kind`` (below, within and above are ranks), ``one of them
-        undecided``.
+        One row per kind of candidate: ``candidate``, ``tried``, ``right``, ``too harsh`` and ``too
+        kind`` (below, within and above are ranks; together the wrong ones), ``abstained``.
     """
     made_of = tried["model"].str.contains("copy of|consensus")
     held_out = tried["model"].str.endswith("held out")
@@ -239,10 +216,10 @@ def verdicts(tried: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         {
             "candidate": name,
             "tried": int(those.sum()),
-            "same verdict": int(tried.loc[those, "right"].sum()),
-            "annotators too harsh": int((step[those] < 0).sum()),
-            "annotators too kind": int((step[those] > 0).sum()),
-            "one of them undecided": int((step[those].isna() & ~tried.loc[those, "right"]).sum()),
+            "right": int((tried.loc[those, "outcome"] == "right").sum()),
+            "too harsh": int((step[those] < 0).sum()),
+            "too kind": int((step[those] > 0).sum()),
+            "abstained": int((tried.loc[those, "outcome"] == "abstained").sum()),
         }
         for name, those in kinds.items()
         if those.any()

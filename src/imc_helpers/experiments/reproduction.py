@@ -17,6 +17,7 @@ import pandas as pd
 from imc_helpers.data.manifest import (
     PublishedTable,
     Value,
+    cohort_record,
     load_edition,
     published_studies,
 )
@@ -282,9 +283,14 @@ class _Table:
         return MEASUREMENTS[self.table.measured_by]
 
     def _cohorts(self, own: bool) -> tuple[str, ...]:
-        """Return the study's own cohorts that are here, or else the others."""
+        """Return the study's own cohorts that are here, or else the others.
+
+        An imitation of a cohort bears its name and is another: a rehearsal reproduces nothing.
+        """
         here = self.everything.cohorts
-        of_study = tuple(key for key in self.table.cohorts if key in here)
+        of_study = tuple(
+            key for key in self.table.cohorts if key in here and not cohort_record(key).imitation
+        )
         if self._measurement().together and len(of_study) < len(self.table.cohorts):
             of_study = ()
         return of_study if own else tuple(key for key in here if key not in of_study)

@@ -238,9 +238,7 @@ def _distribution(axis: Axes, values: np.ndarray, y: float, colour: str) -> None
 
 
 @in_style
-def equivalence_rows(
-    table: pd.DataFrame, margin: float, *, raters: str = "annotators", width: float
-) -> Figure:
+def equivalence_rows(table: pd.DataFrame, *, raters: str = "annotators", width: float) -> Figure:
     """Draw each model's difference from its judges, with its interval and the margin.
 
     Parameters
@@ -248,10 +246,8 @@ def equivalence_rows(
     table
         What `equivalence.human_equivalence` returns, of one mode and metric; several
         cohorts may stand in it.
-    margin
-        Difference that does not matter.
     raters
-        What the judges are called, ``"tools"`` for instance.
+        What the judges are called, ``"experts"`` for instance.
     width
         Width of the figure, inches.
     """
@@ -267,7 +263,7 @@ def equivalence_rows(
     )
     for axis, (cohort, rows) in zip(axes[:, 0], cohorts.items(), strict=True):
         means = rows[rows["left_out"] == MEAN].sort_values("difference", ascending=False)
-        _margin_band(axis, margin)
+        _margins(axis, means["margin"])
         for y, (_, row) in enumerate(means.iterrows()):
             alone = rows[(rows["model"] == row["model"]) & (rows["left_out"] != MEAN)]["difference"]
             axis.plot(alone, np.full(len(alone), y), "|", color="#777777", markersize=8)
@@ -280,7 +276,7 @@ def equivalence_rows(
     axes[-1, 0].xaxis.set_major_locator(MaxNLocator(5 if width < NARROW else 9))
     (label,) = wrapped([f"agreement with the {raters}, less theirs"], width, wide=80, narrow=36)
     axes[-1, 0].set_xlabel(label)
-    handles = [*_decision_handles(), _alone_handle(), _margin_handle(margin)]
+    handles = [*_decision_handles(), _alone_handle(), _margin_handle()]
     legend(figure, handles, width)
     return figure
 
@@ -290,8 +286,11 @@ def _row_in(width: float) -> float:
     return 0.38 if width < NARROW else 0.3
 
 
-def _margin_band(axis: Axes, margin: float) -> None:
-    axis.axvspan(-margin, margin, color=GREEN, alpha=0.15, lw=0)
+def _margins(axis: Axes, margins: pd.Series) -> None:
+    """Draw the margin of each row: it is the loss of the judges of that row."""
+    axis.barh(
+        range(len(margins)), 2 * margins, left=-margins, height=1, color=GREEN, alpha=0.15, lw=0
+    )
     axis.axvline(0, color="#777777", linewidth=0.8)
 
 
@@ -314,20 +313,18 @@ def _alone_handle() -> Line2D:
     return Line2D([], [], color="#777777", marker="|", linestyle="", label="one left out")
 
 
-def _margin_handle(margin: float) -> Patch:
-    return Patch(color=GREEN, alpha=0.15, label=f"margin ± {margin:g}")
+def _margin_handle() -> Patch:
+    return Patch(color=GREEN, alpha=0.15, label="margin")
 
 
 @in_style
-def trial_rows(table: pd.DataFrame, margin: float, *, width: float) -> Figure:
+def trial_rows(table: pd.DataFrame, *, width: float) -> Figure:
     """Draw what annotators say of candidates, beside what the truth says.
 
     Parameters
     ----------
     table
         What `imc_helpers.experiments.known_quality.trial` returns, of one mode and metric.
-    margin
-        Difference that does not matter.
     width
         Width of the figure, inches.
     """
@@ -335,7 +332,7 @@ def trial_rows(table: pd.DataFrame, margin: float, *, width: float) -> Figure:
         1, 2, figsize=(width, 0.25 * len(table) + 1.4), sharex=True, sharey=True
     )
     for axis, ending, title in zip(axes, ("", "_truth"), ("annotators", "the truth"), strict=True):
-        _margin_band(axis, margin)
+        _margins(axis, table[f"margin{ending}"])
         for y, (_, row) in enumerate(table.iterrows()):
             _verdict(axis, row, y, ending)
         axis.set_title(f"judged by {title}" if width >= NARROW else f"by {title}")
@@ -344,7 +341,7 @@ def trial_rows(table: pd.DataFrame, margin: float, *, width: float) -> Figure:
     axes[0].set_yticks(range(len(table)), [_candidate(name) for name in table["model"]])
     axes[0].set_ylim(len(table) - 0.4, -0.6)
     figure.supxlabel("score, less the annotators' own")
-    handles = [*_decision_handles(), _margin_handle(margin)]
+    handles = [*_decision_handles(), _margin_handle()]
     legend(figure, handles, width)
     return figure
 

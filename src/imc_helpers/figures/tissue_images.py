@@ -6,7 +6,7 @@ the mask changes, as thin as a pen, and covers no pixel.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -356,6 +356,39 @@ def annotator_overlays(
             where = f"{cohort_name(key)}\n{sample_name(sample, key)}"
             image = _dna(cohort, sample)[crop]
             overlays.append(Overlay(image, um_per_px, where, masks, f"ap50 {ap50:.2f}"))
+    return overlays
+
+
+def drawing_overlays(cohort: Cohort, *, strict: bool = False, crops: int = 3) -> list[Overlay]:
+    """Set what two annotators drew beside what software extended from their drawings.
+
+    Parameters
+    ----------
+    cohort
+        One whose annotators drew crops by hand.
+    strict
+        A pair of cells matches when IoU > t; when False, when IoU >= t.
+    crops
+        Number of crops, each with another pair of annotators.
+
+    Returns
+    -------
+    list of Overlay
+        Two for each crop, or none where no crop was drawn by two.
+    """
+    places = [
+        (sample, crop, pair)
+        for sample, windows in cohort.crops.items()
+        for crop, pair in zip(windows, cycle([*combinations(cohort.drawn_by(sample), 2)]))
+    ]
+    overlays = []
+    for number, (sample, crop, pair) in enumerate(places[:crops]):
+        image = _dna(cohort, sample)[crop.slices]
+        where = f"{cohort_name(cohort.name)}\ncrop {number + 1}"
+        for how, read in (("drawn", cohort.read_drawn), ("extended", cohort.read_mask)):
+            masks = {rater_name(name): read(sample, name)[crop.slices] for name in pair}
+            note = f"{how}, ap50 {evaluate(*masks.values(), strict=strict).ap50:.2f}"
+            overlays.append(Overlay(image, cohort.um_per_px(sample), where, masks, note))
     return overlays
 
 

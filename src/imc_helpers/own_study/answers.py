@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from imc_helpers.agreement.equivalence import MARGIN, MEAN, Decision, equivalence_of_cohorts
-from imc_helpers.agreement.intervals import mean_intervals
+from imc_helpers.agreement.equivalence import MEAN, Decision, equivalence_of_cohorts
+from imc_helpers.agreement.statistics import crossed_interval, rank_sets
 from imc_helpers.agreement.summaries import (
     against,
     between,
-    differences_from_best,
     mean_agreement,
     mean_scores,
+    model_differences,
 )
+from imc_helpers.agreement.weakened import LOSS
 from imc_helpers.data.raters import noun
 from imc_helpers.data.samples import Cohort
 
@@ -34,7 +35,7 @@ class Answer:
     agreement: str
     """How far the annotators are apart."""
     nearest: str
-    """Which model comes nearest to them."""
+    """Which models may come nearest to them."""
     matters: str
     """Whether its distance from them matters."""
     next_steps: tuple[str, ...]
@@ -47,7 +48,7 @@ def answer_of(
     models: Iterable[str],
     oddities: pd.DataFrame,
     *,
-    margin: float = MARGIN,
+    loss: float = LOSS,
     named: Callable[[str], str] = str,
 ) -> Answer:
     """Say what a cohort's masks answer, and what they cannot.
@@ -63,8 +64,8 @@ def answer_of(
     oddities
         What was odd about the folder (`imc_helpers.data.lab_folder.checks.COLUMNS`); empty for a
         cohort that comes from none.
-    margin
-        Difference of ap50 that does not matter.
+    loss
+        Share of a person's cells whose loss does not matter.
     named
         Gives the name that readers see of a rater or model.
     """
@@ -76,7 +77,7 @@ def answer_of(
     return Answer(
         agreement=_agreement(cohort, pairs, named),
         nearest=_nearest(cohort, judged, ran, named),
-        matters=_matters(cohort, rows, judged, ran, margin, named),
+        matters=_matters(cohort, rows, judged, ran, loss, named),
         next_steps=tuple(_next_steps(cohort, pairs, ran, oddities)),
     )
 
@@ -114,22 +115,31 @@ def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str])
             )
         return f"No image has the masks of two {who}, so how far they agree cannot be said."
     mean = float(mean_agreement(pairs)[METRIC].iloc[0])
-    by_image = worst_images(pairs).set_index("sample")[[METRIC]]
-    spread = mean_intervals(by_image, by_image.index.to_numpy()).iloc[0]
-    n = len(by_image)
+    found = crossed_interval(pairs, METRIC)
     sure = (
-        f"With the same {who} and other images like these {n}, expect {spread['low']:.2f} "
-        f"to {spread['high']:.2f} (95% interval); other people may differ more."
-        if n > 1
-        else "That is one image, which says nothing about others."
+        f"With the same {who} and other images like these {found.images}, expect "
+        f"{_range(found.low_images, found.high_images)} (95% interval). "
+        if found.images > 1
+        else "That is one image, which says nothing about others. "
     )
-    people = (
-        "" if cohort.annotators else " These are the masks of tools, and tell nothing of people."
-    )
+    if not cohort.annotators:
+        sure += "These are the masks of tools, and tell nothing of people."
+    elif pd.notna(found.low_both):
+        sure += (
+            f"With other people too, expect {_range(found.low_both, found.high_both)}; less, if "
+            "some of them draw very differently and none of these does."
+        )
+    elif found.images > 1:
+        sure += f"What other people would reach cannot be said: {found.missing}."
     return (
         f"Of all cells that one or the other of two {who} outlined, {100 * mean:.0f} % were "
-        f"outlined by both (ap50 {mean:.2f}, mean over pairs). {sure}{people}"
+        f"outlined by both (ap50 {mean:.2f}, mean over pairs). {sure}"
     )
+
+
+def _range(low: float, high: float) -> str:
+    """Write an interval of scores, cut where no score lies."""
+    return f"{max(low, 0):.2f} to {min(high, 1):.2f}"
 
 
 def _nearest(
@@ -146,21 +156,24 @@ def _nearest(
     if len(ran) == 1:
         lead = f"The only model is {named(first)}; its mean score against the {who} is"
         return f"{lead} {score:.2f} (ap50)."
-    differences = differences_from_best(judged, ran).set_index("model")
-    close = [m for m in means.index[1:] if not differences.loc[m, "high"] < 0]
-    if not close:
-        tail = "; every other one scores lower"
-    elif len(close) == len(means) - 1:
-        tail = "; but these images cannot tell it from any of the others"
+    ranks = rank_sets(model_differences(judged, ran)).set_index("model")
+    leading = [str(m) for m in means.index if ranks.loc[m, "first"] == 1]
+    images = judged.loc[judged["rater_pred"].isin(ran), "sample"].nunique()
+    if images < 2:
+        sure = "one image cannot say which would come first on others"
+    elif len(leading) == 1:
+        sure = "it surely scores higher than every other one on images like these"
+    elif len(leading) == len(ran):
+        sure = f"these {images} images cannot tell which of the {len(ran)} would come first"
     else:
-        like = _names(map(named, close))
-        tail = f"; these images cannot tell it from {like}, and the others score lower"
-    caveat = (
-        " *Lower* means that the 95% interval of the difference, image by image, lies below 0. "
-        f"Each model is looked at alone, and with few images (here {differences['images'].max()}) "
-        "such intervals are too narrow."
+        sure = (
+            f"on images like these {_names(map(named, leading))} may each come first, and the "
+            "others surely do not"
+        )
+    return (
+        f"{lead} ({score:.2f}); {sure} (all pairs of models compared image by image; 95 of 100 "
+        "such studies make no error)."
     )
-    return f"{lead} ({score:.2f}){tail}.{caveat}"
 
 
 def _matters(
@@ -168,40 +181,43 @@ def _matters(
     rows: pd.DataFrame,
     judged: pd.DataFrame,
     ran: list[str],
-    margin: float,
+    loss: float,
     named: Callable[[str], str],
 ) -> str:
-    if len(cohort.references) < 2 or not ran:
+    if len(cohort.annotators) < 2 or not ran:
+        tools = " The masks here are those of tools." if cohort.tools else ""
         return (
             "Whether a model is as good as a person needs the masks of two people and of a model; "
-            "here it is undecidable."
+            f"here it is undecidable.{tools if not cohort.annotators else ''}"
         )
     means = mean_scores(judged).set_index("model").loc[ran, METRIC]
     first = str(means.idxmax())
-    table = equivalence_of_cohorts(rows, {cohort.name: cohort}, ran, margin=margin)
+    table = equivalence_of_cohorts(rows, {cohort.name: cohort}, ran, loss=loss)
     found = table[
         (table["model"] == first) & (table["left_out"] == MEAN) & (table["metric"] == METRIC)
     ]
     if not len(found):
         return "No image has the masks of two people and of a model: undecidable."
     one = found.iloc[0]
-    who = noun((r for r in cohort.raters if r.name in cohort.references), plural=False)
+    who = noun((r for r in cohort.raters if r.name in cohort.annotators), plural=False)
     model, size = named(first), f"{one['difference']:+.2f} ap50"
     if one["images"] > 1:
         size += f", 95% interval {one['low']:+.2f} to {one['high']:+.2f}"
+    cost = f"what {who} loses with {loss:.0%} of the cells ({one['margin']:.2f})"
     verdicts = {
         Decision.WITHIN: f"In the place of {who}, {model} agrees with the others as well as that "
-        f"one does, to within {margin:g} ({size}): by that margin the difference does not matter.",
+        f"one does ({size}), to within {cost}: by that measure the difference does not matter.",
         Decision.BELOW: f"In the place of {who}, {model} agrees with the others less well "
-        f"({size}), by more than {margin:g}: the difference matters.",
+        f"({size}), by more than {cost}: the difference matters.",
         Decision.ABOVE: f"In the place of {who}, {model} agrees with the others better than that "
-        f"one does ({size}), by more than {margin:g}.",
+        f"one does ({size}), by more than {cost}.",
         Decision.UNDECIDED: f"In the place of {who}, {model} differs by {size}: these images "
-        f"cannot decide whether that is within {margin:g}.",
+        f"cannot decide whether that is less than {cost}.",
     }
     return (
-        f"{verdicts[Decision(one['decision'])]} Such a verdict is about agreeing, not about being "
-        "right: a model that errs in its own way scores low even where it is better than people."
+        f"{verdicts[Decision(one['decision'])]} Such a verdict is about agreeing with these "
+        "people, not about being right: a model that errs in its own way scores low even where it "
+        "is better than people."
     )
 
 

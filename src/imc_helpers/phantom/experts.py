@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from skimage.segmentation import relabel_sequential
 from sklearn.ensemble import RandomForestClassifier
 
 from imc_helpers.data.samples import Sample
@@ -25,6 +26,7 @@ from imc_helpers.images.pixel_classifier import (
     multiscale_features,
 )
 from imc_helpers.images.rounding import on_grid
+from imc_helpers.patching import Window
 from imc_helpers.phantom._random import generator
 from imc_helpers.phantom.drawing import (
     TRUTH,
@@ -169,6 +171,60 @@ def annotate(sample: Sample, experts: Sequence[Expert], n_jobs: int = 1) -> Samp
             features, expert.forest, expert.threshold, expert.seed_sigma_px, n_jobs
         )
     return replace(sample, masks=masks, nuclei=nuclei)
+
+
+def crops_to_draw(shapes: Sequence[tuple[int, int]], seed: int) -> list[tuple[Window, ...]]:
+    """Choose ten crops, shared out among samples: those of each, none overlapping another.
+
+    Parameters
+    ----------
+    shapes
+        Height and width of each sample, pixels.
+    seed
+        The same seed gives the same crops.
+
+    Raises
+    ------
+    InputError
+        If the samples are too small for ten crops.
+    """
+    chosen = _choose_crops(shapes, generator(seed, "crops to draw"))
+    places = [(c.sample, Window(c.window[0].start, c.window[1].start, CROP_PX)) for c in chosen]
+    return [tuple(window for k, window in places if k == n) for n in range(len(shapes))]
+
+
+def draw_crops(
+    sample: Sample, crops: Sequence[Window], group: ExpertGroup, seed: int
+) -> dict[str, np.ndarray]:
+    """Let every expert draw crops of a sample by hand, as for a classifier that they do not train.
+
+    Parameters
+    ----------
+    sample
+        A phantom sample with its truth.
+    crops
+        Where.
+    group, seed
+        As for `train_experts`: the same give the same people.
+
+    Returns
+    -------
+    dict
+        (H, W) uint32 labels by annotator, ``"annotator1"`` first; 0 outside the crops. Cells that a
+        crop cuts are cut in it.
+    """
+    drawn = {f"annotator{i + 1}": np.zeros(sample.shape, np.uint32) for i in range(group.n_experts)}
+    for crop in crops:
+        region, window = _region(sample, _Crop(0, crop.slices))
+        doubts = find_doubts(region)
+        for i, habits in enumerate(expert_habits(group, seed)):
+            where = f"{sample.id} {crop.y} {crop.x}"
+            judgement = Judgement(seed, where, i, group.correlation)
+            cells, _ = draw_region(region, doubts, habits, group, judgement)
+            labels = drawn[f"annotator{i + 1}"]
+            ids = relabel_sequential(cells[window], offset=int(labels.max()) + 1)[0]
+            labels[crop.slices] = ids
+    return drawn
 
 
 def correlated_annotations(

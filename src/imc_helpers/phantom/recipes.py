@@ -6,7 +6,7 @@ tissue, which of the study's markers the panel has, and whether four experts or 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -15,9 +15,17 @@ from scipy.special import ndtri
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
+from imc_helpers.patching import Window
 from imc_helpers.phantom._random import generator
 from imc_helpers.phantom.drawing import ONE_EXPERT, TRUTH, ExpertGroup
-from imc_helpers.phantom.experts import N_CROPS, Expert, annotate, train_experts
+from imc_helpers.phantom.experts import (
+    N_CROPS,
+    Expert,
+    annotate,
+    crops_to_draw,
+    draw_crops,
+    train_experts,
+)
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
 
@@ -423,7 +431,10 @@ def _samples(
         return make_sample(recipe, shapes[k], int(seeds[k]), f"{name}_{k + 1:03d}")
 
     experts: tuple[Expert, ...] = ()
+    crops: list[tuple[Window, ...]] = []
     if recipe.experts is not None:
+        # Crops of what is scored: drawn by the same people, and by nobody's classifier learned.
+        crops = crops_to_draw(shapes[:N_CROPS], int(seeds[-1]))
         # Tissue of their own: cells that a classifier was trained on are never among those scored.
         own = generator(seed, name, f"{scale:.6f}", "experts").integers(2**31, size=len(shapes))
         labelled = [
@@ -433,4 +444,8 @@ def _samples(
         experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)
         del labelled  # at the study's sizes ten images fill a laptop
     for k in range(len(shapes)):
-        yield annotate(bare(k), experts, n_jobs)
+        sample = annotate(bare(k), experts, n_jobs)
+        if recipe.experts is not None and k < len(crops):
+            drawn = draw_crops(sample, crops[k], recipe.experts, int(seeds[-1]))
+            sample = replace(sample, drawn=drawn if crops[k] else {}, crops=crops[k])
+        yield sample

@@ -14,10 +14,11 @@ from imc_helpers.agreement.summaries import (
     best_first,
     between,
     by_unit,
-    differences_from_best,
+    differences_from_agreement,
     in_words,
     mean_agreement,
     mean_scores,
+    model_differences,
     pooled_scores,
 )
 from imc_helpers.data.panels import Channel, Panel
@@ -208,13 +209,24 @@ def test_means_are_over_references_and_then_over_images(judged):
     assert (found["ap50"] < found["ap50_high"]).all()
 
 
-def test_differences_are_from_the_best_image_by_image(judged):
-    found = differences_from_best(judged, ["m", "n"])
+def test_models_are_compared_image_by_image_the_higher_one_first(judged):
+    found = model_differences(judged, ["m", "n"])
     assert len(found) == 1, "on patches there is one model only"
-    assert found.loc[0, ["mode", "model", "best"]].tolist() == ["whole", "n", "m"]
-    assert found.loc[0, "difference"] == pytest.approx(((0.4 - 0.3) + (0.6 - 0.9)) / 2)
-    assert differences_from_best(judged, ["m"]).empty
-    assert "difference" in differences_from_best(judged, [])
+    assert found.loc[0, ["mode", "one", "two", "images"]].tolist() == ["whole", "m", "n", 2]
+    assert found.loc[0, "difference"] == pytest.approx(((0.3 - 0.4) + (0.9 - 0.6)) / 2)
+    assert model_differences(judged, ["m"]).empty
+    assert "difference" in model_differences(judged, [])
+
+
+def test_a_model_is_set_beside_the_agreement_on_the_same_images(judged):
+    pairs = judged[judged["rater_pred"] == "m"].assign(rater_pred="b")
+    pairs["ap50"] = [0.5 if sample == "s1" else 0.7 for sample in pairs["sample"]]
+    found = differences_from_agreement(judged, pairs, ["m", "n"]).set_index(["mode", "model"])
+    assert found.loc[("whole", "m"), "difference"] == pytest.approx(((0.3 - 0.5) + (0.9 - 0.7)) / 2)
+    # On patches every image counts the same, however many patches it has.
+    assert found.loc[("patch", "m"), "difference"] == pytest.approx(((0.2 - 0.5) + (0.6 - 0.7)) / 2)
+    assert differences_from_agreement(judged, pairs, []).empty
+    assert differences_from_agreement(judged, pairs.iloc[:0], ["m"]).empty
 
 
 def test_models_are_ordered_by_whole_images_where_there_are_any(judged):

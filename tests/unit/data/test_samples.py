@@ -1,5 +1,7 @@
 """Panel, Sample, Cohort: the steinbock folder read and written, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample, as_labels
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
+from imc_helpers.patching import Window
 
 PANEL = Panel(
     (Channel("Ir191", "DNA1", "nucleus"), Channel("Dy161", "CD20", "membrane"), Channel("X", "Y"))
@@ -55,6 +58,48 @@ def test_a_cohort_reads_back_as_it_was_written(folder):
     assert list(cohort[1].nuclei) == ["one"]
     assert cohort.shape("b") == (6, 7)
     assert [s.id for s in cohort[:2]] == ["a", "b"]
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A cohort of which one annotator drew two crops by hand."""
+    one = np.zeros((4, 5), np.uint32)
+    one[1, 1] = 3
+    first = replace(
+        sample("1", one=labels(), two=labels()),
+        drawn={"one": one},
+        crops=(Window(0, 0, 2), Window(2, 2, 2)),
+    )
+    write_cohort(tmp_path / "drawn", [first, sample("b", one=labels())])
+    return tmp_path / "drawn"
+
+
+def test_crops_that_were_drawn_by_hand_read_back(drawn):
+    cohort = Cohort(drawn)
+    assert cohort.crops == {"1": (Window(0, 0, 2), Window(2, 2, 2))}
+    assert cohort.drawn_by("1") == ("one",)
+    assert cohort.drawn_by("b") == ()
+    assert np.argwhere(cohort.read_drawn("1", "one")).tolist() == [[1, 1]]
+    assert cohort.annotators == ("one", "two"), "a drawing is no mask"
+
+
+def test_most_cohorts_have_no_drawn_crops(folder):
+    assert Cohort(folder).crops == {}
+    assert not (folder / "crops.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"), [("1,3,0,2", "does not lie in its image"), ("z,0,0,2", "no image 'z'")]
+)
+def test_a_crop_that_cannot_be(drawn, row, message):
+    (drawn / "crops.csv").write_text(f"sample,y,x,size\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        Cohort(drawn)
+
+
+def test_a_drawing_of_another_shape():
+    with pytest.raises(InputError, match="drawing of 'one' has shape"):
+        replace(sample(), drawn={"one": np.zeros((3, 3), np.uint32)})
 
 
 def test_annotators_keep_the_order_asked_for(folder):

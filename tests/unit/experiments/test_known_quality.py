@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from imc_helpers.agreement.score_table import score_cohort
+from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.experiments.known_quality import (
-    drop_cells,
     known_candidates,
     merge_cells,
     shrink_cells,
@@ -31,20 +31,6 @@ def tiles(side=6, n=5):
 
 def count(labels):
     return len(np.unique(labels[labels > 0]))
-
-
-@pytest.mark.parametrize(("share", "left"), [(0, 25), (0.2, 20), (0.5, 13), (1, 0)])
-def test_dropped_cells_are_gone_and_the_others_untouched(share, left):
-    cells = tiles()
-    kept = drop_cells(cells, share)
-    assert count(kept) == left
-    assert (kept[kept > 0] == cells[kept > 0]).all()
-    assert evaluate(cells, kept).ap50 == pytest.approx(left / 25)
-
-
-def test_a_larger_share_drops_the_same_cells_and_more():
-    few, many = drop_cells(tiles(), 0.2), drop_cells(tiles(), 0.6)
-    assert not many[few == 0].any()
 
 
 def test_merged_cells_are_pairs_of_neighbours():
@@ -77,7 +63,6 @@ def test_shrunk_cells_lose_layers_until_they_vanish():
 def test_nothing_changes_its_input():
     cells = tiles()
     before = cells.copy()
-    drop_cells(cells, 0.5)
     merge_cells(cells, 0.5)
     shrink_cells(cells, 1)
     assert (cells == before).all()
@@ -119,7 +104,7 @@ def test_the_trial_finds_what_shared_errors_hide(cohort):
     perfect = found.loc["the truth"]
     assert perfect["model_score_truth"] == 1
     assert (perfect["decision"], perfect["decision_truth"]) == ("below", "above")
-    assert not perfect["right"]
+    assert perfect["outcome"] == "wrong"
     # Every annotator has 76 of 100 cells: .76 with the truth.
     assert perfect["annotator_score_truth"] == pytest.approx(0.76)
     assert perfect["model_score"] == pytest.approx(0.76)
@@ -129,19 +114,19 @@ def test_the_trial_finds_what_shared_errors_hide(cohort):
     assert (found.loc["a1, held out", ["decision", "decision_truth"]] == "within").all()
 
 
-def test_the_trial_takes_the_confidence_it_is_given(cohort):
+def test_the_trial_takes_the_loss_and_the_error_it_is_given(cohort):
     def uneven(sample):
         return drop_cells(cohort.read_mask(sample, "truth"), 0.1 * int(sample[1]))
 
     made = {"uneven": uneven}
-    usual, narrow = (
-        trial(cohort, made, confidence=confidence).set_index(["model", "metric"])
-        for confidence in (0.95, 0.5)
+    usual, generous = (
+        trial(cohort, made, **options).set_index(["model", "metric"]).loc["uneven"]
+        for options in ({}, {"loss": 0.5, "alpha": 0.25})
     )
     for ending in ("", "_truth"):
-        widths = [found[f"high{ending}"] - found[f"low{ending}"] for found in (usual, narrow)]
-        wide, tight = (width.loc["uneven"] for width in widths)
-        assert (tight < 0.5 * wide).all()
+        assert (usual[f"margin{ending}"] < 0.2 * generous[f"margin{ending}"]).all()
+        widths = [found[f"high{ending}"] - found[f"low{ending}"] for found in (usual, generous)]
+        assert (widths[1] < 0.5 * widths[0]).all()
 
 
 def test_of_two_annotators_neither_can_be_held_out(cohort):
@@ -167,11 +152,12 @@ def test_verdicts_are_counted_by_kind_of_candidate():
         ("a, held out", "within", "within"),
         ("m", "within", "above"),
     ]
+    outcomes = ["wrong", "right", "abstained", "wrong", "abstained", "right", "wrong"]
     tried = pd.DataFrame(rows, columns=["model", "decision", "decision_truth"])
-    tried["right"] = tried["decision"] == tried["decision_truth"]
-    found = verdicts(tried, ["m"]).set_index("candidate")
+    found = verdicts(tried.assign(outcome=outcomes), ["m"]).set_index("candidate")
+    assert list(found) == ["tried", "right", "too harsh", "too kind", "abstained"]
     assert found.loc["the truth, whole or flawed"].tolist() == [3, 1, 1, 0, 1]
-    assert found.loc["made of annotators' masks"].tolist() == [2, 1, 0, 1, 0]
+    assert found.loc["made of annotators' masks"].tolist() == [2, 0, 0, 1, 1]
     assert found.loc["an annotator, held out"].tolist() == [1, 1, 0, 0, 0]
     assert found.loc["a model"].tolist() == [1, 0, 1, 0, 0]
-    assert "a model" not in set(verdicts(tried, [])["candidate"])
+    assert "a model" not in set(verdicts(tried.assign(outcome=outcomes), [])["candidate"])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from imc_helpers.data.manifest import published_studies, published_table
+from imc_helpers.data.manifest import cohort_record, published_studies, published_table
 from imc_helpers.errors import InputError
 from imc_helpers.experiments import reproduction
 from imc_helpers.experiments.reproduction import MEASUREMENTS, VERDICTS, compare
@@ -58,6 +58,16 @@ def test_a_number_within_its_tolerance_is_reproduced_on_the_studys_data_only(edi
     edition.write("annotators/means.csv", agreement("phantom_lymphoid"))
     found = edition("table3", cohorts=["phantom_lymphoid"])
     assert {one.verdict for one in found} == {"other data"}, "however equal the values are"
+
+
+def test_an_imitation_of_the_studys_data_reproduces_nothing(edition, monkeypatch):
+    imitation = cohort_record("schuiki25").model_copy(update={"imitation": True})
+    monkeypatch.setattr(reproduction, "cohort_record", lambda _: imitation)
+    edition.write("annotators/means.csv", agreement("schuiki25"))
+    assert {one.verdict for one in edition("table3")} == {"other data"}
+    edition.write("datasets/cohorts.csv", [{"cohort": "schuiki25", "tissue": "x", "samples": 10}])
+    verdicts = {one.quantity: one.verdict for one in edition("table1") if one.measured is not None}
+    assert verdicts == {"samples": "other data"}
 
 
 def test_what_is_not_there_is_not_run_and_says_why(edition):

@@ -13,10 +13,12 @@ from imc_helpers.agreement.consensus import consensus
 from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
+from imc_helpers.decisions.generalizability import COMPONENTS
 from imc_helpers.experiments import label_trials
 from imc_helpers.figures import (
     agreement_plots,
     claim_plots,
+    decision_plots,
     model_plots,
     speed_plots,
     sweep_overview,
@@ -75,8 +77,9 @@ def decisions():
     return pd.DataFrame(
         {
             "cohort": cohort, "model": m, "left_out": out, "difference": x, "low": x - 0.1,
-            "high": x + 0.1, "decision": "below", "difference_truth": x, "low_truth": x - 0.1,
-            "high_truth": x + 0.1, "decision_truth": "above",
+            "high": x + 0.1, "margin": 0.03, "decision": "below", "difference_truth": x,
+            "low_truth": x - 0.1, "high_truth": x + 0.1, "margin_truth": 0.03,
+            "decision_truth": "above",
         }
         for cohort in ("spleen_imc", "codex_two_experts")
         for m in MODELS
@@ -183,6 +186,45 @@ def speed():
     )
 
 
+def sure():
+    return pd.DataFrame(
+        {
+            "cohort": c, "metric": m, "mean": 0.7, "low_images": 0.68, "high_images": 0.72,
+            "low_both": 0.3, "high_both": 1.1,
+        }
+        for c in ("phantom_lymphoid", "codex_two_experts")
+        for m in METRICS
+    )  # fmt: skip
+
+
+def rank_rows():
+    return pd.DataFrame(
+        {"cohort": c, "model": m, "first": 1 + k, "last": 3 if k < 2 else 1 + k}
+        for c in ("phantom_lymphoid", "codex_two_experts")
+        for k, m in enumerate(MODELS)
+    )
+
+
+def personal():
+    return pd.DataFrame(
+        {"cohort": "phantom_lymphoid", "rater": p, "personal": 0.1, "low": 0.05, "high": 0.15}
+        | {"distance": 0.3}
+        for p in PEOPLE
+    )
+
+
+QUESTIONS = [f"Lymphoid phantom: {what} of other people" for what in ("agreement", "models")]
+
+
+def widths():
+    return pd.DataFrame(
+        {"question": q, "people": n, "images": i, "half_width": 1 / n + 1 / i}
+        for q in QUESTIONS
+        for n in (3, 4, 6, 12, 24)
+        for i in range(2, 10)
+    )
+
+
 TRUE, PRED = labels(), np.roll(labels(), 3)
 TABLE = contingency_table(TRUE, PRED)
 GROUPS = [MODELS, PEOPLE, ["reference"]]
@@ -193,6 +235,22 @@ DRAWN = {
     "areas": partial(agreement_plots.ap_areas, TABLE),
     "assignment": partial(agreement_plots.assignment_curves, TABLE),
     "ceiling": partial(agreement_plots.ceiling_curves, ceiling()),
+    "sure": partial(
+        decision_plots.agreement_intervals,
+        sure(),
+        {(c, m): np.array([0.6, 0.8]) for c, m in sure()[["cohort", "metric"]].to_numpy()},
+    ),
+    "ranks": partial(decision_plots.rank_bars, rank_rows()),
+    "shares": partial(
+        decision_plots.share_bars,
+        {"": pd.DataFrame(dict.fromkeys(COMPONENTS, 1 / 7), index=["Lymphoid phantom"])},
+        dict.fromkeys(COMPONENTS, "#cccccc"),
+    ),
+    "personal": partial(decision_plots.personal_rows, personal()),
+    "plan": partial(
+        decision_plots.planned_widths, widths(), dict.fromkeys(QUESTIONS, 0.3),
+        {QUESTIONS[0]: (5, 0.29)},
+    ),
     "likeness": partial(agreement_plots.likeness_ranges, likeness()),
     "scores": partial(
         model_plots.score_distributions,
@@ -209,8 +267,8 @@ DRAWN = {
         lines={"": AGREEMENT},
     ),
     "claims": partial(claim_plots.claim_rows, claims()),
-    "equivalence": partial(model_plots.equivalence_rows, decisions(), 0.05, raters="annotators"),
-    "trial": partial(model_plots.trial_rows, decisions(), 0.05),
+    "equivalence": partial(model_plots.equivalence_rows, decisions(), raters="annotators"),
+    "trial": partial(model_plots.trial_rows, decisions()),
     "errors": partial(
         model_plots.error_map,
         TRUE,

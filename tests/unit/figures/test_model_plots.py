@@ -121,11 +121,11 @@ def equivalence(**changes):
         {"cohort": "toy", "model": "n", "left_out": "mean", "difference": 0.01, "low": 0.0,
          "high": 0.02, "decision": "within"},
     ]  # fmt: skip
-    return pd.DataFrame(rows).assign(**changes)
+    return pd.DataFrame(rows).assign(margin=[0.03, 0.03, 0.05], **changes)
 
 
 def test_differences_stand_with_their_interval_in_the_colour_of_the_decision():
-    (axis,) = model_plots.equivalence_rows(equivalence(), 0.05, width=WIDE).axes
+    (axis,) = model_plots.equivalence_rows(equivalence(), width=WIDE).axes
     assert [t.get_text() for t in axis.get_yticklabels()] == ["n", "m"], "best first"
     assert marks(axis, "v") == [(-0.1, 1)]
     assert marks(axis, "o") == [(0.01, 0)]
@@ -133,13 +133,13 @@ def test_differences_stand_with_their_interval_in_the_colour_of_the_decision():
     spans = [one for one in axis.lines if len(one.get_xdata()) == 2 and one.get_linewidth() > 2]
     assert [list(one.get_xdata()) for one in spans] == [[0.0, 0.02], [-0.15, -0.06]]
     assert [one.get_color() for one in spans] == [GREEN, VERMILION]
-    band = axis.patches[0].get_bbox()
-    assert (band.x0, band.x1) == (-0.05, 0.05)
+    bands = [patch.get_bbox() for patch in axis.patches]
+    assert [(band.x0, band.x1) for band in bands] == [(-0.05, 0.05), (-0.03, 0.03)]
 
 
 def test_every_cohort_has_a_panel_of_its_own():
     both = pd.concat([equivalence(), equivalence(cohort="other")])
-    one, two = model_plots.equivalence_rows(both, 0.05, width=PHONE).axes
+    one, two = model_plots.equivalence_rows(both, width=PHONE).axes
     assert [axis.get_title() for axis in (one, two)] == ["toy", "other"]
     assert marks(one, "|") == marks(two, "|") == [(-0.2, 1)], "each with its own left out"
 
@@ -153,7 +153,8 @@ def test_the_trial_sets_the_verdicts_side_by_side():
         "high": -0.06,
     }
     row |= {"decision_truth": "above", "difference_truth": 0.3, "low_truth": 0.2, "high_truth": 0.4}
-    left, right = model_plots.trial_rows(pd.DataFrame([row]), 0.05, width=WIDE).axes
+    row |= {"margin": 0.05, "margin_truth": 0.03}
+    left, right = model_plots.trial_rows(pd.DataFrame([row]), width=WIDE).axes
     assert marks(left, "v") == [(-0.1, 0)]
     assert marks(right, "^") == [(0.3, 0)]
     assert [t.get_text() for t in left.get_yticklabels()] == ["Truth"]

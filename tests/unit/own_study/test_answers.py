@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from imc_helpers.agreement.intervals import mean_intervals
 from imc_helpers.agreement.score_table import score_cohort
+from imc_helpers.agreement.statistics import crossed_interval
 from imc_helpers.agreement.summaries import between
 from imc_helpers.data.lab_folder.checks import COLUMNS
 from imc_helpers.data.panels import Channel, Panel
@@ -73,13 +74,20 @@ def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
     cohort, scores = study({"anna": [10, 10, 10], "bo": [5, 8, 5]})
     said = answer_of(cohort, scores, [], NOTHING)
     assert "60 % were outlined by both (ap50 0.60" in said.agreement
-    by_image = pd.DataFrame({"ap50": [0.5, 0.8, 0.5]})
-    spread = mean_intervals(by_image, by_image.index).iloc[0]
-    assert f"{spread['low']:.2f} to {spread['high']:.2f} (95% interval)" in said.agreement
-    assert "other people may differ more" in said.agreement
+    half = stats.t.ppf(0.975, 2) * np.std([0.5, 0.8, 0.5], ddof=1) / np.sqrt(3)
+    assert f"{0.6 - half:.2f} to 1.00 (95% interval)" in said.agreement, "no score is above 1"
+    assert "two raters say nothing about a third" in said.agreement
     assert "No model has masks" in said.nearest
     assert "undecidable" in said.matters
     assert any("agree least: s0, s2 and s1" in step for step in said.next_steps)
+
+
+def test_with_three_people_the_interval_speaks_of_others_too(study):
+    cohort, scores = study({"anna": [10, 10, 9], "bo": [5, 8, 5], "carl": [7, 7, 7]})
+    said = answer_of(cohort, scores, [], NOTHING)
+    found = crossed_interval(between(scores, {cohort.name: cohort}), "ap50")
+    ends = f"{max(found.low_both, 0):.2f} to {min(found.high_both, 1):.2f}"
+    assert f"With other people too, expect {ends}; less, if" in said.agreement
 
 
 def test_one_image_says_nothing_about_others(study):
@@ -94,32 +102,40 @@ def test_one_annotator_none_and_tools(study):
     none = answer_of(*study({}), [], NOTHING)
     assert "no masks to compare" in none.agreement
     assert any("two people" in step for step in none.next_steps)
-    tools = answer_of(*study({"a": [10], "b": [5]}, kind="tool"), [], NOTHING)
+    cohort, scores = study({"a": [10], "b": [5]}, kind="tool")
+    tools = answer_of(cohort, with_models(scores, cohort, {"m": [0.5]}), ["m"], NOTHING)
     assert "tell nothing of people" in tools.agreement
+    assert "undecidable. The masks here are those of tools." in tools.matters
 
 
-def test_the_nearest_model_is_named_with_those_that_cannot_be_told_from_it(study):
+def test_the_highest_score_is_named_with_those_that_may_come_first_as_well(study):
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
     wave = 0.05 * np.array([1, -1] * 4)
     models = {"good": 0.7 + wave, "like": 0.69 - wave, "poor": 0.2 + wave}
-    said = answer_of(cohort, with_models(scores, cohort, models), models, NOTHING)
-    assert "Of 3 models good has the highest mean score" in said.nearest
-    assert "cannot tell it from like, and the others score lower" in said.nearest
-    alone = answer_of(
-        cohort, with_models(scores, cohort, {"good": models["good"]}), models, NOTHING
+
+    def nearest(**ours):
+        return answer_of(cohort, with_models(scores, cohort, ours), ours, NOTHING).nearest
+
+    said = nearest(**models)
+    assert "Of 3 models good has the highest mean score" in said
+    assert "good and like may each come first, and the others surely do not" in said
+    assert "cannot tell which of the 2" in nearest(good=models["good"], like=models["like"])
+    assert "surely scores higher than every other one" in nearest(
+        good=models["good"], poor=models["poor"]
     )
-    assert "The only model is good" in alone.nearest
+    assert "The only model is good" in nearest(good=models["good"])
 
 
 @pytest.mark.parametrize(
     ("score", "verdict"),
-    [(0.8, "does not matter"), (0.5, "the difference matters"), (0.95, "better than that one")],
+    [(0.79, "does not matter"), (0.5, "the difference matters"), (0.98, "better than that one")],
 )
 def test_whether_it_matters_follows_the_interval(study, score, verdict):
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
     table = with_models(scores, cohort, {"model": [score] * 8})
-    said = answer_of(cohort, table, ["model"], NOTHING)
+    said = answer_of(cohort, table, ["model"], NOTHING, loss=0.1)
     assert verdict in said.matters
+    assert "loses with 10% of the cells" in said.matters
     assert "not about being right" in said.matters
 
 

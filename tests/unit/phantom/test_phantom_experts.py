@@ -8,6 +8,7 @@ from skimage.measure import label
 from skimage.segmentation import relabel_sequential
 
 from imc_helpers.errors import InputError
+from imc_helpers.metrics import evaluate
 from imc_helpers.phantom.drawing import (
     ExpertGroup,
     Habits,
@@ -23,6 +24,8 @@ from imc_helpers.phantom.experts import (
     _choose_crops,
     annotate,
     correlated_annotations,
+    crops_to_draw,
+    draw_crops,
     pixel_features,
     train_experts,
 )
@@ -202,6 +205,36 @@ def test_ten_crops_that_do_not_overlap():
             cover[window] += 1
         assert cover.max() == 1
         assert mine, "every sample is labelled"
+
+
+def test_people_without_habits_draw_crops_as_they_are(sample):
+    crops = crops_to_draw([sample.shape, (300, 300)], seed=3)
+    assert sum(map(len, crops)) == N_CROPS
+    assert crops == crops_to_draw([sample.shape, (300, 300)], seed=3)
+    drawn = draw_crops(sample, crops[0], replace(STEADY, n_experts=2), seed=5)
+    assert list(drawn) == ["annotator1", "annotator2"]
+    outside = np.ones(sample.shape, bool)
+    for crop in crops[0]:
+        assert crop.size == CROP_PX
+        outside[crop.slices] = False
+        truth = sample.masks["truth"][crop.slices]
+        for labels in drawn.values():
+            assert evaluate(truth, labels[crop.slices]).map == 1
+    for labels in drawn.values():
+        assert not labels[outside].any()
+        ids = [set(np.unique(labels[crop.slices])) - {0} for crop in crops[0]]
+        assert sum(map(len, ids)) == len(set.union(*ids)), "a cell of one crop is none of another"
+
+
+def test_the_same_people_draw_crops_and_train_classifiers(sample):
+    """Nobody draws a crop to train on: drawing others changes neither people nor masks."""
+    group = ExpertGroup(n_experts=2, border_sd_um=1.5)
+    (crops,) = crops_to_draw([sample.shape], seed=3)
+    drawn = draw_crops(sample, crops, group, seed=5)
+    tight, generous = sorted(drawn, key=lambda name: (drawn[name] > 0).sum())
+    habits = dict(zip(drawn, expert_habits(group, 5), strict=True))
+    assert habits[tight].border_um < habits[generous].border_um
+    assert [e.habits for e in train_experts([sample], group, 5)] == list(habits.values())
 
 
 def test_too_little_tissue_to_label(sample):

@@ -1,0 +1,365 @@
+# ---
+# jupyter:
+#   imc_book:
+#     reads:
+#     - scores
+#   jupytext:
+#     notebook_metadata_filter: imc_book
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+# ---
+
+# %% [markdown]
+# # Causes of disagreement
+#
+# **Is it the tissue, the person or the cells?**
+
+# %% tags=["parameters"]
+edition: str = "demo"  # edition of the book: a file in editions/
+metric: str = "ap50"  # score whose variance is taken apart: ap50, map or sap
+alpha: float = 0.025  # error beyond either end of an interval
+most_images: int = 20  # images that are looked at, evenly spread over a cohort
+strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
+
+# %% tags=["hide-input"]
+# Colab guard, written by `make sync`: says what to do where the package is missing.
+import importlib.util
+
+if importlib.util.find_spec("imc_helpers") is None:
+    raise ModuleNotFoundError(
+        "The package imc_helpers is not installed, and the book has no public repository yet to "
+        "install it from. In a copy of the book, run: pip install --no-deps ."
+    )
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import pandas as pd
+from IPython.display import Markdown, display
+
+from imc_helpers.agreement.score_table import read_scores
+from imc_helpers.agreement.summaries import against
+from imc_helpers.data.manifest import cohort_record, load_edition
+from imc_helpers.data.paths import results_dir, shipped
+from imc_helpers.data.raters import TRUTH, noun
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.decisions.disagreement import KINDS, pairwise_disagreement, profiles
+from imc_helpers.decisions.distances import cohort_distances
+from imc_helpers.decisions.generalizability import COMPONENTS, components, dependability
+from imc_helpers.errors import InputError
+from imc_helpers.figures.decision_plots import personal_rows, share_bars
+from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.page import (
+    BLUE,
+    GOLD,
+    GREEN,
+    PURPLE,
+    SKY,
+    VERMILION,
+    answer,
+    show,
+    show_table,
+)
+
+record = load_edition(edition)
+everything = {key: open_cohort(key) for key in record.cohorts}
+chosen = {key: c.ids[:: -(-len(c) // most_images)] for key, c in everything.items()}
+measured = {
+    key: pairwise_disagreement(cohort, cohort.references, chosen[key])
+    for key, cohort in everything.items()
+}
+measured = {key: pairs for key, pairs in measured.items() if len(pairs)}
+cohorts = {key: everything[key] for key in measured}
+whose = {key: noun(r for r in c.raters if r.name in c.references) for key, c in cohorts.items()}
+data = source_note(cohorts)
+who = pd.concat(
+    [profiles(pairs, alpha=alpha).assign(cohort=key) for key, pairs in measured.items()]
+    or [pd.DataFrame(columns=["cohort", "rater", "personal"])],
+    ignore_index=True,
+)
+who.to_csv(results_dir(edition, "decisions") / "profiles.csv", index=False)
+
+scores = read_scores(edition, strict=strict)
+scores = scores[scores["mode"] == "whole"]
+taken, why_not = {}, {}
+for key, cohort in cohorts.items():
+    judged = against(scores, {key: cohort.references}, record.models)
+    try:
+        taken[key] = components(judged[judged["sample"].isin(chosen[key])], metric)
+    except InputError as error:
+        why_not[key] = str(error)
+
+sentences = []
+for key, pairs in measured.items():
+    amounts = pairs[list(KINDS)].sum()
+    share = amounts / amounts.sum() if amounts.sum() > 0 else amounts
+    n = pairs["sample"].nunique()
+    text = (
+        f"In {cohort_name(key)} ({n} image{'s' if n > 1 else ''}) the {whose[key]} disagree about whether there is a cell "
+        f"({share['detection']:.0%}), where its border runs ({share['boundary']:.0%}), and which pieces belong together "
+        f"({share['partition']:.0%})."
+    )
+    own = who[(who["cohort"] == key) & who["low"].notna()].sort_values("personal")
+    if len(own):
+        last, rest = own.iloc[-1], own.iloc[:-1]
+        apart = last["low"] > rest["high"].max()
+        text += (
+            f" **{rater_name(last['rater'])}** surely stands apart from the others."
+            if apart
+            else " None of them surely stands apart from all others."
+        )
+    if key in taken:
+        shares = taken[key].table.set_index("component")["share"]
+        n_annotators, n_images = taken[key].levels[1:]
+        full, alone = (
+            dependability(taken[key], annotators=k, images=n_images) for k in (n_annotators, 1)
+        )
+        text += (
+            f" What makes models' {metric} differ: the model {shares['model']:.0%}, who judges it "
+            f"{shares['annotator'] + shares['model × annotator']:.0%}, the image "
+            f"{shares['image'] + shares['model × image']:.0%}; the mean of all {n_annotators} {whose[key]} is "
+            f"{full:.0%} the model's, that of one alone {alone:.0%}."
+        )
+    sentences.append(text)
+nobody = (
+    "*Undecidable.* No cohort of this edition has the masks of two raters for one image, so there is no disagreement to "
+    "take apart. It takes a second person on some of the images."
+)
+answer("\n\n".join(sentences) or nobody)
+
+# %% tags=["hide-input"]
+OF_KIND = dict(zip(KINDS, (VERMILION, GOLD, SKY), strict=True))
+if measured:
+    bars = {}
+    for key in measured:
+        own = who[who["cohort"] == key].set_index("rater")[list(KINDS)]
+        bars[cohort_name(key)] = own.rename(index=rater_name)
+    show(
+        partial(share_bars, bars, OF_KIND),
+        label="fig-kinds-of-disagreement",
+        caption="What each rater and the others disagree about: *detection*, a cell that one drew and the other did not; "
+        "*boundary*, one cell of either, with other borders; *partition*, one cell of the one where the other drew several. "
+        f"Shares of the disagreement, counted in cells. {data}",
+        alt="A bar for each rater, divided into the shares of detection, boundary and partition.",
+    )
+else:
+    display(Markdown("*One mask for an image disagrees with nobody: there is nothing to draw.*"))
+
+# %% [markdown]
+# The three call for different remedies. Missed cells are a matter of contrast and patience, borders of an agreed rule
+# (where does the membrane end?), and pieces that belong together of a second look at the membrane channels. A score
+# mixes them: it counts a split cell as three errors and a generous border often as none.
+
+# %% tags=["hide-input"]
+if measured:
+    by_image = pd.concat(
+        [
+            pairs.groupby("sample")[list(KINDS)].sum().assign(cohort=key)
+            for key, pairs in measured.items()
+        ]
+    )
+    shares = by_image[list(KINDS)].div(by_image[list(KINDS)].sum(axis=1), axis=0)
+    ranges = shares.groupby(by_image["cohort"], sort=False).agg(["min", "max"])
+    listed = pd.DataFrame(
+        {
+            kind: [f"{low:.0%} to {high:.0%}" for low, high in ranges[kind].to_numpy()]
+            for kind in KINDS
+        }
+    )
+    listed.insert(0, "cohort", list(ranges.index))
+    listed.insert(1, "images", by_image.groupby("cohort", sort=False).size().to_numpy())
+    show_table(
+        listed,
+        label="tab-kinds-of-images",
+        caption=f"The same shares on single images, from the lowest to the highest, over all pairs. {data}",
+    )
+
+# %% [markdown]
+# ## Whose is it?
+#
+# Two people's distance is what both of them add to it. With three people or more one can solve for each one's own part,
+# if they err independently: the three-cornered hat {cite:p}`gray1974`. What they all get wrong together is in nobody's part.
+
+# %% tags=["hide-input"]
+several = who[who["personal"].notna()]
+if len(several):
+    show(
+        partial(personal_rows, several),
+        label="fig-personal-errors",
+        caption="How much of the distances between raters is each one's own, with intervals over images of all together. "
+        f"Grey: the mean distance to the others. {data}",
+        alt="A row for each rater: a dot for the own error, a line for its interval, and a grey stroke for the mean "
+        "distance to the others.",
+    )
+else:
+    display(
+        Markdown(
+            "*Not identifiable: of two raters nobody can say whose the difference is. It takes a third, on images that "
+            "two and two of them drew.*"
+        )
+    )
+
+# %% tags=["hide-input"]
+if len(who):
+    known = {}
+    for key in (key for key in cohorts if cohort_record(key).synthetic):
+        true = cohort_distances(cohorts[key], samples=chosen[key])
+        of_truth = true[true["rater_true"] == TRUTH].groupby("rater_pred")["distance"].mean()
+        known |= {(key, rater): value for rater, value in of_truth.items()}
+    listed = who.assign(
+        interval=[
+            "–" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+            for low, high in zip(who["low"], who["high"], strict=True)
+        ]
+    )
+    columns = [
+        "cohort",
+        "rater",
+        "images",
+        "cells",
+        "area_ratio",
+        "distance",
+        "personal",
+        "interval",
+    ]
+    listed = listed[columns].rename(
+        columns={"area_ratio": "area, of others'", "personal": "own error"}
+    )
+    if len(known):
+        listed["distance from the truth"] = [
+            known.get(pair, float("nan")) for pair in zip(who["cohort"], who["rater"], strict=True)
+        ]
+    show_table(
+        listed,
+        label="tab-profiles",
+        caption="Profiles: cells per image; area of cells over the others', of cells that both drew one to one; mean "
+        "distance to the others; own error with its interval."
+        + (
+            " On the phantom also the distance from the truth, which holds what all share as well."
+            if len(known)
+            else ""
+        )
+        + f" {data}",
+    )
+
+# %% [markdown]
+# ## What makes a model's score?
+#
+# Every model is scored against everybody on every image. So the variance of these scores comes apart: how much is the
+# model's, how much depends on who judges, how much on the image {cite:p}`brennan2001`. A score is worth as much as the
+# model's share of it. That share grows with the number of people and images: {term}`dependability`.
+
+# %% tags=["hide-input"]
+OF_COMPONENT = dict(
+    zip(COMPONENTS, (BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE, "#bbbbbb"), strict=True)
+)
+if taken:
+    rows = {
+        cohort_name(key): one.table.set_index("component")["share"] for key, one in taken.items()
+    }
+    show(
+        partial(share_bars, {"": pd.DataFrame(rows).T}, OF_COMPONENT),
+        label="fig-components",
+        caption=f"Variance of single {metric} scores on whole images, taken apart. {data}",
+        alt="A bar for each cohort, divided into the shares of model, annotator, image and their combinations.",
+    )
+for key, why in why_not.items():
+    display(Markdown(f"*Not identifiable in {cohort_name(key)}: {why}.*"))
+
+# %% tags=["hide-input"]
+if taken:
+    listed = pd.concat(
+        one.table.assign(cohort=key, method=one.method).drop(columns="variance")
+        for key, one in taken.items()
+    )
+    show_table(
+        listed[["cohort", "component", "estimate", "share", "method"]],
+        label="tab-components",
+        caption="The components as they came out; a negative one is a component near 0, and counts as 0 in the shares. "
+        f"{data}",
+        decimals=5,
+    )
+    plan = pd.DataFrame(
+        {
+            "cohort": key,
+            "annotators": a,
+            **{f"{i} images": dependability(one, annotators=a, images=i) for i in (1, 4, 16)},
+        }
+        for key, one in taken.items()
+        for a in (1, 2, 4, 8)
+    )
+    show_table(
+        plan,
+        label="tab-dependability",
+        caption="Dependability: the model's share of the variance of a mean score, by the number of annotators and images "
+        f"that a study would have. {data}",
+        decimals=2,
+    )
+
+# %% [markdown]
+# :::{dropdown} How it is computed
+# **Kinds.** Cell $i$ of one mask disagrees by $1-\sum_j |a_i\cap b_j|^2/(|a_i||b_j|)$, between 0 and 1; its kind is that
+# of {cite:t}`xiao2021`. Summed over the cells of both masks and divided by twice the mean number of cells, that is
+# $\delta$, a squared Euclidean distance, between vectors with the entry $1/|a_i|$ for each pair of pixels of one cell.
+#
+# **Own errors.** $D_{ab}$ is the mean of $\delta$ over images, $r_a=\sum_b D_{ab}$, and
+# $\sigma^2_a=\big(r_a-\tfrac{\sum r}{2(N-1)}\big)/(N-2)$; where not every pair met, the least-squares solution of
+# $D_{ab}=\sigma^2_a+\sigma^2_b$. Intervals leave out one image at a time.
+#
+# **Components.** A random-effects analysis of variance with three crossed facets; where not everybody drew every image,
+# restricted maximum likelihood {cite:p}`patterson1971`. With $n_a$ annotators and $n_i$ images
+#
+# $$\Phi=\frac{\sigma^2_m}{\sigma^2_m+\frac{\sigma^2_a+\sigma^2_{ma}}{n_a}+\frac{\sigma^2_i+\sigma^2_{mi}}{n_i}
+# +\frac{\sigma^2_{ai}+\sigma^2_e}{n_a n_i}} .$$
+# :::
+
+# %% [markdown]
+# ## Is that right where it is known?
+
+# %% tags=["hide-input"]
+simulated = pd.read_csv(shipped("benchmarks/results") / "decisions_personal.csv")
+show_table(
+    simulated,
+    label="tab-personal-check",
+    caption="Groups of four simulated annotators: how often the one with the largest own error is the one who is furthest "
+    "from the middle of a crowd of 32, and how far own errors are from that distance, on average. Written by "
+    "`benchmarks/decisions.py`. Synthetic.",
+)
+biased = pd.read_csv(shipped("benchmarks/results") / "decisions_components.csv")
+show_table(
+    biased,
+    label="tab-components-check",
+    caption="Variance components of simulated studies with planted ones: their means over all studies, and how far "
+    "single studies stray from them. Written by `benchmarks/decisions.py`.",
+    decimals=4,
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Who is right. An own error is a distance from the others, less theirs; whoever alone sees the dim cells stands apart too.
+# - What all share. A cell that everybody misses is in no distance.
+# - Other images and other models. Components are those of the models, people and images at hand, and with four of each
+#   they are themselves uncertain ({numref}`tab-components-check`). Images of one recipe are more alike than those of a clinic.
+
+# %% tags=["remove-cell"]
+for pairs in measured.values():
+    assert pairs["distance"].ge(0).all()
+    assert (pairs[list(KINDS)] >= 0).all(axis=None)
+for one in taken.values():
+    assert abs(one.table["share"].sum() - 1) < 1e-9
+    n_annotators = one.levels[1]
+    assert (
+        dependability(one, annotators=1, images=1)
+        <= dependability(one, annotators=n_annotators, images=4) + 1e-12
+    )
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Before you ask who is right, look at what people disagree about: cells, borders and pieces have different remedies.
+# - A second annotator is worth more than more images as long as *who judges* is the larger part of the variance.
+# - Name whoever stands apart only with an interval, and then look at their masks: they may be the one who saw more.
