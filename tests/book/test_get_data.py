@@ -128,13 +128,22 @@ def test_a_long_list_is_cut_and_a_licence_that_agrees_is_only_named(book, archiv
     assert "    licence: cc-by-4.0\n" in said
 
 
-def test_a_fault_of_one_cohort_names_the_file_and_a_rerun_goes_on(book, archive):
-    content = "zenodo.org/api/records/18/files/masks.zip/content"
+def test_a_fault_of_one_cohort_stops_no_other_and_a_rerun_goes_on(book, archive):
+    content = "zenodo.org/api/records/17/files/stacks.zip/content"
     archive.faults[content] = [server.instead(bytes(4999) + b"x")]
-    with pytest.raises(DownloadError, match="masks.zip/content: not the file of the manifest"):
-        get_data.get(book, "paper")
-    assert (data_dir() / "one/images.csv").is_file()
-    assert not (data_dir() / "two").exists()
-    get_data.get(book, "paper")
+    with pytest.raises(DownloadError, match="one: .*not the file of the manifest") as raised:
+        get_data.get(book, "paper", drop=True)
+    assert str(raised.value).endswith("Not brought: one. Run it again")
+    assert not (data_dir() / "one").exists()
     assert (data_dir() / "two/images.csv").is_file()
-    assert archive.asked("stacks.zip/content") == [None], "what was there is not fetched again"
+    get_data.get(book, "paper")
+    assert (data_dir() / "one/images.csv").is_file()
+    assert archive.asked("masks.zip/content") == [None], "what was there is not fetched again"
+
+
+def test_a_fault_of_an_archive_that_is_down_stops_no_other(book, archive, capsys):
+    archive.faults["zenodo.org/api/records/17"] = [server.status(404)]
+    with pytest.raises(DownloadError, match="one: .*404"):
+        get_data.get(book, "paper")
+    assert "one" not in capsys.readouterr().out
+    assert (data_dir() / "two/images.csv").is_file()

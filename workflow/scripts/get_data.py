@@ -7,7 +7,8 @@ book`` would have made, so that finds it in place.
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import lock
 import plan as plans
@@ -15,7 +16,7 @@ from imc_helpers.data.archives import in_words
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import data_dir
 from imc_helpers.data.readers.published import prepare
-from imc_helpers.data.supply import contents, drop_downloads, need, room
+from imc_helpers.data.supply import Need, contents, drop_downloads, need, room
 from imc_helpers.errors import DownloadError, InputError
 from plan import Data
 from project import Project
@@ -38,24 +39,41 @@ def get(project: Project, edition: str, *, only: str = "", drop: bool = False) -
     Raises
     ------
     imc_helpers.errors.DownloadError, imc_helpers.errors.InputError
-        If something is wrong with what is asked for, an archive or the disk.
+        If something is wrong with what is asked for, the disk, or the archives of some cohorts;
+        the others are brought before it says so.
     """
     tasks = {task.cohort: task for task in plans.resolve_data(project, edition)}
     chosen = _chosen(tasks, edition, only)
-    todo = [cohort for cohort in chosen if _is_stale(project, tasks[cohort])]
-    needs = [need(cohort) for cohort in todo]
-    for one in needs:
-        print(one.sentence())
-    if todo:
-        data_dir().mkdir(exist_ok=True)
-        print(room(needs, shutil.disk_usage(data_dir()).free), flush=True)
+    needs: dict[str, Need] = {}
+    failed: dict[str, str] = {}
     for cohort in chosen:
-        if cohort in todo:
-            print(f"{cohort}: is ready in {project.relative(prepare(cohort))}", flush=True)
-        else:
-            print(f"{cohort}: is there already")
-        if drop and (size := drop_downloads(cohort)):
-            print(f"{cohort}: its downloads are removed, {in_words(size)}")
+        if _is_stale(project, tasks[cohort]):
+            with _noting(failed, cohort):
+                needs[cohort] = need(cohort)
+                print(needs[cohort].sentence())
+    if needs:
+        data_dir().mkdir(exist_ok=True)
+        print(room(needs.values(), shutil.disk_usage(data_dir()).free), flush=True)
+    for cohort in chosen:
+        with _noting(failed, cohort):
+            if cohort in needs:
+                print(f"{cohort}: is ready in {project.relative(prepare(cohort))}", flush=True)
+            elif cohort not in failed:
+                print(f"{cohort}: is there already")
+            if drop and cohort not in failed and (size := drop_downloads(cohort)):
+                print(f"{cohort}: its downloads are removed, {in_words(size)}")
+    if failed:
+        names = ", ".join(failed)
+        raise DownloadError("\n".join([*failed.values(), f"Not brought: {names}. Run it again"]))
+
+
+@contextmanager
+def _noting(failed: dict[str, str], cohort: str) -> Iterator[None]:
+    """Note what is wrong with one cohort, so that the others are brought all the same."""
+    try:
+        yield
+    except (DownloadError, InputError) as error:
+        failed[cohort] = f"{cohort}: {error}"
 
 
 def print_contents(edition: str, *, only: str = "") -> int:

@@ -200,11 +200,11 @@ def test_fault_redirects_in_a_circle(archive, get):
 
 
 def test_fault_a_slow_trickle(archive, get, monkeypatch):
-    monkeypatch.setattr(downloads, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(downloads, "_TIMEOUT_S", 0.5)
 
     def trickle(handler, body):
         handler.answer(200, b"", len(body))
-        for start in range(0, 200, 10):
+        for start in range(0, 300, 10):
             handler.wfile.write(body[start : start + 10])
             time.sleep(0.05)
 
@@ -216,11 +216,11 @@ def test_fault_a_slow_trickle(archive, get, monkeypatch):
 
 
 def test_fault_a_server_that_falls_silent(archive, get, monkeypatch):
-    monkeypatch.setattr(downloads, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(downloads, "_TIMEOUT_S", 0.5)
 
     def fall_silent(handler, body):
         handler.answer(200, body[:1000], len(body))
-        time.sleep(0.5)
+        time.sleep(1.5)
 
     archive.faults[FILE] = [fall_silent]
     assert get().read_bytes() == CONTENT
@@ -310,14 +310,14 @@ def test_fault_a_killed_process_leaves_a_part_that_is_used(archive, get):
     archive.faults[FILE] = [hang]
     process = start(get)
     until = time.monotonic() + 60
-    while not archive.log and time.monotonic() < until:
+    while not sum(part.stat().st_size for part in get.folder.glob(".part/*")):
+        assert time.monotonic() < until
         time.sleep(0.05)
-    time.sleep(0.3)
     process.kill()
     process.wait(10)
     assert visible(get.folder) == []
     assert get().read_bytes() == CONTENT
-    assert archive.asked("f.bin") == [None, "bytes=100000-"]
+    assert archive.asked("f.bin")[1] not in (None, "bytes=0-"), "it started from the beginning"
 
 
 NUMBER = "4607374"
