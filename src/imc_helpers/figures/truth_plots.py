@@ -180,6 +180,7 @@ _SUPPORT_COLOURS = mpl.colormaps["plasma"]
 def support_map(
     image: np.ndarray,
     agreed: Consensus,
+    support: np.ndarray,
     masks: Sequence[np.ndarray],
     *,
     um_per_px: float,
@@ -194,6 +195,8 @@ def support_map(
         (H, W) a channel.
     agreed
         Its consensus.
+    support
+        (G,) of each of its groups, 0 … 1.
     masks
         (H, W) labels of the annotators.
     um_per_px
@@ -214,7 +217,7 @@ def support_map(
     heading(axes[0], [(f"all {len(masks)} masks", "#9ecae1")])
     show_plane(axes[1], 0.75 * plane)
     shown = agreed.outlines[place]
-    fifths = np.minimum((5 * agreed.support).astype(int), 4)
+    fifths = np.minimum((5 * support).astype(int), 4)
     for fifth in range(5):
         some = np.where(np.r_[False, fifths == fifth][shown], shown, 0)
         colour = mpl.colors.to_hex(_SUPPORT_COLOURS(0.15 + 0.2 * fifth))
