@@ -245,7 +245,7 @@ if truth_known:
 # %% tags=["hide-input"]
 trials = pd.read_csv(shipped("benchmarks/results") / "decisions_consensus.csv")
 groups = trials.groupby("group")[
-    ["consensus", "best_person", "mean_person", "calibration_error"]
+    ["consensus", "best_person", "mean_person", "calibration_error", "calibration_error_people"]
 ].mean()
 better = int((groups["consensus"] >= groups["best_person"] - 0.01).sum())
 display(
