@@ -149,9 +149,9 @@ if key:
         ),
         label="fig-support",
         caption=f"The middle {field_um:g} µm of one image, the DNA channel with the outlines of all {whose}; and the consensus, each "
-        f"cell coloured {meaning}: five steps of 20% from blue (few) to yellow (all). {source_note([key])}",
+        f"cell coloured {meaning}: five steps of 20% from violet (few) to yellow (all). {source_note([key])}",
         alt="The same piece of tissue twice: with many overlapping outlines, and with one outline for each cell, from "
-        "blue to yellow.",
+        "violet to yellow.",
     )
 
 # %% [markdown]

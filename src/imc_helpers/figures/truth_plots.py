@@ -107,7 +107,7 @@ def reach_rows(cohorts: Mapping[str, Reach], label: str, *, width: float) -> Fig
     if any(reach.beyond is not None for reach in cohorts.values()):
         low, high = 0, 1
     axes[-1, 0].set_xlim(low - 0.02, high + 0.02)
-    axes[-1, 0].set_xlabel(wrapped([label], width, wide=80, narrow=36)[0])
+    axes[-1, 0].set_xlabel(wrapped([label], width, wide=80, narrow=28)[0])
     handles = [
         Line2D([], [], color=LOOKS[k][0], marker=LOOKS[k][1], linestyle="", label=LOOKS[k][2])
         for k in kinds

@@ -69,7 +69,7 @@ def test_one_image_or_one_outcome_teaches_nothing():
 def test_chances_are_calibrated_on_images_not_seen():
     parts = []
     for seed in range(4):
-        sample = make_sample(find_recipe("phantom_lymphoid"), (128, 128), seed, f"tissue{seed}")
+        sample = make_sample(find_recipe("phantom_lymphoid"), (100, 100), seed, f"tissue{seed}")
         people = draw_annotators(sample, ExpertGroup(stratified=False), 1)
         parts.append(held_out_cells(people).assign(sample=sample.id))
     cells = pd.concat(parts, ignore_index=True)
