@@ -119,9 +119,10 @@ def consensus_masks() -> pd.DataFrame:
             )
             cells.append(held_out_cells(people).assign(sample=sample.id))
         table = pd.concat(cells, ignore_index=True)
-        error = calibration_error(calibration(cross_fitted(table), table["drawn"]))
         for row in rows[-3:]:
-            row["calibration_error"] = error
+            for name, other in (("calibration_error", False), ("calibration_error_people", True)):
+                chance = cross_fitted(table, other_people=other)
+                row[name] = calibration_error(calibration(chance, table["drawn"]))
     return pd.DataFrame(rows)
 
 

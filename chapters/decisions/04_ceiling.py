@@ -84,7 +84,7 @@ made = {key: attained(cohort, looked_at[key]) for key, cohort in cohorts.items()
 data = source_note(cohorts)
 
 sentences, reach = [], {}
-for key in cohorts:
+for key, cohort in cohorts.items():
     scores = over_images(reached[key], "soft_ap", confidence=confidence)
     scores["kind"] = np.where(scores["rater"] == TRUTH, "truth", "model")
     agreement, bound = limits[key][["agreement", "bound"]].mean()
@@ -108,6 +108,8 @@ for key in cohorts:
         if len(known)
         else " What the truth itself would score is *not identifiable* from these masks."
     )
+    if not cohort.annotators:
+        text += " These are tools: their masks bound what scores with *them*, and say nothing of people."
     sentences.append(text)
     scores = scores.sort_values("value", ascending=False, ignore_index=True)
     reach[key] = Reach(
@@ -162,7 +164,8 @@ else:
 # each of them is from that. A distance that adds up as variances do takes them apart. δ counts, roughly, the share of cells
 # on which two masks disagree; a model's **excess** is its squared distance from the mean of people like these, whoever they
 # are. A single person lies at half of the mean distance between two people. An excess below that line means closer to
-# the people's mean than one of them is; it does not mean closer to the truth.
+# the people's mean than one of them is; it does not mean closer to the truth. Where the masks are those of tools, all of
+# this holds for tools like these, and for nobody else.
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -183,7 +186,7 @@ if cohorts and excess:
         partial(reach_rows, excess, "excess: squared distance from what people draw on average, δ"),
         label="fig-excess",
         caption=f"How far masks are from the mean of people: 0 is that mean, the dashed line a single person. An estimate may lie below 0. "
-        f"Lines: {confidence:.0%} interval over images, for these people. {data}",
+        f"Lines: {confidence:.0%} interval over images. {data}",
         alt="A row for each mask with a mark for its excess, a line at zero and one for a single person.",
     )
 else:
@@ -204,7 +207,7 @@ for key in cohorts:
                 "With one image there is no interval, so whether any model lies nearer is *undecidable*."
                 if len(undecided)
                 else f"{len(closer)} of {len(models)} models lie nearer than that by their intervals (each by itself, "
-                "for these people and other images)."
+                f"for other images and these same {noun(makers[key])})."
             )
         )
     if TRUTH in rows.index:

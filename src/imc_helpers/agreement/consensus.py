@@ -42,11 +42,11 @@ class Consensus:
     outlines: np.ndarray
     """(H, W) uint32 of all groups, kept or not: 1 + the row in `groups`."""
     support: np.ndarray
-    """(G,) weighted share of the annotators who drew the cell, or another measure where one was
-    given."""
+    """(G,) weighted share of the annotators who drew the cell."""
     kept: np.ndarray
     """(G,) bool: the cells in `labels`. Two annotators drew them at least, and their support is
-    `KEPT` or more."""
+    `KEPT` or more. (What the next annotator is likely to draw, `imc_helpers.agreement.support`, is
+    a harsher choice: it leaves out cells that are there and whose borders are disputed.)"""
     gap: float
     """What better groups could gain at most, in summed IoU; 0 where the groups are the best."""
 
@@ -108,24 +108,7 @@ def consensus(masks: Sequence[np.ndarray], weights: ArrayLike | None = None) -> 
     groups = groups[drawn[1:] - 1][:, np.argsort(order)]
     groups = np.stack([own[column] for own, column in zip(ids, groups.T, strict=True)], axis=1)
     support = (groups > 0) @ says / says.sum()
-    return _keep(groups, outlines, support, gap)
-
-
-def with_support(agreed: Consensus, support: ArrayLike) -> Consensus:
-    """Choose the cells of a consensus by another measure of their support.
-
-    Parameters
-    ----------
-    agreed
-        What `consensus` returns.
-    support
-        (G,) one for each group.
-    """
-    return _keep(agreed.groups, agreed.outlines, np.asarray(support, float), agreed.gap)
-
-
-def _keep(groups: np.ndarray, outlines: np.ndarray, support: np.ndarray, gap: float) -> Consensus:
-    kept = ((groups > 0).sum(axis=1) > 1) & (support >= KEPT)
+    kept = ((groups > 0).sum(axis=1) > 1) & (support >= KEPT - _TIE)
     labels = np.r_[0, np.cumsum(kept) * kept][outlines].astype(np.uint32)
     return Consensus(labels, groups, outlines, support, kept, gap)
 

@@ -139,13 +139,16 @@ def fit_support(cells: pd.DataFrame) -> Support:
     return Support(model.fit(cells[list(FEATURES)], cells["drawn"]))
 
 
-def cross_fitted(cells: pd.DataFrame) -> np.ndarray:
-    """Predict cells by what was learnt from other images, of which other people spoke.
+def cross_fitted(cells: pd.DataFrame, *, other_people: bool = False) -> np.ndarray:
+    """Predict each image's cells by what was learnt from the others.
 
     Parameters
     ----------
     cells
         What `held_out_cells` returns of several images, with their names in ``sample``.
+    other_people
+        Learn from other people too, not from whoever is asked. People differ, and a handful of them
+        say little about the next one: such chances are off by much more.
 
     Returns
     -------
@@ -154,8 +157,11 @@ def cross_fitted(cells: pd.DataFrame) -> np.ndarray:
     """
     chance = np.full(len(cells), np.nan)
     sample, person = (cells[column].to_numpy() for column in ("sample", "left_out"))
+    if not other_people:
+        person = np.full(len(cells), "")
     for one, who in dict.fromkeys(zip(sample, person, strict=True)):
-        here, others = (sample == one) & (person == who), (sample != one) & (person != who)
+        here = (sample == one) & (person == who)
+        others = (sample != one) & ((person != who) | (not other_people))
         if can_teach(cells[others]):
             chance[here] = fit_support(cells[others]).predict(cells[here])
     return chance
@@ -182,7 +188,7 @@ def calibration(chance: ArrayLike, drawn: ArrayLike, *, bins: int = 10) -> pd.Da
     drawn
         (n,) bool.
     bins
-        How many; fewer where chances are tied.
+        How many; fewer where chances are tied, and one for each chance where they are few.
 
     Returns
     -------
@@ -190,7 +196,10 @@ def calibration(chance: ArrayLike, drawn: ArrayLike, *, bins: int = 10) -> pd.Da
         One row per bin: ``cells``, mean ``chance``, share ``drawn``.
     """
     table = pd.DataFrame({"chance": np.asarray(chance, float), "drawn": np.asarray(drawn, float)})
-    table["bin"] = pd.qcut(table["chance"], bins, labels=False, duplicates="drop")
+    few = len(np.unique(table["chance"])) <= bins
+    table["bin"] = (
+        table["chance"] if few else pd.qcut(table["chance"], bins, labels=False, duplicates="drop")
+    )
     means = table.groupby("bin").agg(
         cells=("drawn", "size"), chance=("chance", "mean"), drawn=("drawn", "mean")
     )

@@ -107,7 +107,7 @@ def reach_rows(cohorts: Mapping[str, Reach], label: str, *, width: float) -> Fig
     if any(reach.beyond is not None for reach in cohorts.values()):
         low, high = 0, 1
     axes[-1, 0].set_xlim(low - 0.02, high + 0.02)
-    axes[-1, 0].set_xlabel(wrapped([label], width, wide=80, narrow=36)[0])
+    axes[-1, 0].set_xlabel(wrapped([label], width, wide=80, narrow=28)[0])
     handles = [
         Line2D([], [], color=LOOKS[k][0], marker=LOOKS[k][1], linestyle="", label=LOOKS[k][2])
         for k in kinds
@@ -180,6 +180,7 @@ _SUPPORT_COLOURS = mpl.colormaps["plasma"]
 def support_map(
     image: np.ndarray,
     agreed: Consensus,
+    support: np.ndarray,
     masks: Sequence[np.ndarray],
     *,
     um_per_px: float,
@@ -194,6 +195,8 @@ def support_map(
         (H, W) a channel.
     agreed
         Its consensus.
+    support
+        (G,) of each of its groups, 0 … 1.
     masks
         (H, W) labels of the annotators.
     um_per_px
@@ -214,7 +217,7 @@ def support_map(
     heading(axes[0], [(f"all {len(masks)} masks", "#9ecae1")])
     show_plane(axes[1], 0.75 * plane)
     shown = agreed.outlines[place]
-    fifths = np.minimum((5 * agreed.support).astype(int), 4)
+    fifths = np.minimum((5 * support).astype(int), 4)
     for fifth in range(5):
         some = np.where(np.r_[False, fifths == fifth][shown], shown, 0)
         colour = mpl.colors.to_hex(_SUPPORT_COLOURS(0.15 + 0.2 * fifth))

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
 from imc_helpers.agreement import consensus as module
-from imc_helpers.agreement.consensus import INDIFFERENT_IOU, consensus, with_support
+from imc_helpers.agreement.consensus import INDIFFERENT_IOU, consensus
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate
 
@@ -61,9 +61,6 @@ def test_weights_decide():
     assert (consensus(masks, [3, 1, 1]).outlines == box(WIDE, LOW)).all()
     assert consensus(masks, [3, 1, 1]).support.tolist() == pytest.approx([1, 3 / 5])
     assert not consensus(masks, [3, 1, 1]).kept[1], "one person alone keeps no cell"
-    others = with_support(consensus(masks), [0.4, 0.9])
-    assert not others.labels.any()
-    assert others.support.tolist() == [0.4, 0.9]
 
 
 def test_what_is_refused():

@@ -49,18 +49,20 @@ def test_excess_by_hand():
         distance_from_mean(distances[distances["sample"] == "none"], ["a", "b"])
 
 
-def test_excess_is_unbiased_for_the_distance_from_the_mean_of_people():
+@pytest.mark.parametrize("drawers", [4, 2], ids=["all four", "two of four an image"])
+def test_excess_is_unbiased_for_the_distance_from_the_mean_of_people(drawers):
     # People draw each of eight squares with chance 1/2; a square is a direction of its own, so
     # their mean is half of every square, and a mask of all eight lies 8 · (1/2)² = 2 from it.
     rng = np.random.default_rng(0)
     found = []
     for _ in range(150):
-        masks = {name: cells(*np.flatnonzero(rng.random(8) < 0.5)) for name in "abc"}
+        people = rng.choice(list("abcd"), drawers, replace=False).tolist()
+        masks = {name: cells(*np.flatnonzero(rng.random(8) < 0.5)) for name in people}
         masks["m"] = cells(*range(8))
-        pairs = mask_distances(masks, list("abc"))
+        pairs = mask_distances(masks, people)
         # In cells, since the unit of the distance is drawn with the masks.
         pairs["distance"] = pairs["squared"] / 2
-        found.append(distance_from_mean(pairs.assign(sample="s"), list("abc"))["excess"].iloc[0])
+        found.append(distance_from_mean(pairs.assign(sample="s"), list("abcd"))["excess"].iloc[0])
     error = np.std(found) / np.sqrt(len(found))
     assert abs(np.mean(found) - 2 / 2) < 3 * error
     assert error < 0.06

@@ -340,6 +340,7 @@ DRAWN = {
         truth_plots.support_map,
         rng.uniform(size=(60, 60)),
         consensus([TRUE, PRED]),
+        consensus([TRUE, PRED]).support,
         [TRUE, PRED],
         um_per_px=1.0,
         field_um=40,
