@@ -80,42 +80,45 @@ def names(models):
     return ", ".join(map(rater_name, models))
 
 
-sentences = []
+leaders = {}
 for key in cohorts:
     own = ranks[ranks["cohort"] == key]
     images = differences.loc[differences["cohort"] == key, "images"].max()
-    leading = own.loc[own["first"] == 1, "model"]
-    who = (
-        f"In {cohort_name(key)} ({images} image{'s' if images > 1 else ''}, judged by {whose[key]})"
-    )
-    if images < 2:
-        text = f"{who} nothing is decided: one image says nothing about others."
-    elif len(leading) == len(own):
-        text = f"{who} no model is surely better than all others: any of {len(own)} may come first."
-    else:
-        text = f"{who} {names(leading)} may come first; the other {len(own) - len(leading)} surely do not."
-    for decision, words in (
-        (Decision.ABOVE, "better than a person by more than the margin"),
-        (Decision.WITHIN, "as good as a person"),
-        (Decision.BELOW, "worse than a person by more than the margin"),
-    ):
-        named = verdicts.loc[
-            (verdicts["cohort"] == key) & (verdicts["decision"] == decision.value), "model"
-        ]
-        text += (
-            f" Surely {words} at agreeing with these people: {names(named)}." if len(named) else ""
+    first = own.loc[own["first"] == 1, "model"]
+    among = names(first) if len(first) < len(own) else f"any of {len(own)}"
+    leaders[key] = f"{cohort_name(key)}: {among if images > 1 else 'undecidable, one image'}"
+sentences = [
+    "**Which may come first** on other images like these, all pairs compared together (no other may, surely): "
+    + "; ".join(leaders.values())
+    + "."
+]
+for key in verdicts["cohort"].unique():
+    own = verdicts[verdicts["cohort"] == key]
+    told = [
+        f"{words}: {names(named)}"
+        for decision, words in (
+            (Decision.ABOVE, "better by more than the margin"),
+            (Decision.WITHIN, "as good"),
+            (Decision.BELOW, "worse by more than the margin"),
+            (Decision.UNDECIDED, "undecidable"),
         )
-    sentences.append(text)
+        if len(named := own.loc[own["decision"] == decision.value, "model"])
+    ]
+    sentences.append(
+        f"**Beside a person** of {cohort_name(key)}, at agreeing with these {whose[key]} on other images like these, "
+        + "; ".join(told)
+        + "."
+    )
 unknown = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) < 2}
 if unknown:
     tools = [key for key, cohort in unknown.items() if cohort.tools and not cohort.annotators]
     sentences.append(
-        f"Whether any is *as good as a person* is undecidable in {', '.join(map(cohort_name, unknown))}: it takes the "
+        f"Whether any is as good as a person is *undecidable* in {', '.join(map(cohort_name, unknown))}: it takes the "
         "masks of two people for the same images"
         + (f" ({', '.join(map(cohort_name, tools))}: tools only)." if tools else ".")
     )
 nobody = "*Undecidable.* No cohort of this edition has the masks of two models that ran, so there is nothing to compare."
-answer("\n\n".join(sentences) or nobody)
+answer("\n\n".join(sentences) if cohorts else nobody)
 
 # %% tags=["hide-input"]
 if cohorts:

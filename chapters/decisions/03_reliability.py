@@ -84,13 +84,25 @@ who.to_csv(results_dir(edition, "decisions") / "profiles.csv", index=False)
 
 scores = read_scores(edition, strict=strict)
 scores = scores[scores["mode"] == "whole"]
-taken, why_not = {}, {}
+taken, why_not, without_one = {}, {}, {}
 for key, cohort in cohorts.items():
     judged = against(scores, {key: cohort.references}, record.models)
+    judged = judged[judged["sample"].isin(chosen[key])]
     try:
-        taken[key] = components(judged[judged["sample"].isin(chosen[key])], metric)
+        taken[key] = components(judged, metric)
     except InputError as error:
         why_not[key] = str(error)
+        continue
+    n_annotators, n_images = taken[key].levels[1:]
+    if n_annotators > 2:
+        without_one[key] = [
+            dependability(
+                components(judged[judged["rater_true"] != one], metric),
+                annotators=n_annotators,
+                images=n_images,
+            )
+            for one in cohort.references
+        ]
 
 sentences = []
 for key, pairs in measured.items():
@@ -121,7 +133,12 @@ for key, pairs in measured.items():
             f" What makes models' {metric} differ: the model {shares['model']:.0%}, who judges it "
             f"{shares['annotator'] + shares['model × annotator']:.0%}, the image "
             f"{shares['image'] + shares['model × image']:.0%}; the mean of all {n_annotators} {whose[key]} is "
-            f"{full:.0%} the model's, that of one alone {alone:.0%}."
+            f"{full:.0%} the model's, that of one alone {alone:.0%}. That is rough"
+        )
+        text += (
+            f": with one of them left out, {full:.0%} becomes {min(without_one[key]):.0%} to {max(without_one[key]):.0%}."
+            if key in without_one
+            else ", with so few of them."
         )
     sentences.append(text)
 nobody = (

@@ -133,15 +133,21 @@ planned = pd.DataFrame(rows)
 planned.to_csv(results_dir(edition, "decisions") / "plan.csv", index=False)
 data = source_note(drawn)
 sentences = []
-for (title, found), row in zip(plans.items(), rows, strict=True):
-    to = f"{title}, to ± {wanted[title]:g} {metric}:"
-    sentences.append(
-        f"{to} **{found.people} people draw {found.images} images, {found.minutes / 60:,.0f} hours** at {minutes:g} minutes an "
-        f"image, if the pilot's {row['pilot']} images and people are like those to come; {assurance:.0%} of such studies keep it."
-        if found
-        else f"{to} *nobody can promise that* from a pilot of {row['pilot']} images and people; {MOST_IMAGES} images and "
-        f"{MOST_PEOPLE} people are promised to reach ± {row['largest']:.2f}."
-    )
+for key in drawn:
+    told = []
+    for row in (row for row in rows if row["cohort"] == key):
+        to = f"{row['question']}, to ± {row['wanted']:g} {metric}:"
+        told.append(
+            f"{to} **{row['people']} people, {row['images']} images, {row['hours']:,.0f} hours**"
+            if row["images"]
+            else f"{to} *nobody can promise that* ({MOST_PEOPLE} people and {MOST_IMAGES} images: ± {row['largest']:.2f})"
+        )
+    if told:
+        size = next(row["pilot"] for row in rows if row["cohort"] == key)
+        sentences.append(
+            f"From the pilot of {cohort_name(key)}, {size} images and people, for {assurance:.0%} of studies like "
+            f"it at {minutes:g} minutes an image: " + "; ".join(told) + "."
+        )
 sentences += [f"*Undecidable:* {title}. {why}." for title, why in why_not.items()]
 nobody = (
     "*Undecidable: no pilot.* No cohort of this edition has the masks of two people for one image. Have three people draw "
