@@ -144,9 +144,9 @@ if own:
 # %% [markdown]
 # ## The study's models, setting by setting
 #
-# A version alone does not fix what a model does. {numref}`tab-study-settings` goes through the settings of the
-# study's four models: what the study states, and what is done here. Where it states nothing, somebody had to
-# choose, and a difference in scores may come from that.
+# A version alone does not fix what a model does. So here are the settings of the study's four models: what the
+# study states, and what is done here. Where it states nothing, somebody had to choose, and a difference in scores
+# may come from that.
 
 # %% tags=["hide-input"]
 settings = describe_study_settings(models)
