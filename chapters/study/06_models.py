@@ -151,18 +151,19 @@ if own:
 # %% tags=["hide-input"]
 settings = describe_study_settings(models)
 if len(settings):
-    counts = settings["same"].value_counts().reindex(["yes", "not stated", "no"], fill_value=0)
+    counts = settings["as stated"].value_counts()
+    counts = counts.reindex(["yes", "in part", "not stated", "no"], fill_value=0)
     display(
         Markdown(
-            f"Of {len(settings)} settings, {counts['yes']} are as stated, {counts['not stated']} are not stated, "
-            f"and {counts['no']} {'is' if counts['no'] == 1 else 'are'} known to be another here."
+            f"Of {len(settings)} settings, {counts['yes']} are as stated; of {counts['in part']} the study states a part, "
+            f"{counts['not stated']} it does not state, and {counts['no']} {'is' if counts['no'] == 1 else 'are'} known to be another here."
         )
     )
     show_table(
         settings,
         label="tab-study-settings",
         caption="Settings of the study's models (Schuiki et al. 2025, section 3) and of this book, from the manifest. "
-        "*Same*: whether what is done here is what the study states.",
+        "*In part*: the study leaves a part of it open.",
         merge=["model"],
     )
 else:
@@ -239,7 +240,7 @@ assert set(ran["model"]) | set(runs.loc[runs["not run"].notna(), "model"]) == se
 )
 assert runs[list(MODES)].le(len(record.cohorts)).all(axis=None)
 assert len(overlays) <= len(ran), "an overlay belongs to a model that ran"
-assert settings.loc[settings["same"] != "yes", "why"].notna().all(), "a choice has its reason"
+assert settings.loc[settings["as stated"] != "yes", "why"].notna().all(), "a choice has its reason"
 
 # %% [markdown]
 # ## Takeaways

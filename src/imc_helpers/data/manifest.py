@@ -250,7 +250,7 @@ class StudySetting(_Record):
     """What the study states; empty where it states nothing."""
     here: str
     why: str = ""
-    """Why, where the study states nothing, or something else."""
+    """Why, where the study states nothing, something else, or only a part of it."""
     deviates: bool = False
     """Whether what is done here is known to be something else than the study did."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from imc_helpers.data.manifest import model_record
+from imc_helpers.data.manifest import StudySetting, model_record
 from imc_helpers.data.predictions import MODES, find_models, read_run
 from imc_helpers.models.registry import why_not
 
@@ -89,7 +89,8 @@ def describe_study_settings(keys: Iterable[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per model and setting: ``model``, ``setting``, ``the study`` (empty where it states
-        nothing), ``here``, ``same`` (``"yes"``, ``"no"``, or ``"not stated"``), ``why``.
+        nothing), ``here``, ``as stated`` (``"yes"``, ``"in part"`` where the study leaves a part of
+        it open, ``"not stated"``, or ``"no"``), ``why``.
     """
     rows = [
         {
@@ -97,13 +98,21 @@ def describe_study_settings(keys: Iterable[str]) -> pd.DataFrame:
             "setting": one.setting,
             "the study": one.stated or None,
             "here": one.here,
-            "same": "no" if one.deviates else "yes" if one.stated else "not stated",
+            "as stated": _as_stated(one),
             "why": one.why or None,
         }
         for record in map(model_record, keys)
         for one in record.study
     ]
-    return pd.DataFrame(rows, columns=["model", "setting", "the study", "here", "same", "why"])
+    return pd.DataFrame(rows, columns=["model", "setting", "the study", "here", "as stated", "why"])
+
+
+def _as_stated(setting: StudySetting) -> str:
+    if setting.deviates:
+        return "no"
+    if not setting.stated:
+        return "not stated"
+    return "in part" if setting.why else "yes"
 
 
 def describe_remarks(cohorts: Iterable[str], keys: Iterable[str]) -> pd.DataFrame:

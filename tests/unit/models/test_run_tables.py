@@ -34,11 +34,15 @@ def test_the_studys_models_say_setting_by_setting_what_is_stated_and_what_is_don
     table = describe_study_settings([*studied, "watershed"])
     assert table["model"].unique().tolist() == [model_record(key).title for key in studied]
     by = table.set_index(["model", "setting"])
-    assert by.loc[("Mesmer (DeepCell 0.12.10)", "pixel size (image_mpp)"), "same"] == "not stated"
-    assert by.loc[("CellSAM", "weights"), "same"] == "no"
+    assert (
+        by.loc[("Mesmer (DeepCell 0.12.10)", "pixel size (image_mpp)"), "as stated"] == "not stated"
+    )
+    assert by.loc[("CellSAM", "weights"), "as stated"] == "no"
     for title in table["model"].unique():
         assert {"version", "planes", "intensities", "whole images"} <= set(by.loc[title].index)
-    chosen = table[table["same"] != "yes"]
+    assert by.loc[("VISTA-2D", "from flows to cells"), "as stated"] == "in part"
+    assert by.loc[("VISTA-2D", "planes"), "as stated"] == "yes"
+    chosen = table[table["as stated"] != "yes"]
     assert chosen["why"].notna().all()
     with pytest.raises(ValueError, match="say `why`"):
         StudySetting(setting="diameter", here="10 µm")
