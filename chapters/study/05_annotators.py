@@ -155,7 +155,8 @@ else:
 # ## What they disagree about
 #
 # Numbers hide what happened. Where two masks of one image exist, the outlines of their cells are drawn
-# here. Where a line is white, both masks change between the same two pixels.
+# here. Where a line is white, both masks change between the same two pixels. These are masks that software extended;
+# [](05_crops) sets them beside what was drawn by hand.
 
 # %% tags=["hide-input"]
 if cohorts:
