@@ -107,6 +107,23 @@ def test_an_image_that_was_lost_is_made_again(tmp_path):
     assert record.opened == ["a", "c"]
 
 
+def test_fault_what_a_kill_left_half_written_is_no_part_of_the_cohort(tmp_path):
+    folder, record = tmp_path / "data" / "c", Record("abc")
+    record.breaks_at = "c"
+    with pytest.raises(KeyboardInterrupt):
+        convert(record, PANEL, folder, made_from="1")
+    new = tmp_path / "data/.converting/c/new"
+    (new / "masks_a" / "c.tiff").write_bytes(b"II*")
+    (new / "img" / ".c.tiff").write_bytes(b"II*")
+    (tmp_path / "data/.converting/c/.progress.json").write_text("{")
+    record.breaks_at = None
+    convert(record, PANEL, folder, made_from="1")
+    cohort = Cohort(folder)
+    assert cohort.ids == ("a", "b", "c")
+    assert (cohort.read("c").masks["a"] == 1).all()
+    assert [path for path in folder.rglob(".*") if path.is_file()] == []
+
+
 def test_a_cohort_takes_the_place_of_an_older_one_whole(tmp_path):
     folder = tmp_path / "data" / "c"
     convert(Record("ab"), PANEL, folder, made_from="1")

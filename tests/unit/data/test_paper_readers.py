@@ -128,6 +128,12 @@ def test_the_membrane_is_what_a_cohort_has_of_the_studys_markers(cohort, markers
     assert found == set(markers.split())
 
 
+def test_other_markers_can_be_let_into_the_membrane_channel():
+    record = cohort_record("ali20").model_copy(update={"channels": {"panCK": "membrane"}})
+    panel = published.cohort_panel(record)
+    assert {panel.names[k] for k in panel.compartment("membrane")} == {"CD68", "CD20", "panCK"}
+
+
 def test_annotators_are_told_apart(made):
     sample = made("schuiki25").read("lymph_01")
     for k in range(1, 5):
