@@ -56,6 +56,7 @@ from imc_helpers.decisions.ceiling import (
     attained,
     bounds,
     identifiable,
+    misfit,
     over_images,
     supposed_score,
     truth_score,
@@ -156,6 +157,22 @@ if cohorts:
     )
 else:
     told = pd.DataFrame(columns=["identifiable"])
+
+# %% tags=["hide-input"]
+left_over = {key: misfit(distances[key], cohort.references) for key, cohort in cohorts.items()}
+told_apart = [
+    f"In {cohort_name(key)} one error for each explains the distances of the {noun(makers[key])} to within {value:.3f} (root mean square), where the "
+    f"distances are {limits[key]['distance'].mean():.3f} on average."
+    for key, value in left_over.items()
+    if np.isfinite(value)
+]
+display(
+    Markdown(
+        " ".join(told_apart) + " The more is left over, the more some of them err alike."
+        if told_apart
+        else "*Whether some err alike takes four masks of an image.*"
+    )
+)
 
 # %% [markdown]
 # ## How far from what people draw
