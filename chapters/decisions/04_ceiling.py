@@ -63,7 +63,7 @@ from imc_helpers.decisions.ceiling import (
 )
 from imc_helpers.decisions.crops import by_crop, crop_scores
 from imc_helpers.decisions.distances import cohort_distances, distance_from_mean
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.truth_plots import Reach, reach_rows, supposed_curves
 
@@ -93,9 +93,9 @@ for key, cohort in cohorts.items():
         f"In {cohort_name(key)} {len(makers[key])} {noun(makers[key])} agree at {agreement:.2f} (soft AP). With these "
         f"masks **no mask can score above {bound:.2f}**, the truth included."
     )
-    ran = scores[scores["kind"] == "model"].sort_values("value", ascending=False)
+    ran = scores.loc[scores["kind"] == "model", "value"]
     if len(ran):
-        text += f" The model that comes nearest, {rater_name(ran['rater'].iloc[0])}, reaches {ran['value'].iloc[0]:.2f}."
+        text += f" Of {len(ran)} models the scores are {ran.min():.2f} to {ran.max():.2f}."
     if len(made[key]):
         by_image = made[key].groupby("sample", as_index=False)["soft_ap"].mean()
         own = over_images(
