@@ -27,6 +27,8 @@ from imc_helpers.agreement.support import (
 from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.decisions.crops import by_crop, mask_crops
+from imc_helpers.decisions.disagreement import personal_errors
+from imc_helpers.decisions.distances import mask_distances
 from imc_helpers.decisions.powered import powered_mean
 from imc_helpers.experiments.label_trials import draw_trials, label_trials
 from imc_helpers.metrics import evaluate
@@ -106,12 +108,17 @@ def consensus_masks() -> pd.DataFrame:
             people = draw_annotators(sample, ExpertGroup(stratified=False), group)
             perfect = sample.masks[TRUTH]
             agreed = consensus([*people.values()])
+            errors = personal_errors(mask_distances(people, [*people]))
+            # An error may come out at 0 or below; nobody weighs more than four times the mean.
+            weights = 1 / errors.clip(lower=errors.mean() / 4)[[*people]]
+            weighted = consensus([*people.values()], weights)
             alone = [evaluate(perfect, mask).ap50 for mask in people.values()]
             rows.append(
                 {
                     "group": group,
                     "sample": sample.id,
                     "consensus": evaluate(perfect, agreed.labels).ap50,
+                    "weighted": evaluate(perfect, weighted.labels).ap50,
                     "best_person": max(alone),
                     "mean_person": np.mean(alone),
                     "gap": agreed.gap,

@@ -56,13 +56,14 @@ from imc_helpers.decisions.ceiling import (
     attained,
     bounds,
     identifiable,
+    misfit,
     over_images,
     supposed_score,
     truth_score,
 )
 from imc_helpers.decisions.crops import by_crop, crop_scores
 from imc_helpers.decisions.distances import cohort_distances, distance_from_mean
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.truth_plots import Reach, reach_rows, supposed_curves
 
@@ -92,9 +93,9 @@ for key, cohort in cohorts.items():
         f"In {cohort_name(key)} {len(makers[key])} {noun(makers[key])} agree at {agreement:.2f} (soft AP). With these "
         f"masks **no mask can score above {bound:.2f}**, the truth included."
     )
-    ran = scores[scores["kind"] == "model"].sort_values("value", ascending=False)
+    ran = scores.loc[scores["kind"] == "model", "value"]
     if len(ran):
-        text += f" The model that comes nearest, {rater_name(ran['rater'].iloc[0])}, reaches {ran['value'].iloc[0]:.2f}."
+        text += f" Of {len(ran)} models the scores are {ran.min():.2f} to {ran.max():.2f}."
     if len(made[key]):
         by_image = made[key].groupby("sample", as_index=False)["soft_ap"].mean()
         own = over_images(
@@ -156,6 +157,22 @@ if cohorts:
     )
 else:
     told = pd.DataFrame(columns=["identifiable"])
+
+# %% tags=["hide-input"]
+left_over = {key: misfit(distances[key], cohort.references) for key, cohort in cohorts.items()}
+told_apart = [
+    f"In {cohort_name(key)} one error for each explains the distances of the {noun(makers[key])} to within {value:.3f} (root mean square), where the "
+    f"distances are {limits[key]['distance'].mean():.3f} on average."
+    for key, value in left_over.items()
+    if np.isfinite(value)
+]
+display(
+    Markdown(
+        " ".join(told_apart) + " The more is left over, the more some of them err alike."
+        if told_apart
+        else "*Whether some err alike takes four masks of an image.*"
+    )
+)
 
 # %% [markdown]
 # ## How far from what people draw

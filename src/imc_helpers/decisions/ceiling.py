@@ -16,6 +16,7 @@ from imc_helpers.agreement.consensus import consensus
 from imc_helpers.agreement.intervals import CONFIDENCE, mean_intervals
 from imc_helpers.data.raters import noun
 from imc_helpers.data.samples import Cohort
+from imc_helpers.decisions.disagreement import personal_errors
 from imc_helpers.decisions.powered import Powered, powered_mean
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, evaluate
@@ -150,6 +151,35 @@ def against_annotators(distances: pd.DataFrame, annotators: Iterable[str]) -> pd
     return (
         rows.groupby(["sample", "rater"], sort=False)[["soft_ap", "distance"]].mean().reset_index()
     )
+
+
+def misfit(distances: pd.DataFrame, annotators: Iterable[str]) -> float:
+    """Say how badly one error per annotator explains their distances, as where some err alike.
+
+    Parameters
+    ----------
+    distances, annotators
+        As in `bounds`.
+
+    Returns
+    -------
+    float
+        Root mean square of ``D_ab - σ²_a - σ²_b`` per degree of freedom, in the unit of δ. Missing
+        where there are no more pairs than annotators, so fewer than four, or where the pairs do not
+        tell whose error is whose. Beside D̄, much of it points to people who err alike.
+    """
+    people = list(annotators)
+    pairs = distances[
+        distances["rater_true"].isin(people) & distances["rater_pred"].isin(people)
+    ].dropna(subset="distance")
+    means = pairs.groupby(["rater_true", "rater_pred"], sort=False)["distance"].mean().reset_index()
+    try:
+        errors = personal_errors(pairs)
+    except InputError:
+        return np.nan
+    explained = means["rater_true"].map(errors) + means["rater_pred"].map(errors)
+    free = len(means) - len(errors)
+    return float(np.sqrt(((means["distance"] - explained) ** 2).sum() / free)) if free else np.nan
 
 
 def over_images(rows: pd.DataFrame, value: str, *, confidence: float = CONFIDENCE) -> pd.DataFrame:

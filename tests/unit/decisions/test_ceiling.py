@@ -13,6 +13,7 @@ from imc_helpers.decisions.ceiling import (
     attained,
     bounds,
     identifiable,
+    misfit,
     over_images,
     supposed_score,
     truth_score,
@@ -89,6 +90,29 @@ def test_bounds_by_hand():
     model = against_annotators(distances, ["a", "b"]).iloc[0]
     assert model["rater"] == "m"
     assert model["soft_ap"] == pytest.approx(1 / 2), "2 of 4 cells, with each"
+
+
+def pairs_of(errors, **others):
+    """Let distances be sums of errors, but for some pairs."""
+    names = list("abcd")
+    rows = [
+        ("s", one, two, others.get(one + two, errors[i] + errors[j]))
+        for i, one in enumerate(names)
+        for j, two in enumerate(names)
+        if i < j
+    ]
+    return pd.DataFrame(rows, columns=["sample", "rater_true", "rater_pred", "distance"])
+
+
+def test_misfit_shows_people_who_err_alike():
+    errors = [0.1, 0.2, 0.05, 0.3]
+    assert misfit(pairs_of(errors), "abcd") == pytest.approx(0, abs=1e-12)
+    # a and b, and c and d, share what is .08 of their distance; by symmetry each error takes on a
+    # part of it, and of six residuals two are -2/3 of .08 and four are 1/3 of it.
+    alike = misfit(pairs_of([0.2] * 4, ab=0.32, cd=0.32), "abcd")
+    assert alike == pytest.approx(0.08 * np.sqrt((2 * (2 / 3) ** 2 + 4 * (1 / 3) ** 2) / 2))
+    assert np.isnan(misfit(pairs_of(errors), "abc")), "three pairs of three people"
+    assert np.isnan(misfit(pairs_of(errors), "ab"))
 
 
 def test_means_over_images():
