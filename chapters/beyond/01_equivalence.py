@@ -312,9 +312,26 @@ show_table(
     "Synthetic.",
 )
 
+# %% tags=["hide-input"]
+counted = many.groupby("who", sort=False)[["right", "wrong", "abstained"]].sum()
+people = counted.loc["people held out"]
+few, much = (
+    many[(many["who"] == "the truth") & (many["correlation"] == c)].iloc[0]
+    for c in (many["correlation"].min(), many["correlation"].max())
+)
+display(
+    Markdown(
+        f"Over all these groups {people['wrong']} of {people[['right', 'wrong']].sum()} decided verdicts about people are "
+        f"wrong, and {people['abstained']} are left undecided: agreeing with the others is not the same as being right even "
+        f"among people. **A perfect model** is judged rightly by {few['right']} of {few['tried']} groups whose errors do not "
+        f"correlate, and by {much['right']} of {much['tried']} where they correlate most ({much['correlation']:g}), "
+        f"{much['wrong']} of which call it wrongly."
+    )
+)
+
 # %% [markdown]
-# So the comparison answers what it asks: *does the model do what these people do?* It is a fair measure of
-# quality among those who err alike. A model with unusual errors scores low, whether it is better or worse than
+# So the comparison answers what it asks: *does the model do what these people do?* Among those who err alike
+# that mostly follows quality. A model with unusual errors scores low, whether it is better or worse than
 # people.
 
 # %% [markdown]

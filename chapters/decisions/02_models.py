@@ -97,9 +97,9 @@ for key in verdicts["cohort"].unique():
     told = [
         f"{words}: {names(named)}"
         for decision, words in (
-            (Decision.ABOVE, "better by more than the margin"),
-            (Decision.WITHIN, "as good"),
-            (Decision.BELOW, "worse by more than the margin"),
+            (Decision.ABOVE, "surely better by more than the margin"),
+            (Decision.WITHIN, "surely as good to within the margin"),
+            (Decision.BELOW, "surely worse by more than the margin"),
             (Decision.UNDECIDED, "undecidable"),
         )
         if len(named := own.loc[own["decision"] == decision.value, "model"])

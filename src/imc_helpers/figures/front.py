@@ -10,6 +10,7 @@ from imc_helpers.agreement.summaries import (
     against,
     best_first,
     between,
+    differences_from_agreement,
     mean_agreement,
     mean_scores,
 )
@@ -90,20 +91,23 @@ def findings(scores: pd.DataFrame, cohort: Cohort, models: Iterable[str]) -> str
     said = [f"**{makers.capitalize()} agree at {agreement:.3f}** ({METRIC}, 1 is perfect)."]
     truth = against(whole, {key: [TRUTH]}, cohort.references)[METRIC].mean()
     if truth < agreement:
-        said.append(f"**A perfect segmentation scores only {truth:.3f}** with them.")
+        said.append(f"**A perfect segmentation scores only {truth:.3f}** with this group of them.")
     elif not pd.isna(truth):
-        said.append(f"A perfect segmentation scores {truth:.3f} with them.")
-    means = mean_scores(against(whole, {key: cohort.references}, models))
+        said.append(f"A perfect segmentation scores {truth:.3f} with this group of them.")
+    judged = against(whole, {key: cohort.references}, models)
+    means = mean_scores(judged)
     if ran := best_first(means, models, METRIC):
-        of_model = means.set_index("model")[METRIC]
-        reach = [model for model in ran if of_model[model] >= agreement]
+        highest = float(means.set_index("model")[METRIC][ran[0]])
+        beside = differences_from_agreement(judged, between(whole, {key: cohort}), ran)
+        above = list(beside.loc[beside["low"] > 0, "model"])
+        below = int((beside["high"] < 0).sum())
         said.append(
-            f"Of {len(ran)} models, {len(reach) or 'none'} reach{'es' * (len(reach) == 1)} the "
-            f"{makers}' agreement; the closest to them is {model_name(ran[0])} at "
-            f"{of_model[ran[0]]:.3f}."
+            f"On images like these, {len(above) or 'none'} of {len(ran)} models surely "
+            f"score{'s' * (len(above) == 1)} above that agreement and {below or 'none'} below; the "
+            f"highest mean is that of {model_name(ran[0])}, {highest:.3f}."
         )
-        if reach and all(model_record(model).training for model in reach):
-            said.append("Those that do learned from labels that this book simulates.")
+        if above and all(model_record(model).training for model in above):
+            said.append("Those above learned from labels that this book simulates.")
     return " ".join([*said, source_note([key])])
 
 
