@@ -104,6 +104,8 @@ for key in verdicts["cohort"].unique():
         )
         if len(named := own.loc[own["decision"] == decision.value, "model"])
     ]
+    if (own["decision"] == Decision.UNDECIDED.value).all():
+        told = [f"*undecidable* for all {len(own)}"]
     sentences.append(
         f"**Beside a person** of {cohort_name(key)}, at agreeing with these {whose[key]} on other images like these, "
         + "; ".join(told)
