@@ -26,6 +26,8 @@ from imc_helpers.agreement.weakened import LOSS, weakened_scores
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 
+MOST_IMAGES = 30
+"""Images of a cohort that models and people are compared on, unless a page says otherwise."""
 MEAN = "mean"
 """In the column ``left_out``: the mean over all annotators that were left out in turn."""
 
@@ -148,6 +150,7 @@ def equivalence_of_cohorts(
     *,
     loss: float = LOSS,
     alpha: float = ALPHA,
+    most_images: int = MOST_IMAGES,
     strict: bool = False,
 ) -> pd.DataFrame:
     """Compare models with the people of every cohort, and each person with the others.
@@ -165,6 +168,9 @@ def equivalence_of_cohorts(
         Share of a person's cells whose loss does not matter.
     alpha
         As in `human_equivalence`.
+    most_images
+        Of a cohort with more images that two people have drawn, so many are looked at, evenly
+        spread: each person is scored several times, with other cells lost.
     strict
         As the scores were made.
 
@@ -177,10 +183,13 @@ def equivalence_of_cohorts(
     for key, cohort in cohorts.items():
         people = list(cohort.annotators)
         judged = against(scores, {key: people})
-        if len(people) < 2 or judged.empty:
+        several = [sample for sample in cohort.ids if len(cohort.references_of(sample)) > 1]
+        if len(people) < 2 or judged.empty or not several:
             continue
         modes = list(judged["mode"].unique())
-        weakened = weakened_scores(cohort, loss=loss, modes=modes, strict=strict)
+        looked_at = several[:: -(-len(several) // most_images)]
+        judged = judged[judged["sample"].isin(looked_at)]
+        weakened = weakened_scores(cohort, loss=loss, samples=looked_at, modes=modes, strict=strict)
         parts += [
             human_equivalence(judged, weakened, tried, others, alpha=alpha)
             for tried, others in panels(models, people)

@@ -172,6 +172,7 @@ def score_candidates(
     candidates: Mapping[str, Candidate],
     *,
     references: Sequence[str] | None = None,
+    samples: Iterable[str] | None = None,
     modes: Sequence[str] = MODES,
     window_px: int = WINDOW_PX,
     stride_px: int = STRIDE_PX,
@@ -189,6 +190,8 @@ def score_candidates(
     references
         Against whose masks; ``cohort.references`` when not given. A candidate is not scored against
         a reference of its own name.
+    samples
+        Some of the cohort's samples; all of them when not given.
     modes, window_px, stride_px, border_px, strict
         As in `score_cohort`.
 
@@ -201,7 +204,8 @@ def score_candidates(
     grid = Grid(window_px, stride_px, border_px)
     kinds = {rater.name: rater for rater in cohort.raters}
     parts = []
-    for sample in tqdm(cohort.ids, desc=f"{cohort.name}: candidates", disable=None):
+    chosen = cohort.ids if samples is None else tuple(samples)
+    for sample in tqdm(chosen, desc=f"{cohort.name}: candidates", disable=None):
         names = cohort.references_of(sample) if references is None else references
         masks = [_Mask(kinds.get(n, Rater(n)), cohort.read_mask(sample, n)) for n in names]
         made = [

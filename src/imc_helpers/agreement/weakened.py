@@ -5,7 +5,7 @@ What a person loses with a twentieth of her cells is the same loss in every scor
 and before these judges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -44,6 +44,7 @@ def weakened_scores(
     *,
     loss: float = LOSS,
     references: Sequence[str] | None = None,
+    samples: Iterable[str] | None = None,
     modes: Sequence[str] = MODES,
     strict: bool = False,
 ) -> pd.DataFrame:
@@ -57,7 +58,7 @@ def weakened_scores(
         Share of the cells that is lost, above 0 and below 1.
     references
         Against whom; the cohort's references when not given. Nobody is scored against herself.
-    modes, strict
+    samples, modes, strict
         As in `score_table.score_cohort`.
 
     Returns
@@ -74,6 +75,7 @@ def weakened_scores(
     if not 0 < loss < 1:
         raise InputError(f"loss: expected a share of cells between 0 and 1, found {loss}")
     drawn = {a: set(cohort.labelled_by(a)) for a in cohort.annotators}
+    chosen = cohort.ids if samples is None else tuple(samples)
 
     def weak(annotator: str, seed: int, sample: str) -> np.ndarray:
         if sample not in drawn[annotator]:
@@ -86,6 +88,7 @@ def weakened_scores(
             cohort,
             {a: partial(weak, a, seed) for a in cohort.annotators},
             references=references,
+            samples=chosen,
             modes=modes,
             strict=strict,
         )

@@ -306,3 +306,21 @@ def test_each_cohort_is_compared_with_its_own_people_and_tools_are_left_out(tmp_
     nothing = equivalence_of_cohorts(scores, {"tools": cohorts["tools"]}, ["m"])
     assert nothing.empty
     assert list(nothing) == list(found)
+
+
+def test_of_many_images_some_are_looked_at_evenly_spread(tmp_path, monkeypatch):
+    masks = {name: box(3, (0, 0), (8, 8)) for name in "abc"}
+    panel, image = Panel((Channel("Ir191", "DNA", "nucleus"),)), np.zeros((1, 20, 20), np.float32)
+    write_cohort(tmp_path, [Sample(f"s{k}", image, panel, 1.0, masks) for k in range(7)])
+    cohort = Cohort(tmp_path, name="lab")
+    scores = score_cohort(cohort, modes=["whole"])
+    read: list[str] = []
+    whole = Cohort.read_mask
+    monkeypatch.setattr(
+        Cohort,
+        "read_mask",
+        lambda self, sample, name: read.append(sample) or whole(self, sample, name),
+    )
+    found = equivalence_of_cohorts(scores, {"lab": cohort}, [], most_images=3)
+    assert set(read) == {"s0", "s3", "s6"}
+    assert set(found["images"]) == {3}
