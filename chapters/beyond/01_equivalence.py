@@ -281,7 +281,7 @@ if synthetic:
     text = (
         f"**A perfect model.** The truth itself scores {perfect['model_score']:.3f} with the annotators, "
         f"{abs(perfect['difference']):.3f} {'less' if perfect['difference'] < 0 else 'more'} than they score with one "
-        f"another, and is called {perfect['decision']}. That holds for this group alone: {{numref}}`tab-groups` counts it "
+        f"another, and is called {perfect['decision']}. That holds for this group alone: {{numref}}`tab-many-groups` counts it "
         f"for many. Of {made['tried']} candidates made from the truth the annotators judge {made['too harsh']} too "
         f"harshly, {made['too kind']} too kindly and {made['right']} rightly. **A copy is flattered:** the copy of "
         f"{rater_name(flattered['model'].removeprefix('copy of '))} is called {flattered['decision']}, since it agrees perfectly with "
@@ -305,7 +305,7 @@ if synthetic:
 many = pd.read_csv(shipped("benchmarks/results") / "decisions_trial.csv")
 show_table(
     many,
-    label="tab-groups",
+    label="tab-many-groups",
     caption="Many groups of simulated annotators, whose errors correlate more and more: how often people and truth "
     "decide alike, differently, or one of them abstains, of people held out and of the truth itself; and how far the "
     "truth's score lies from their agreement (lowest to highest group). ap50, written by `benchmarks/decisions.py`. "

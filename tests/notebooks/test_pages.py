@@ -1,6 +1,7 @@
 """The chapters as they stand in the repository: pairs, guard, parameters, anatomy."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_the_page_says_what_it_does_not_show_and_what_to_take_away(page):
     found = [line.lstrip("# ").lower() for line in headings(read_chapter(page))]
     assert "what this does not show" in found
     assert "takeaways" in found
+
+
+def test_a_label_belongs_to_one_page():
+    pages: dict[str, set[str]] = {}
+    for page in PAGES:
+        for label in re.findall(r'label="((?:fig|tab)-[^"{]+)"', page.read_text(encoding="utf-8")):
+            pages.setdefault(label, set()).add(page.name)
+    assert {label: found for label, found in pages.items() if len(found) > 1} == {}
 
 
 def test_invariants_are_checked_out_of_sight(source):
