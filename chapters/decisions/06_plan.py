@@ -26,6 +26,10 @@ minutes: float = 60.0  # that one person takes to draw one image
 assurance: float = 0.8  # share of such studies that shall reach it
 alpha: float = 0.025  # error beyond either end of an interval
 strict: bool = False  # match cells when IoU > t; when False, when IoU >= t
+n_crops: int = 8  # crops to label next that are drawn for each cohort
+crop_px: int = 64  # edge of a crop, pixels
+most_images: int = 4  # images of a cohort from which crops are drawn, evenly spread
+seed: int = 0  # of the draw
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -49,6 +53,7 @@ from imc_helpers.agreement.summaries import against, between
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.decisions.crops import crops_to_label
 from imc_helpers.decisions.planning import (
     MOST_IMAGES,
     MOST_PEOPLE,
@@ -214,6 +219,47 @@ show_table(
 # of what the study then finds, so plan by the *assured* width, and look again halfway.
 
 # %% [markdown]
+# ## Which crops to label next
+#
+# Labels need not cover whole images. Where masks disagree, something is wrong, and a label there tells most. So crops are
+# drawn with a chance of which half is spread evenly and half follows the disagreement: none is out of reach, and each label
+# is weighed by the chance that it had. [](07_few_labels) measures what that gains, and what the labels then tell.
+
+# %% tags=["hide-input"]
+next_crops = []
+for key, cohort in everything.items():
+    several = [s for s in cohort.ids if len(cohort.references_of(s)) > 1]
+    if several:
+        looked_at = several[:: -(-len(several) // most_images)]
+        chosen = crops_to_label(
+            cohort, cohort.references, n_crops, samples=looked_at, crop_px=crop_px, seed=seed
+        )
+        next_crops.append(chosen.assign(cohort=key))
+if next_crops:
+    next_crops = pd.concat(next_crops, ignore_index=True)
+    next_crops.to_csv(results_dir(edition, "decisions") / "crops_to_label.csv", index=False)
+    show_table(
+        next_crops[["cohort", "sample", "y_px", "x_px", "errors", "times", "weight"]].rename(
+            columns={
+                "sample": "image",
+                "y_px": "top (px)",
+                "x_px": "left (px)",
+                "errors": "cells in dispute",
+                "times": "drawn",
+            }
+        ),
+        label="tab-next-crops",
+        caption=f"{n_crops} crops of {crop_px} x {crop_px} px drawn for each cohort, of up to {most_images} images. *Cells in dispute*: those "
+        "of either of two masks without a match (IoU of .5 or more), mean over pairs. *Weight*: what a label counts in a mean "
+        f"over all crops. {source_note(next_crops['cohort'].unique())}",
+        decimals=2,
+    )
+else:
+    display(
+        Markdown("*No image of this edition has two masks, so nothing says where to look first.*")
+    )
+
+# %% [markdown]
 # ## What this does not show
 #
 # - Other tissues or other people than those of the pilot: it scales what it saw.
@@ -230,6 +276,7 @@ if plans:
             "more people, narrower"
         )
 assert len(planned) == len(plans)
+assert not len(next_crops) or (next_crops["weight"] <= 2).all(), "no label counts more than twice"
 assert simulated["within 10 %"].max() < 0.5, "one pilot cannot promise a tenth"
 
 # %% [markdown]

@@ -1,12 +1,14 @@
 """Scores of pairs of raters in crops that do not overlap: the units of which few are labelled."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort
+from imc_helpers.decisions.powered import draw_crops
 from imc_helpers.metrics import evaluate_many
 from imc_helpers.patching import windows
 
@@ -124,3 +126,57 @@ def by_crop(rows: pd.DataFrame, value: str) -> pd.Series:
         By ``sample`` and ``crop``.
     """
     return rows.groupby(["sample", "crop"])[value].mean()
+
+
+def crops_to_label(
+    cohort: Cohort,
+    raters: Sequence[str],
+    n: int,
+    *,
+    samples: Iterable[str] | None = None,
+    crop_px: int = CROP_PX,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Draw the crops to label next: rather where raters disagree, and none out of reach.
+
+    Parameters
+    ----------
+    cohort
+        Samples with masks.
+    raters
+        Whose disagreement says where to look: raters of the cohort, or models, two or more.
+    n
+        How many crops to draw, with replacement.
+    samples, crop_px
+        As in `crop_scores`.
+    seed
+        The same seed draws the same crops.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per crop that was drawn, where most is expected to be wrong first: ``sample``,
+        ``y_px`` and ``x_px`` of its top left corner, ``errors`` (cells without a match, mean over
+        pairs of raters), ``times`` (how often it was drawn) and ``weight``, for
+        `imc_helpers.decisions.powered.weighted_mean`. Empty where no image has masks of two.
+    """
+    scores = crop_scores(cohort, [*combinations(raters, 2)], samples=samples, crop_px=crop_px)
+    expected = by_crop(scores, "errors")
+    if not len(expected):
+        return pd.DataFrame(columns=["sample", "y_px", "x_px", "errors", "times", "weight"])
+    drawn = draw_crops(expected, n, seed)
+    found = drawn.groupby("crop").agg(times=("crop", "size"), weight=("weight", "first"))
+    rows = expected.reset_index().iloc[found.index]
+    in_a_row = np.array([cohort.shape(sample)[1] // crop_px for sample in rows["sample"]])
+    number = rows["crop"].to_numpy(int)
+    table = pd.DataFrame(
+        {
+            "sample": rows["sample"].to_numpy(),
+            "y_px": number // in_a_row * crop_px,
+            "x_px": number % in_a_row * crop_px,
+            "errors": rows["errors"].to_numpy(float),
+            "times": found["times"].to_numpy(),
+            "weight": found["weight"].to_numpy(),
+        }
+    )
+    return table.sort_values("errors", ascending=False, ignore_index=True)
