@@ -18,9 +18,9 @@
 # ---
 
 # %% [markdown]
-# # May one believe this ranking?
+# # Trust in rankings
 #
-# **Would the method that came first come first again, on other images of the same kind?**
+# **May one believe this ranking? Would the first come first again, on other images of the same kind?**
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -56,7 +56,7 @@ from imc_helpers.decisions.claims import (
 from imc_helpers.figures.claim_plots import claim_rows
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, number, show, show_table
-from imc_helpers.data.manifest import load_edition
+from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
 
@@ -115,10 +115,13 @@ else:
     sentences.append("No cohort of this edition has scores of two models, so it ranks nothing.")
 counts = theirs["verdict"].value_counts()
 if assumed:
+    alike = all(cohort_record(key).synthetic for key in record.cohorts)
     sentences.append(
         f"Of {len(theirs)} published rankings whose tables print the number of images but no spread over them, "
-        f"{counts.get(Verdict.HOLDS, 0)} hold whatever is assumed for it here, {counts.get(Verdict.UNCERTAIN, 0)} do not, and "
-        f"for {counts.get(Verdict.DEPENDS, 0)} it depends on what was not printed."
+        f"{counts.get(Verdict.HOLDS, 0)} would hold if scores varied over images as this edition's do (standard deviation "
+        f"{assumed[0]:.3f} to {assumed[1]:.3f}"
+        + (", which is little, since synthetic images are alike" if alike else "")
+        + f"), {counts.get(Verdict.UNCERTAIN, 0)} would not, and {counts.get(Verdict.DEPENDS, 0)} depend on where in between."
     )
 answer(" ".join(sentences))
 
@@ -182,6 +185,9 @@ else:
     display(Markdown("*Nothing to rank: no cohort of this edition has scores of two models.*"))
 
 # %% [markdown]
+# This is the chance for one ranking at a time. [](02_models) asks for more: there no comparison of any two models may be
+# wrong in more than one study of twenty. So a model may hold the first place here, and there be one of several that may.
+#
 # ## Published rankings
 
 # %% tags=["hide-input"]
