@@ -50,7 +50,7 @@ device: str = "cpu"  # cpu or cuda
 made_from: list[str] = [""]  # one per cohort
 
 # %%
-import sys, time
+import json, sys, time
 from pathlib import Path
 
 print("a library's warning", file=sys.stderr)
@@ -63,7 +63,13 @@ for cohort, digest in zip(cohorts, made_from, strict=True):
         raise RuntimeError("no memory")
     run = Path("predictions") / cohort / model / mode / "run.json"
     run.parent.mkdir(parents=True, exist_ok=True)
-    run.write_text(digest)
+    record = {
+        "cohort": cohort, "model": model, "mode": mode, "version": "1", "weights": "",
+        "parameters": {"made from": digest}, "device": device, "device_name": "", "dtype": "",
+        "threads": 1, "window_px": 0, "stride_px": 0, "load_seconds": 0, "peak_memory_mb": 0,
+        "peak_gpu_memory_mb": 0, "samples": [], "finished": "2026-01-01T00:00:00+00:00",
+    }
+    run.write_text(json.dumps(record))
 """
 HEADER = "# ---\n# jupyter:\n#   imc_book: {reads: [predictions]}\n# ---\n\n"
 
