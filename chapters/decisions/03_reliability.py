@@ -283,6 +283,8 @@ if taken:
         caption=f"Variance of single {metric} scores on whole images, taken apart. {data}",
         alt="A bar for each cohort, divided into the shares of model, annotator, image and their combinations.",
     )
+
+# %% tags=["hide-input"]
 for key, why in why_not.items():
     display(Markdown(f"*Not identifiable in {cohort_name(key)}: {why}.*"))
 
