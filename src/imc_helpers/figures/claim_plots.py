@@ -1,13 +1,22 @@
 """Plots of how far a ranking may be believed."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from imc_helpers.decisions.claims import LEVEL, Verdict
-from imc_helpers.figures.page import GOLD, GREEN, NARROW, VERMILION, in_style, legend, wrapped
+from imc_helpers.figures.page import (
+    GOLD,
+    GREEN,
+    NARROW,
+    VERMILION,
+    in_style,
+    legend,
+    name_rows,
+    row_panels,
+    wrapped,
+)
 
 _OF_VERDICT = {
     Verdict.HOLDS: (GREEN, "o"),
@@ -32,27 +41,19 @@ def claim_rows(audits: pd.DataFrame, *, width: float) -> Figure:
     """
     groups = {str(name): rows for name, rows in audits.groupby("group", sort=False)}
     row_in = 0.42 if width < NARROW else 0.27
-    figure, axes = plt.subplots(
-        len(groups),
-        1,
-        figsize=(width, row_in * len(audits) + 0.5 * len(groups) + 1.0),
-        height_ratios=[len(rows) for rows in groups.values()],
-        sharex=True,
-        squeeze=False,
-    )
-    for axis, (name, rows) in zip(axes[:, 0], groups.items(), strict=True):
+    counts = [len(rows) for rows in groups.values()]
+    figure, axes = row_panels(counts, width, row_in=row_in, panel_in=0.5, rest_in=1.0)
+    for axis, (name, rows) in zip(axes, groups.items(), strict=True):
         axis.axvspan(_SMALLEST / 2, LEVEL, color=GREEN, alpha=0.12, lw=0)
         for y, (_, row) in enumerate(rows.iterrows()):
             colour, marker = _OF_VERDICT[Verdict(row["verdict"])]
             ends = np.maximum([row["false_low"], row["false_high"]], _SMALLEST)
             axis.plot(ends, [y, y], color=colour, linewidth=2.2)
             axis.plot(ends, [y, y], marker, color=colour, markersize=5.5)
-        axis.set_yticks(range(len(rows)), wrapped(rows["claim"], width, wide=44))
-        axis.set_ylim(len(rows) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
+        name_rows(axis, wrapped(rows["claim"], width, wide=44))
         (title,) = wrapped([name], width, wide=90, narrow=24)
         axis.set_title(title, weight="bold", loc="left")
-    last = axes[-1, 0]
+    last = axes[-1]
     last.set_xscale("log")
     last.set_xlim(_SMALLEST / 2, 1)
     last.set_xticks([_SMALLEST, 0.01, LEVEL, 0.2, 1], ["≤.1%", "1%", f"{LEVEL:.0%}", "20%", "100%"])

@@ -16,16 +16,17 @@ from imc_helpers.figures.page import (
     BLUE,
     GOLD,
     GREEN,
+    GREY,
     NARROW,
     PURPLE,
     SKY,
     VERMILION,
     in_style,
     legend,
+    name_rows,
+    row_panels,
     wrapped,
 )
-
-_GREY = "#777777"
 
 
 @in_style
@@ -46,34 +47,25 @@ def agreement_intervals(
     """
     cohorts = {str(key): rows for key, rows in table.groupby("cohort", sort=False)}
     counts = [len(rows) for rows in cohorts.values()]
-    figure, axes = plt.subplots(
-        len(cohorts),
-        1,
-        figsize=(width, sum(0.42 * count + 0.4 for count in counts) + 1.0),
-        height_ratios=counts,
-        sharex=True,
-        squeeze=False,
-    )
-    for axis, (cohort, rows) in zip(axes[:, 0], cohorts.items(), strict=True):
+    figure, axes = row_panels(counts, width, row_in=0.42, panel_in=0.4, rest_in=1.0)
+    for axis, (cohort, rows) in zip(axes, cohorts.items(), strict=True):
         for y, row in enumerate(rows.to_dict("records")):
             both = np.clip([row["low_both"], row["high_both"]], 0, 1)
             same = np.clip([row["low_images"], row["high_images"]], 0, 1)
             axis.plot(both, [y, y], color=GOLD, linewidth=3)
             axis.plot(same, [y, y], color=BLUE, linewidth=7, solid_capstyle="butt")
             dots = images[cohort, row["metric"]]
-            axis.plot(dots, np.full(len(dots), y + 0.28), "o", color=_GREY, markersize=3)
+            axis.plot(dots, np.full(len(dots), y + 0.28), "o", color=GREY, markersize=3)
             axis.plot(row["mean"], y, "o", color="black", markersize=5)
-        axis.set_yticks(range(len(rows)), rows["metric"])
-        axis.set_ylim(len(rows) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
+        name_rows(axis, list(rows["metric"]))
         axis.set_xlim(-0.02, 1.02)
         axis.set_title(cohort_name(cohort), weight="bold", loc="left")
-    axes[-1, 0].set_xlabel("mean agreement")
+    axes[-1].set_xlabel("mean agreement")
     handles = [
         Line2D([], [], color="black", marker="o", linestyle="", label="mean"),
         Line2D([], [], color=BLUE, linewidth=7, label="other images"),
         Line2D([], [], color=GOLD, linewidth=3, label="other people too"),
-        Line2D([], [], color=_GREY, marker="o", markersize=3, linestyle="", label="an image"),
+        Line2D([], [], color=GREY, marker="o", markersize=3, linestyle="", label="an image"),
     ]
     legend(figure, handles, width)
     return figure
@@ -93,27 +85,21 @@ def rank_bars(table: pd.DataFrame, *, width: float) -> Figure:
     cohorts = {str(key): rows for key, rows in table.groupby("cohort", sort=False)}
     counts = [len(rows) for rows in cohorts.values()]
     row_in = 0.38 if width < NARROW else 0.28
-    figure, axes = plt.subplots(
-        len(cohorts),
-        1,
-        figsize=(width, sum(row_in * count + 0.35 for count in counts) + 1.0),
-        height_ratios=counts,
-        squeeze=False,
+    figure, axes = row_panels(
+        counts, width, row_in=row_in, panel_in=0.35, rest_in=1.0, sharex=False
     )
-    for axis, (cohort, rows) in zip(axes[:, 0], cohorts.items(), strict=True):
+    for axis, (cohort, rows) in zip(axes, cohorts.items(), strict=True):
         for y, row in enumerate(rows.to_dict("records")):
             # A rank is as wide as one place, so that a model with one rank has a bar too.
             colour = VERMILION if row["first"] == row["last"] else BLUE
             ends = [row["first"] - 0.4, row["last"] + 0.4]
             axis.plot(ends, [y, y], color=colour, linewidth=8, alpha=0.6, solid_capstyle="butt")
             axis.plot(y + 1, y, "o", color="black", markersize=5)
-        axis.set_yticks(range(len(rows)), wrapped(map(rater_name, rows["model"]), width))
-        axis.set_ylim(len(rows) - 0.4, -0.6)
+        name_rows(axis, wrapped(map(rater_name, rows["model"]), width))
         axis.set_xlim(0.4, len(rows) + 0.6)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.tick_params(axis="y", length=0)
         axis.set_title(cohort_name(cohort), weight="bold", loc="left")
-    axes[-1, 0].set_xlabel("rank")
+    axes[-1].set_xlabel("rank")
     handles = [
         Line2D([], [], color="black", marker="o", linestyle="", label="by mean score"),
         Line2D([], [], color=BLUE, linewidth=8, alpha=0.6, label="ranks it may have"),
@@ -142,15 +128,8 @@ def share_bars(
     counts = [len(rows) for rows in tables.values()]
     row_in = 0.4 if width < NARROW else 0.3
     key_in = 0.2 * len(colours) if width < NARROW else 0.5
-    figure, axes = plt.subplots(
-        len(tables),
-        1,
-        figsize=(width, sum(row_in * count + 0.35 for count in counts) + key_in + 0.6),
-        height_ratios=counts,
-        sharex=True,
-        squeeze=False,
-    )
-    for axis, (heading, rows) in zip(axes[:, 0], tables.items(), strict=True):
+    figure, axes = row_panels(counts, width, row_in=row_in, panel_in=0.35, rest_in=key_in + 0.6)
+    for axis, (heading, rows) in zip(axes, tables.items(), strict=True):
         left = np.zeros(len(rows))
         for part, colour in colours.items():
             values = rows[part].to_numpy(float)
@@ -160,11 +139,9 @@ def share_bars(
                     text = f"{value:.0%}"
                     axis.text(start + value / 2, y, text, ha="center", va="center", color="black")
             left += values
-        axis.set_yticks(range(len(rows)), wrapped(rows.index, width))
-        axis.set_ylim(len(rows) - 0.4, -0.6)
+        name_rows(axis, wrapped(rows.index, width))
         axis.set_xlim(0, 1)
         axis.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-        axis.tick_params(axis="y", length=0)
         if heading:
             axis.set_title(heading, weight="bold", loc="left")
     handles = [Patch(color=colour, label=part) for part, colour in colours.items()]
@@ -185,33 +162,24 @@ def personal_rows(table: pd.DataFrame, *, width: float) -> Figure:
     """
     cohorts = {str(key): rows for key, rows in table.groupby("cohort", sort=False)}
     counts = [len(rows) for rows in cohorts.values()]
-    figure, axes = plt.subplots(
-        len(cohorts),
-        1,
-        figsize=(width, sum(0.32 * count + 0.35 for count in counts) + 1.0),
-        height_ratios=counts,
-        sharex=True,
-        squeeze=False,
-    )
-    for axis, (cohort, rows) in zip(axes[:, 0], cohorts.items(), strict=True):
+    figure, axes = row_panels(counts, width, row_in=0.32, panel_in=0.35, rest_in=1.0)
+    for axis, (cohort, rows) in zip(axes, cohorts.items(), strict=True):
         for y, row in enumerate(rows.to_dict("records")):
             axis.plot([row["low"], row["high"]], [y, y], color=BLUE, linewidth=3)
             axis.plot(row["personal"], y, "o", color="black", markersize=5)
-            axis.plot(row["distance"], y, "|", color=_GREY, markersize=12)
-        axis.set_yticks(range(len(rows)), wrapped(map(rater_name, rows["rater"]), width))
-        axis.set_ylim(len(rows) - 0.4, -0.6)
-        axis.axvline(0, color=_GREY, linewidth=0.8)
-        axis.tick_params(axis="y", length=0)
+            axis.plot(row["distance"], y, "|", color=GREY, markersize=12)
+        name_rows(axis, wrapped(map(rater_name, rows["rater"]), width))
+        axis.axvline(0, color=GREY, linewidth=0.8)
         axis.set_title(cohort_name(cohort), weight="bold", loc="left")
-    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(5))
+    axes[-1].xaxis.set_major_locator(MaxNLocator(5))
     (label,) = wrapped(
         ["distance per cell (0: alike; 1: no pixel shared)"], width, wide=80, narrow=34
     )
-    axes[-1, 0].set_xlabel(label)
+    axes[-1].set_xlabel(label)
     handles = [
         Line2D([], [], color="black", marker="o", linestyle="", label="own error"),
         Line2D([], [], color=BLUE, linewidth=3, label="interval"),
-        Line2D([], [], color=_GREY, marker="|", linestyle="", label="mean to others"),
+        Line2D([], [], color=GREY, marker="|", linestyle="", label="mean to others"),
     ]
     legend(figure, handles, width)
     return figure
@@ -249,7 +217,7 @@ def planned_widths(
         own = table[table["question"] == question]
         for people, rows in own.groupby("people"):
             axis.plot(rows["images"], rows["half_width"], color=of_people[people], linewidth=2)
-        axis.axhline(wanted[question], color=_GREY, linestyle=(0, (4, 3)), linewidth=1)
+        axis.axhline(wanted[question], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
         if question in plans:
             axis.plot(*plans[question], "o", color="black", markersize=6)
         axis.set_ylim(0, min(1.0, 1.1 * float(own["half_width"].max())))

@@ -24,12 +24,15 @@ from imc_helpers.figures.page import (
     BLUE,
     GOLD,
     GREEN,
+    GREY,
     NARROW,
     PURPLE,
     SKY,
     VERMILION,
     in_style,
     legend,
+    name_rows,
+    row_panels,
     wrapped,
 )
 from imc_helpers.figures.tissue_images import cell_edges, edge_path, field_px, middle, scale_bar
@@ -44,7 +47,7 @@ _OF_DECISION = {
     Decision.BELOW: (VERMILION, "v"),
     Decision.WITHIN: (GREEN, "o"),
     Decision.ABOVE: (BLUE, "^"),
-    Decision.UNDECIDED: ("#777777", "s"),
+    Decision.UNDECIDED: (GREY, "s"),
 }
 _OF_KIND = {
     Kind.MATCHED: "#bbbbbb",
@@ -253,29 +256,20 @@ def equivalence_rows(table: pd.DataFrame, *, raters: str = "annotators", width: 
     """
     cohorts = {str(key): rows for key, rows in table.groupby("cohort", sort=False)}
     models = [rows.loc[rows["left_out"] == MEAN, "model"].nunique() for rows in cohorts.values()]
-    figure, axes = plt.subplots(
-        len(cohorts),
-        1,
-        figsize=(width, sum(_row_in(width) * count + 0.35 for count in models) + 1.1),
-        height_ratios=models,
-        sharex=True,
-        squeeze=False,
-    )
-    for axis, (cohort, rows) in zip(axes[:, 0], cohorts.items(), strict=True):
+    figure, axes = row_panels(models, width, row_in=_row_in(width), panel_in=0.35, rest_in=1.1)
+    for axis, (cohort, rows) in zip(axes, cohorts.items(), strict=True):
         means = rows[rows["left_out"] == MEAN].sort_values("difference", ascending=False)
         _margins(axis, means["margin"])
         for y, (_, row) in enumerate(means.iterrows()):
             alone = rows[(rows["model"] == row["model"]) & (rows["left_out"] != MEAN)]["difference"]
-            axis.plot(alone, np.full(len(alone), y), "|", color="#777777", markersize=8)
+            axis.plot(alone, np.full(len(alone), y), "|", color=GREY, markersize=8)
             _verdict(axis, row, y)
-        axis.set_yticks(range(len(means)), wrapped(map(rater_name, means["model"]), width))
-        axis.set_ylim(len(means) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
+        name_rows(axis, wrapped(map(rater_name, means["model"]), width))
         if len(cohorts) > 1:
             axis.set_title(cohort_name(cohort), weight="bold")
-    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(5 if width < NARROW else 9))
+    axes[-1].xaxis.set_major_locator(MaxNLocator(5 if width < NARROW else 9))
     (label,) = wrapped([f"agreement with the {raters}, less theirs"], width, wide=80, narrow=36)
-    axes[-1, 0].set_xlabel(label)
+    axes[-1].set_xlabel(label)
     handles = [*_decision_handles(), _alone_handle(), _margin_handle()]
     legend(figure, handles, width)
     return figure
@@ -291,7 +285,7 @@ def _margins(axis: Axes, margins: pd.Series) -> None:
     axis.barh(
         range(len(margins)), 2 * margins, left=-margins, height=1, color=GREEN, alpha=0.15, lw=0
     )
-    axis.axvline(0, color="#777777", linewidth=0.8)
+    axis.axvline(0, color=GREY, linewidth=0.8)
 
 
 def _verdict(axis: Axes, row: pd.Series, y: float, ending: str = "") -> None:
@@ -310,7 +304,7 @@ def _decision_handles() -> list[Line2D]:
 
 
 def _alone_handle() -> Line2D:
-    return Line2D([], [], color="#777777", marker="|", linestyle="", label="one left out")
+    return Line2D([], [], color=GREY, marker="|", linestyle="", label="one left out")
 
 
 def _margin_handle() -> Patch:

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from imc_helpers.figures.names import with_names
@@ -30,6 +31,8 @@ BLUE, GOLD, GREEN, VERMILION, SKY, PURPLE = (
     "#56B4E9",
     "#CC79A7",
 )
+GREY = "#777777"
+"""Of what is there for comparison: lines, single images."""
 WIDE, PHONE = 7.4, 3.4
 """Widths of figures on a page with its sidebars and on a telephone, inches of 96 pixels."""
 NARROW = 5.0
@@ -114,6 +117,47 @@ def legend(figure: FigureBase, handles: Sequence[Any], width: float, *, title: s
         title=title,
         title_fontproperties={"weight": "bold", "size": 10},
     )
+
+
+def row_panels(
+    counts: Sequence[int],
+    width: float,
+    *,
+    row_in: float,
+    panel_in: float,
+    rest_in: float,
+    sharex: bool = True,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of panels one below the other, as high as the rows that they hold.
+
+    Parameters
+    ----------
+    counts
+        Rows of each panel.
+    width
+        Width of the figure, inches.
+    row_in, panel_in, rest_in
+        Height of a row, of what each panel has besides (its title), and of what the figure has
+        (its key, the axis below), inches.
+    sharex
+        Whether one axis below serves all panels.
+    """
+    figure, axes = plt.subplots(
+        len(counts),
+        1,
+        figsize=(width, row_in * sum(counts) + panel_in * len(counts) + rest_in),
+        height_ratios=list(counts),
+        sharex=sharex,
+        squeeze=False,
+    )
+    return figure, list(axes[:, 0])
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a panel, the first at the top."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
 
 
 @in_style

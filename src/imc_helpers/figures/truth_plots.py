@@ -17,11 +17,14 @@ from imc_helpers.figures.names import cohort_name, rater_name
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
+    GREY,
     NARROW,
     VERMILION,
     in_dark_style,
     in_style,
     legend,
+    name_rows,
+    row_panels,
     wrapped,
 )
 from imc_helpers.figures.tissue_images import (
@@ -36,8 +39,6 @@ from imc_helpers.figures.tissue_images import (
     square_panels,
     stretch,
 )
-
-_GREY = "#777777"
 
 
 @dataclass(frozen=True)
@@ -77,44 +78,34 @@ def reach_rows(cohorts: Mapping[str, Reach], label: str, *, width: float) -> Fig
     """
     counts = [len(reach.rows) for reach in cohorts.values()]
     row_in = 0.4 if width < NARROW else 0.28
-    figure, axes = plt.subplots(
-        len(cohorts),
-        1,
-        figsize=(width, sum(row_in * count + 0.4 for count in counts) + 1.4),
-        height_ratios=counts,
-        sharex=True,
-        squeeze=False,
-    )
+    figure, axes = row_panels(counts, width, row_in=row_in, panel_in=0.4, rest_in=1.4)
     kinds: dict[str, None] = {}
-    for axis, (cohort, reach) in zip(axes[:, 0], cohorts.items(), strict=True):
+    for axis, (cohort, reach) in zip(axes, cohorts.items(), strict=True):
         for y, row in enumerate(reach.rows.to_dict("records")):
             colour, marker, _ = LOOKS[row["kind"]]
             kinds[row["kind"]] = None
             axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=2)
             axis.plot(row["value"], y, marker, color=colour, markersize=6)
         for (_, x), style in zip(reach.lines.items(), _STYLES, strict=False):
-            axis.axvline(x, color=_GREY, linestyle=style, linewidth=1.2)
-        names = wrapped(map(rater_name, reach.rows["rater"]), width)
-        axis.set_yticks(range(len(names)), names)
-        axis.set_ylim(len(names) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
+            axis.axvline(x, color=GREY, linestyle=style, linewidth=1.2)
+        name_rows(axis, wrapped(map(rater_name, reach.rows["rater"]), width))
         axis.set_title(cohort_name(cohort), weight="bold", loc="left")
-    axes[-1, 0].xaxis.set_major_locator(MaxNLocator(5 if width < NARROW else 9))
-    for axis, reach in zip(axes[:, 0], cohorts.values(), strict=True):
+    axes[-1].xaxis.set_major_locator(MaxNLocator(5 if width < NARROW else 9))
+    for axis, reach in zip(axes, cohorts.values(), strict=True):
         if reach.beyond is not None:
-            axis.axvspan(reach.beyond, 2, color=_GREY, alpha=0.25, lw=0)
-    low, high = axes[-1, 0].dataLim.intervalx
+            axis.axvspan(reach.beyond, 2, color=GREY, alpha=0.25, lw=0)
+    low, high = axes[-1].dataLim.intervalx
     if any(reach.beyond is not None for reach in cohorts.values()):
         low, high = 0, 1
-    axes[-1, 0].set_xlim(low - 0.02, high + 0.02)
-    axes[-1, 0].set_xlabel(wrapped([label], width, wide=80, narrow=28)[0])
+    axes[-1].set_xlim(low - 0.02, high + 0.02)
+    axes[-1].set_xlabel(wrapped([label], width, wide=80, narrow=28)[0])
     handles = [
         Line2D([], [], color=LOOKS[k][0], marker=LOOKS[k][1], linestyle="", label=LOOKS[k][2])
         for k in kinds
     ]
     first = next(iter(cohorts.values()))
     handles += [
-        Line2D([], [], color=_GREY, linestyle=style, label=name)
+        Line2D([], [], color=GREY, linestyle=style, label=name)
         for name, style in zip(first.lines, _STYLES, strict=False)
     ]
     legend(figure, handles, width)
@@ -161,7 +152,7 @@ def calibration_curve(bins: pd.DataFrame, *, width: float) -> Figure:
     """
     edge = min(width, 3.6)
     figure, axis = plt.subplots(figsize=(width, edge + 0.4))
-    axis.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     looks = zip(bins.groupby("measure", sort=False), ((BLUE, "o"), (GOLD, "D")), strict=False)
     for (measure, rows), (colour, marker) in looks:
         axis.plot(rows["chance"], rows["drawn"], color=colour, marker=marker, label=measure)
