@@ -30,7 +30,7 @@ def install(root: Path) -> None:
             )
     print("Installing the pinned packages into .venv (about 2 GB, some minutes)", flush=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,models,test]"]
+    command = [*pip, "-c", "envs/constraints.txt", "-e", ".[book,downstream,models,test]"]
     if status := subprocess.run(command, cwd=root, check=False).returncode:
         sys.exit(f"pip could not install the packages (status {status}); its message is above.")
     (environment / ".installed").touch()
