@@ -67,6 +67,7 @@ from imc_helpers.data.paths import results_dir
 from imc_helpers.data.predictions import read_prediction
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 
 record = load_edition(edition)
 key = cohort or first_to_compare({k: open_cohort(k) for k in record.cohorts}, record.models)
@@ -74,7 +75,7 @@ if key:
     shown = open_cohort(key)
     makers = [rater for rater in shown.raters if rater.name in shown.references]
     whose, one = noun(makers), noun(makers, plural=False)
-    looked_at = shown.ids[:: -(-len(shown) // most_images)]
+    looked_at = evenly_spread(shown.ids, most_images)
     outcomes = cell_outcomes(shown, record.models, samples=looked_at)
     found = outcomes.groupby("model")["found"].mean().sort_values(ascending=False)
     ran = [name for name in found.index if name in record.models]

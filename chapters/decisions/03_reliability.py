@@ -46,6 +46,7 @@ from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import TRUTH, noun
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.disagreement import KINDS, pairwise_disagreement, profiles
 from imc_helpers.decisions.distances import cohort_distances
 from imc_helpers.decisions.generalizability import COMPONENTS, components, dependability
@@ -66,7 +67,7 @@ from imc_helpers.figures.page import (
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}
-chosen = {key: c.ids[:: -(-len(c) // most_images)] for key, c in everything.items()}
+chosen = {key: evenly_spread(c.ids, most_images) for key, c in everything.items()}
 measured = {
     key: pairwise_disagreement(cohort, cohort.references, chosen[key])
     for key, cohort in everything.items()

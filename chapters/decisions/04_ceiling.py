@@ -51,6 +51,7 @@ from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import TRUTH, noun
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.ceiling import (
     against_annotators,
     attained,
@@ -69,9 +70,8 @@ from imc_helpers.figures.truth_plots import Reach, reach_rows, supposed_curves
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}
-several = {k: [s for s in c.ids if len(c.references_of(s)) > 1] for k, c in everything.items()}
-cohorts = {key: cohort for key, cohort in everything.items() if several[key]}
-looked_at = {key: several[key][:: -(-len(several[key]) // most_images)] for key in cohorts}
+cohorts = {key: cohort for key, cohort in everything.items() if cohort.shared_ids}
+looked_at = {key: evenly_spread(c.shared_ids, most_images) for key, c in cohorts.items()}
 makers = {key: [r for r in c.raters if r.name in c.references] for key, c in cohorts.items()}
 distances = {
     key: cohort_distances(cohort, record.models, samples=looked_at[key])

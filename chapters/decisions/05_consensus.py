@@ -59,6 +59,7 @@ from imc_helpers.data.manifest import cohort_record, load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import TRUTH, noun
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.ceiling import over_images
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -67,15 +68,14 @@ from imc_helpers.metrics import contingency_table, evaluate
 
 record = load_edition(edition)
 cohorts = {key: open_cohort(key) for key in record.cohorts}
-several = {k: [s for s in c.ids if len(c.references_of(s)) > 1] for k, c in cohorts.items()}
 by_number = sorted(
-    (k for k in cohorts if several[k]),
-    key=lambda k: -max(len(cohorts[k].references_of(s)) for s in several[k]),
+    (k for k in cohorts if cohorts[k].shared_ids),
+    key=lambda k: -max(len(cohorts[k].references_of(s)) for s in cohorts[k].shared_ids),
 )
 key = by_number[0] if by_number else ""  # the cohort with most masks of an image
 if key:
     cohort = cohorts[key]
-    looked_at = several[key][:: -(-len(several[key]) // most_images)]
+    looked_at = evenly_spread(cohort.shared_ids, most_images)
     whose = noun(r for r in cohort.raters if r.name in cohort.references)
     masks = {s: {a: cohort.read_mask(s, a) for a in cohort.references_of(s)} for s in looked_at}
     agreed = {sample: consensus([*own.values()]) for sample, own in masks.items()}
@@ -98,7 +98,7 @@ if key:
     drawn = sum(len(one.groups) for one in agreed.values())
     likely = sum(int((of >= 0.5).sum()) for of in support.values())
     summary = (
-        f"In {cohort_name(key)} ({len(looked_at)} of {len(several[key])} images) the {whose} drew {drawn:,} different cells. "
+        f"In {cohort_name(key)} ({len(looked_at)} of {len(cohort.shared_ids)} images) the {whose} drew {drawn:,} different cells. "
         f"{kept:,} of them ({kept / drawn:.0%}) were drawn by at least half of them, and by two."
         if drawn
         else f"In {cohort_name(key)} nobody drew a cell."

@@ -53,6 +53,7 @@ from imc_helpers.agreement.summaries import against, between
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.crops import crops_to_label
 from imc_helpers.decisions.planning import (
     MOST_IMAGES,
@@ -228,9 +229,8 @@ show_table(
 # %% tags=["hide-input"]
 next_crops = []
 for key, cohort in everything.items():
-    several = [s for s in cohort.ids if len(cohort.references_of(s)) > 1]
-    if several:
-        looked_at = several[:: -(-len(several) // most_images)]
+    if cohort.shared_ids:
+        looked_at = evenly_spread(cohort.shared_ids, most_images)
         chosen = crops_to_label(
             cohort, cohort.references, n_crops, samples=looked_at, crop_px=crop_px, seed=seed
         )

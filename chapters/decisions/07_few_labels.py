@@ -56,6 +56,7 @@ from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.predictions import find_models
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.crops import by_crop, crop_scores
 from imc_helpers.decisions.powered import powered_mean, powered_ratio
 from imc_helpers.experiments.label_trials import ALONE, EXPECTED, WITH, draw_trials, label_trials
@@ -77,7 +78,7 @@ if key:
     others = [name for name in ran[key] if name != judged]
     whose = noun([r for r in shown.raters if r.name == person], plural=False)
     drew = shown.labelled_by(person)
-    looked_at = drew[:: -(-len(drew) // most_images)]
+    looked_at = evenly_spread(drew, most_images)
     pairs = [(person, judged), *((judged, other) for other in others)]
     crops = crop_scores(shown, pairs, samples=looked_at, crop_px=crop_px)
     labelled = crops[crops["rater_true"] == person]

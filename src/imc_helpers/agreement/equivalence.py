@@ -23,7 +23,7 @@ from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.agreement.statistics import ALPHA, mean_differences
 from imc_helpers.agreement.summaries import against, by_unit
 from imc_helpers.agreement.weakened import LOSS, weakened_scores
-from imc_helpers.data.samples import Cohort
+from imc_helpers.data.samples import Cohort, evenly_spread
 from imc_helpers.errors import InputError
 
 MOST_IMAGES = 30
@@ -183,11 +183,10 @@ def equivalence_of_cohorts(
     for key, cohort in cohorts.items():
         people = list(cohort.annotators)
         judged = against(scores, {key: people})
-        several = [sample for sample in cohort.ids if len(cohort.references_of(sample)) > 1]
-        if len(people) < 2 or judged.empty or not several:
+        if len(people) < 2 or judged.empty or not cohort.shared_ids:
             continue
         modes = list(judged["mode"].unique())
-        looked_at = several[:: -(-len(several) // most_images)]
+        looked_at = evenly_spread(cohort.shared_ids, most_images)
         judged = judged[judged["sample"].isin(looked_at)]
         weakened = weakened_scores(cohort, loss=loss, samples=looked_at, modes=modes, strict=strict)
         parts += [

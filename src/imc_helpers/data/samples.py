@@ -359,6 +359,11 @@ class Cohort(Sequence[Sample]):
         """Return which of the `references` have a mask of a sample, in the cohort's order."""
         return tuple(name for name in self.references if sample in self._masks[name])
 
+    @property
+    def shared_ids(self) -> tuple[str, ...]:
+        """The samples that two or more of the `references` have drawn, in the cohort's order."""
+        return tuple(sample for sample in self.ids if len(self.references_of(sample)) > 1)
+
     def _names(self, kind: str) -> tuple[str, ...]:
         return tuple(rater.name for rater in self.raters if rater.kind == kind)
 
@@ -426,6 +431,11 @@ class Cohort(Sequence[Sample]):
 
 
 _SUFFIXES = (".tiff", ".tif")
+
+
+def evenly_spread(samples: Sequence[str], most: int) -> tuple[str, ...]:
+    """Return at most so many of the samples, at equal steps from the first."""
+    return tuple(samples[:: max(1, -(-len(samples) // most))])
 
 
 def _without_suffix(name: str) -> str:

@@ -17,6 +17,7 @@ from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import ContingencyTable, contingency_table
 from imc_helpers.metrics.error_types import Kind, dice_xmbd_errors
+from imc_helpers.metrics.shared_cells import overlap_shares
 
 KINDS = ("detection", "boundary", "partition")
 """Somebody drew a cell where the other drew none; both drew one, with other borders; one drew
@@ -52,9 +53,7 @@ def kinds(one: np.ndarray, two: np.ndarray) -> pd.Series:
 
 
 def _amounts(table: ContingencyTable) -> pd.Series:
-    shared = table.intersection.astype(float) ** 2 / (
-        table.true_areas[table.i] * table.pred_areas[table.j].astype(float)
-    )
+    shared = overlap_shares(table)
     errors = dice_xmbd_errors(table)
     amounts = dict.fromkeys(KINDS, 0.0)
     for cells, n_cells, of_cells in (

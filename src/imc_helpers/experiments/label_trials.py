@@ -4,7 +4,7 @@ A cohort whose crops are all labelled tells how good an estimate from a few of t
 The draws are made up and the labels are not, so this works for any cohort with masks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ EVEN, EXPECTED = "drawn evenly", "drawn by expected errors"
 TRIALS = 400
 """Draws of each size; a share of 95 % is then known to within 2 %."""
 _ROUNDING = 1e-9
+_Estimate = tuple[float, float, float]
+"""Value and the ends of its interval."""
 
 
 def label_trials(
@@ -50,17 +52,14 @@ def label_trials(
         and ``relative``, the half-width over that of labels alone.
     """
     y, f = np.asarray(labels, float), np.asarray(predicted, float)
-    rng = np.random.default_rng(seed)
-    rows = []
-    for n in (n for n in sizes if n <= len(y) // 2):
-        found: dict[str, list[tuple[float, float, float]]] = {ALONE: [], WITH: []}
-        for _ in range(trials):
-            drawn = rng.choice(len(y), n, replace=False)
-            for way, slope in ((ALONE, 0.0), (WITH, None)):
-                estimate = powered_mean(y[drawn], f[drawn], f, slope=slope)
-                found[way].append((estimate.value, estimate.low, estimate.high))
-        rows += [_summary(n, way, one, float(y.mean())) for way, one in found.items()]
-    return _relative(rows, ALONE)
+
+    def once(n: int, rng: np.random.Generator) -> Iterator[tuple[str, _Estimate]]:
+        drawn = rng.choice(len(y), n, replace=False)
+        for way, slope in ((ALONE, 0.0), (WITH, None)):
+            estimate = powered_mean(y[drawn], f[drawn], f, slope=slope)
+            yield way, (estimate.value, estimate.low, estimate.high)
+
+    return _tried(once, y, sizes, trials, seed, base=ALONE)
 
 
 def draw_trials(
@@ -88,19 +87,37 @@ def draw_trials(
         As `label_trials` returns, ``relative`` to an even draw.
     """
     y, guess = np.asarray(errors, float), np.asarray(expected, float)
+
+    def once(n: int, rng: np.random.Generator) -> Iterator[tuple[str, _Estimate]]:
+        for way, by in ((EVEN, np.zeros(len(y))), (EXPECTED, guess)):
+            drawn = draw_crops(by, n, seed=int(rng.integers(2**31)))
+            yield way, weighted_mean(y[drawn["crop"]], drawn["weight"])
+
+    return _tried(once, y, sizes, trials, seed, base=EVEN)
+
+
+def _tried(
+    once: Callable[[int, np.random.Generator], Iterable[tuple[str, _Estimate]]],
+    values: np.ndarray,
+    sizes: Iterable[int],
+    trials: int,
+    seed: int,
+    *,
+    base: str,
+) -> pd.DataFrame:
+    """Repeat a draw of each size, and sum up what each way made of it."""
     rng = np.random.default_rng(seed)
     rows = []
-    for n in (n for n in sizes if n <= len(y) // 2):
-        found: dict[str, list[tuple[float, float, float]]] = {EVEN: [], EXPECTED: []}
+    for n in (n for n in sizes if n <= len(values) // 2):
+        found: dict[str, list[_Estimate]] = {}
         for _ in range(trials):
-            for way, by in ((EVEN, np.zeros(len(y))), (EXPECTED, guess)):
-                drawn = draw_crops(by, n, seed=int(rng.integers(2**31)))
-                found[way].append(weighted_mean(y[drawn["crop"]], drawn["weight"]))
-        rows += [_summary(n, way, one, float(y.mean())) for way, one in found.items()]
-    return _relative(rows, EVEN)
+            for way, estimate in once(n, rng):
+                found.setdefault(way, []).append(estimate)
+        rows += [_summary(n, way, one, float(values.mean())) for way, one in found.items()]
+    return _relative(rows, base)
 
 
-def _summary(n: int, way: str, found: list[tuple[float, float, float]], mean: float) -> dict:
+def _summary(n: int, way: str, found: list[_Estimate], mean: float) -> dict:
     value, low, high = np.array(found).T
     return {
         "labels": n,

@@ -29,9 +29,8 @@ METRIC = "ap50"
 def with_two_masks(cohorts: Mapping[str, Cohort]) -> tuple[Cohort, str] | None:
     """Return the first cohort and sample with two references; None where there is no such thing."""
     for cohort in cohorts.values():
-        for sample in cohort.ids:
-            if len(cohort.references_of(sample)) > 1:
-                return cohort, sample
+        if cohort.shared_ids:
+            return cohort, cohort.shared_ids[0]
     return None
 
 

@@ -72,7 +72,7 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
                 [one.sample for one in record.samples],
                 lambda sample, name=model: read_prediction(cohort.name, name, "whole", sample),  # type: ignore[misc]
             )
-        agreed = [s for s in cohort.ids if len(cohort.references_of(s)) > 1]
+        agreed = cohort.shared_ids
         if agreed:
             place = new / f"masks_{CONSENSUS}"
             place.mkdir()

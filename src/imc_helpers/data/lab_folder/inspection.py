@@ -22,7 +22,7 @@ from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import data_dir
 from imc_helpers.data.readers import label_files
 from imc_helpers.data.readers.label_files import read_labels
-from imc_helpers.data.samples import DEFAULT_UM_PER_PX
+from imc_helpers.data.samples import DEFAULT_UM_PER_PX, evenly_spread
 from imc_helpers.errors import InputError
 
 _T = TypeVar("_T")
@@ -307,7 +307,7 @@ def _shifts(
     masks: Sequence[UsableMask], headers: Sequence[ImageHeader], planes: Sequence[int], jobs: int
 ) -> dict[str, list[tuple[str, int, int, float]]]:
     by_sample = {header.file.sample: header for header in headers}
-    chosen = sorted(by_sample)[:: max(1, -(-len(by_sample) // LOOKED_AT))]
+    chosen = evenly_spread(sorted(by_sample), LOOKED_AT)
     todo = [m for m in masks if m.file.sample in chosen and m.file.kind == "masks"]
     by_image = [[m for m in todo if m.file.sample == sample] for sample in chosen]
     results = _remembered(
