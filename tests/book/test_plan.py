@@ -101,6 +101,18 @@ def test_a_chapter_that_reads_what_nobody_makes_is_refused(planner):
         planner()
 
 
+def test_a_page_waits_for_another_whose_tables_it_reads(planner):
+    add_header(planner, "one", "imc_book: {reads: [pages/part/two]}")
+    one, _ = planner().pages
+    assert one.inputs == ("executed/tiny/part/two.ipynb",)
+    write_edition(planner, pages=["part/one"], because="It is late.")
+    (one,) = planner().pages
+    assert one.inputs == (), "the edition lacks the other page"
+    add_header(planner, "one", "imc_book: {reads: [pages/part/three]}")
+    with pytest.raises(InputError, match="it reads 'pages/part/three'"):
+        planner()
+
+
 @pytest.mark.parametrize(
     ("changed", "shown"),
     [

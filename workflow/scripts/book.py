@@ -24,6 +24,7 @@ import gate
 import page_finish
 import parameters
 import repository
+from conclusion import with_answers
 from gate import Stamp, read_stamp
 from imc_helpers.figures.viewer.library import install_library
 from imc_helpers.figures.viewer.links import FOLDER, read_samples, samples_file
@@ -197,6 +198,7 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
             text = without((project.root / name).read_text(encoding="utf-8"), name)
             if name == "index.md":
                 text = _with_findings(text, project, plan, folder) + without.section
+            text = with_answers(text, project, plan)
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(project.root / name, target)
@@ -249,7 +251,7 @@ def contents(project: Project, plan: Plan) -> dict[str, Any]:
         else:
             parts.insert(0, texts)
     back = [{"file": n} for n in BACK if n == STATUS or f"{n}.md" in plan.front]
-    parts.append({"caption": "Reference", "chapters": back})
+    parts.append({"caption": "Conclusion and reference", "chapters": back})
     root = f"{CHAPTERS}/{answers}" if answers else "index"
     return {"format": "jb-book", "root": root, "parts": parts}
 

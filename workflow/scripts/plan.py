@@ -235,9 +235,9 @@ class _Resolver:
         self.cohorts = self.edition.cohorts
         self.able = [model for model in self.edition.models if not why_not(model)]
         self.notebooks = {c: read_chapter(project.source(c)) for c in project.chapters}
+        self.chosen, self.left_out = choose_pages(project, self.edition, self.name)
 
     def plan(self, at_a_time: int, sweep: str) -> Plan:
-        chapters, left_out = choose_pages(self.project, self.edition, self.name)
         names = [
             *self.edition.sweeps,
             *([sweep] if sweep not in (*self.edition.sweeps, "") else []),
@@ -246,9 +246,9 @@ class _Resolver:
         segmentations = tuple(s for model in self.able if (s := self._segmentation(model)))
         trained = dict.fromkeys(s.model for s in segmentations if s.trained)
         trained |= dict.fromkeys(model for one in planned for model in one.weights)
-        pages = tuple(self._page(chapter, segmentations) for chapter in chapters)
+        pages = tuple(self._page(chapter, segmentations) for chapter in self.chosen)
         scorings = tuple(self._scoring(cohort, segmentations) for cohort in self.cohorts)
-        viewed = any(VIEWER in header(self.notebooks[chapter]).reads for chapter in chapters)
+        viewed = any(VIEWER in header(self.notebooks[chapter]).reads for chapter in self.chosen)
         front = tuple(map(self.project.relative, self.project.front_matter()))
         return Plan(
             edition=self.name,
@@ -263,13 +263,13 @@ class _Resolver:
             exports=tuple(self._export(one) for one in scorings if one.cohort in self.edition.own),
             sweeps=planned,
             pages=pages,
-            left_out=left_out,
+            left_out=self.left_out,
             front=front,
             book_digest=self._write(
                 f"book/{self.name}",
                 {
                     "pages": " ".join(page.name for page in pages),
-                    "left out": digests.of_value(left_out),
+                    "left out": digests.of_value(self.left_out),
                     "title": digests.of_value([self.edition.title, self.edition.description]),
                     "front": digests.of_value(front),
                     **digests.of_files(self.project.root, [self.project.root / FRONT_CODE]),
@@ -500,21 +500,25 @@ class _Resolver:
     ) -> tuple[str, ...]:
         found: list[str] = []
         for name in head.reads:
-            folder, _, sweep = name.partition("/")
+            folder, _, rest = name.partition("/")
             if name == "predictions":
                 found += [record for one in segmentations for record in one.records()]
             elif name == "scores":
                 found += [f"results/{self.name}/scores/{c}.parquet" for c in self.cohorts]
             elif name == VIEWER:
                 found += [f"results/{self.name}/viewer/{c}.csv" for c in self.cohorts]
-            elif folder == "sweeps" and sweep:
-                if sweep in self.edition.sweeps:
-                    table = self.project.sweep_table(self.name, sweep)
+            elif folder == "sweeps" and rest:
+                if rest in self.edition.sweeps:
+                    table = self.project.sweep_table(self.name, rest)
                     found.append(self.project.relative(table))
+            elif folder == "pages" and rest in self.notebooks:
+                if rest in self.chosen:
+                    executed = self.project.executed(self.name, rest)
+                    found.append(self.project.relative(executed))
             else:
                 raise InputError(
                     f"chapters/{chapter}.py: it reads {name!r}; expected scores, predictions, "
-                    "viewer or sweeps/NAME"
+                    "viewer, sweeps/NAME or pages/PART/NAME of a page"
                 )
         return tuple(found)
 

@@ -21,7 +21,7 @@ OVERVIEW = "sweeps/overview"
 """The notebook that shows any sweep; no page of the book."""
 STATUS = "status"
 """Name of the page that the flow itself writes."""
-FRONT, BACK = ("your_images", "how_to_run"), ("glossary", "references", STATUS)
+FRONT, BACK = ("your_images", "how_to_run"), ("conclusion", "glossary", "references", STATUS)
 """Pages of text before and after the parts."""
 
 
@@ -40,7 +40,8 @@ class Header(BaseModel):
     """``"cpu"`` or ``"cuda"``."""
     reads: tuple[str, ...] = ()
     """What it reads beside cohorts: ``scores`` (the tables of scores), ``predictions`` (masks of
-    models), ``viewer`` (the viewer's pages), ``sweeps/NAME`` (a sweep's table)."""
+    models), ``viewer`` (the viewer's pages), ``sweeps/NAME`` (a sweep's table),
+    ``pages/PART/NAME`` (what another page leaves in ``results/``)."""
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,38 @@ def agreement_matrix(pairs: pd.DataFrame, metric: str, mode: str) -> pd.DataFram
     return matrix
 
 
+def agreement_by_iou(pairs: pd.DataFrame, mode: str = "whole") -> pd.DataFrame:
+    """Average AP over images and pairs of raters at each IoU of the table of scores.
+
+    Parameters
+    ----------
+    pairs
+        What `between` returns.
+    mode
+        ``"whole"`` or ``"patch"``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cohort and threshold: ``cohort``, ``threshold`` (.50 to .95), ``ap``. Pairs of
+        two empty masks are left out.
+    """
+    rows = pairs[(pairs["mode"] == mode) & (pairs["n_true"] + pairs["n_pred"] > 0)]
+    cells = rows["n_true"] + rows["n_pred"]
+    parts = [
+        pd.DataFrame(
+            {
+                "cohort": rows["cohort"],
+                "threshold": threshold / 100,
+                "ap": rows[f"tp{threshold}"] / (cells - rows[f"tp{threshold}"]),
+            }
+        )
+        for threshold in range(50, 100, 5)
+    ]
+    by = pd.concat(parts).groupby(["cohort", "threshold"], sort=False)["ap"]
+    return by.mean().reset_index()
+
+
 def mean_agreement(pairs: pd.DataFrame) -> pd.DataFrame:
     """Average over pairs: what raters reach among themselves (the study's Table 3).
 

@@ -14,7 +14,10 @@ from imc_helpers.figures.names import cohort_name, rater_name
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
+    GREEN,
+    GREY,
     NARROW,
+    PURPLE,
     SKY,
     VERMILION,
     in_style,
@@ -227,6 +230,31 @@ def ceiling_curves(sweep: pd.DataFrame, *, width: float) -> Figure:
     figure.supxlabel("correlation of the annotators' errors")
     figure.supylabel("mean score")
     legend(figure, axes[0].get_legend_handles_labels()[0], width)
+    return figure
+
+
+@in_style
+def agreement_falls(by_iou: pd.DataFrame, *, width: float) -> Figure:
+    """Draw, a line per cohort, how AP between raters falls with the IoU that is asked for.
+
+    Parameters
+    ----------
+    by_iou
+        What `imc_helpers.agreement.summaries.agreement_by_iou` returns.
+    width
+        Width of the figure, inches.
+    """
+    figure, axis = plt.subplots(figsize=(width, 2.6))
+    colours = (BLUE, VERMILION, GREEN, GOLD, PURPLE, SKY)
+    for k, (cohort, rows) in enumerate(by_iou.groupby("cohort", sort=False)):
+        name, colour = cohort_name(str(cohort)), colours[k % len(colours)]
+        axis.plot(rows["threshold"], rows["ap"], "o-", color=colour, markersize=4, label=name)
+    axis.axhline(0.5, color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    axis.set_ylim(0, 1)
+    axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axis.set_xlabel("IoU that two cells must reach")
+    axis.set_ylabel("mean AP")
+    legend(figure, axis.get_legend_handles_labels()[0], width)
     return figure
 
 

@@ -142,6 +142,16 @@ def summary():
     )
 
 
+def falls():
+    return pd.DataFrame(
+        [
+            {"cohort": cohort, "threshold": t / 100, "ap": 1 - t / 100}
+            for cohort in ("phantom_lymphoid", "codex_two_experts")
+            for t in range(50, 100, 5)
+        ]
+    )
+
+
 def ceiling():
     return pd.DataFrame(
         {"who": w, "correlation": c, "seed": s} | dict.fromkeys(METRICS, 0.5)
@@ -235,6 +245,7 @@ DRAWN = {
     "areas": partial(agreement_plots.ap_areas, TABLE),
     "assignment": partial(agreement_plots.assignment_curves, TABLE),
     "ceiling": partial(agreement_plots.ceiling_curves, ceiling()),
+    "falls": partial(agreement_plots.agreement_falls, falls()),
     "sure": partial(
         decision_plots.agreement_intervals,
         sure(),
