@@ -1,1 +1,1 @@
-"""What masks do to the biology: profiles, types, neighbours, and the conclusions drawn from them."""
+"""What masks do to the biology: profiles, types, neighbours, and what is concluded from them."""
