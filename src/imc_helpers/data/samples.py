@@ -8,6 +8,8 @@ On disk a cohort is a steinbock folder (Windhager et al. 2023, doi:10.1038/s4159
     COHORT/masks_RATER/SAMPLE.tiff    whole cells, (H, W) uint32
     COHORT/nuclei_RATER/SAMPLE.tiff   nuclei, (H, W) uint32
     COHORT/masks/SAMPLE.tiff          steinbock's own: the masks of the rater "masks"
+    COHORT/truth/SAMPLE.csv           of a phantom only: what it knows of each true cell
+    COHORT/truth/images.csv           of a phantom only: what was planted in each image
 
 `imc_helpers.data.panels` reads the panel, `imc_helpers.data.writers` writes a cohort.
 """
@@ -25,7 +27,7 @@ import pandas as pd
 import tifffile
 
 from imc_helpers.data.panels import Panel
-from imc_helpers.data.raters import Rater
+from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.errors import InputError
 from imc_helpers.patching import Window
 
@@ -100,6 +102,10 @@ class Sample:
     whole cells, (H, W) uint32, 0 outside the crops."""
     crops: tuple[Window, ...] = ()
     """Where annotators drew by hand."""
+    truth: pd.DataFrame | None = None
+    """What a phantom knows of its cells, one row each, as `Cohort.read_truth` returns it."""
+    planted: Mapping[str, str | float] = field(default_factory=dict)
+    """What was planted in a phantom's image as a whole, by column of `Cohort.read_planted`."""
 
     def __post_init__(self) -> None:
         _check_um_per_px(self.um_per_px, f"sample {self.id}: um_per_px")
@@ -120,6 +126,7 @@ class Sample:
         object.__setattr__(self, "masks", MappingProxyType(dict(self.masks)))
         object.__setattr__(self, "nuclei", MappingProxyType(dict(self.nuclei)))
         object.__setattr__(self, "drawn", MappingProxyType(dict(self.drawn)))
+        object.__setattr__(self, "planted", MappingProxyType(dict(self.planted)))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -331,6 +338,55 @@ class Cohort(Sequence[Sample]):
                 if sample in ids
             },
         )
+
+    @property
+    def has_truth_table(self) -> bool:
+        """Whether it is known of every cell what it is: of a phantom only."""
+        return all((self.folder / TRUTH / f"{sample}.csv").is_file() for sample in self.ids)
+
+    def read_truth(self, sample: str) -> pd.DataFrame:
+        """Read what a phantom knows of the cells of a sample.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per cell, indexed by its ``id`` in the mask of the rater ``truth``: ``type``,
+            ``niche``, ``nucleus_in_plane``, ``positive`` (channels, joined by ``;``), and for each
+            channel ``mean_NAME`` and ``others_NAME`` (`imc_helpers.phantom.true_cells`).
+
+        Raises
+        ------
+        InputError
+            If the cohort has no such table, or a cell of it is not in the mask.
+        """
+        path = self.folder / TRUTH / f"{sample}.csv"
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such table; only of a phantom is it known what each cell is"
+            )
+        table = pd.read_csv(path, index_col="id", na_filter=False)
+        absent = np.setdiff1d(table.index, self.read_mask(sample, TRUTH))
+        if absent.size:
+            raise InputError(
+                f"{path}: cell {absent[0]} is not in the mask {label_folder('masks', TRUTH)}/"
+                f"{sample}.tiff; make the cohort again"
+            )
+        return table
+
+    def read_planted(self) -> pd.DataFrame:
+        """Read what was planted in the images of a phantom, one row each, indexed by ``image``.
+
+        Raises
+        ------
+        InputError
+            If the cohort has no such table: its images differ by chance alone, or are real.
+        """
+        path = self.folder / TRUTH / "images.csv"
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such table; in this cohort no difference between images was planted"
+            )
+        return pd.read_csv(path, index_col="image", dtype={"image": str})
 
     @property
     def annotators(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import tifffile
 
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import replacing
+from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Sample, as_labels, label_folder
 from imc_helpers.errors import InputError
 
@@ -39,6 +40,7 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
         )
     rows: list[dict[str, Any]] = []
     crops: list[dict[str, Any]] = []
+    planted: list[dict[str, Any]] = []
     panel: Panel | None = None
     with replacing(folder) as new:
         for sample in samples:
@@ -49,12 +51,15 @@ def write_cohort(folder: Path, samples: Iterable[Sample], *, overwrite: bool = F
                 raise InputError(f"sample {sample.id}: two samples have this id")
             rows.append(write_sample(new, sample))
             crops += [{"sample": sample.id, **window._asdict()} for window in sample.crops]
+            planted += [{"image": sample.id, **sample.planted}] if sample.planted else []
         if panel is None:
             raise InputError(f"{folder}: no samples to write")
         panel.write(new / "panel.csv")
         pd.DataFrame(rows).to_csv(new / "images.csv", index=False)
         if crops:
             pd.DataFrame(crops).to_csv(new / "crops.csv", index=False)
+        if planted:
+            pd.DataFrame(planted).to_csv(new / TRUTH / "images.csv", index=False)
 
 
 def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
@@ -68,6 +73,10 @@ def write_sample(folder: Path, sample: Sample) -> dict[str, Any]:
         for annotator, labels in masks.items():
             path = folder / label_folder(kind, annotator) / f"{sample.id}.tiff"
             _write_tiff(path, as_labels(labels, f"sample {sample.id}, {annotator}"))
+    if sample.truth is not None:
+        (folder / TRUTH).mkdir(exist_ok=True)
+        # Seven digits, more than float32 has, make the table half as large.
+        sample.truth.to_csv(folder / TRUTH / f"{sample.id}.csv", float_format="%.7g")
     draft = folder / "img" / f".{sample.id}.tiff"
     _write_tiff(draft, sample.image.astype(np.float32, copy=False))
     draft.replace(folder / "img" / f"{sample.id}.tiff")

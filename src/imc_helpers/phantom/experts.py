@@ -298,6 +298,7 @@ def _region(sample: Sample, crop: _Crop) -> tuple[Sample, tuple[slice, slice]]:
         image=sample.image[(slice(None), *window)],
         masks={TRUTH: cells},
         nuclei={TRUTH: nuclei},
+        truth=None,  # its ids are those of the whole image
     )
     return region, (within[0], within[1])
 

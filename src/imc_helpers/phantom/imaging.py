@@ -156,22 +156,18 @@ def image_tissue(
 
     height, width = tissue.cells.shape
     shape = (height, width)
-    outline = _outline(tissue.cells)
-    nucleus = tissue.nuclear_path_um / np.float32(tissue.section_um)
-    shared = generator(seed, "cell").standard_normal(len(tissue.types))
-    sigma_px = parameters.spot_sigma_um / tissue.um_per_px
+    outline, nucleus = places_in_cells(tissue)
+    levels = cell_levels(tissue, panel, seed, markers)
     expected = np.empty((len(masses), height, width), np.float32)
     for k, channel in enumerate(panel.channels):
         marker = markers[channel.name]
         stain = marker.stain or channel.name
         plane = np.zeros(shape, np.float32)
         if marker.counts:
-            level = _levels(tissue, marker, shared, generator(seed, "expression", stain))
             within = np.float32(marker.where.cytoplasm) * (1 - nucleus)
             where = np.where(outline, np.float32(marker.where.membrane), within)
             where += np.float32(marker.where.nucleus) * nucleus
-            plane = ndi.gaussian_filter(level[tissue.cells] * where, sigma_px, mode="nearest")
-            plane[:, 1:] += np.float32(parameters.wash_out) * (plane[:, :-1] - plane[:, 1:])
+            plane = spread(levels[k][tissue.cells] * where, parameters, tissue.um_per_px)
         plane += np.float32(marker.background)
         if marker.grain > 0:
             noise = generator(seed, "grain", stain).standard_normal(shape, dtype=np.float32)
@@ -194,8 +190,16 @@ def image_tissue(
     return counts
 
 
-def _outline(cells: np.ndarray) -> np.ndarray:
-    """Pixels of a cell that touch another cell or the background, side by side."""
+def places_in_cells(tissue: Tissue) -> tuple[np.ndarray, np.ndarray]:
+    """Return where cells have their outline and their nucleus.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        (H, W) bool: the pixels of a cell that touch another cell or the background, side by side;
+        and (H, W) float32: the share of the section's thickness that is nucleus.
+    """
+    cells = tissue.cells
     outline = np.zeros(cells.shape, bool)
     down = cells[1:] != cells[:-1]
     right = cells[:, 1:] != cells[:, :-1]
@@ -203,24 +207,51 @@ def _outline(cells: np.ndarray) -> np.ndarray:
     outline[:-1] |= down
     outline[:, 1:] |= right
     outline[:, :-1] |= right
-    return outline & (cells > 0)
+    return outline & (cells > 0), tissue.nuclear_path_um / np.float32(tissue.section_um)
 
 
-def _levels(
-    tissue: Tissue, marker: Marker, shared: np.ndarray, rng: np.random.Generator
+def spread(plane: np.ndarray, parameters: ImagingParameters, um_per_px: float) -> np.ndarray:
+    """Return where ions arrive: blurred by the spot, and washed out along the rows of the scan."""
+    arrived = ndi.gaussian_filter(plane, parameters.spot_sigma_um / um_per_px, mode="nearest")
+    arrived[:, 1:] += np.float32(parameters.wash_out) * (arrived[:, :-1] - arrived[:, 1:])
+    return arrived
+
+
+def cell_levels(
+    tissue: Tissue, panel: Panel, seed: int, markers: Mapping[str, Marker] = MARKERS
 ) -> np.ndarray:
-    """Return each cell's expected ions where the target is, 0 for no cell: (N + 1,) float32.
+    """Return each cell's expected ions per pixel where its targets are.
 
     Half of the spread is the cell's own (how it was cut and stained) and common to its markers.
+
+    Returns
+    -------
+    numpy.ndarray
+        (C, N + 1) float32: channels of the panel, then cells; the first of these is no cell, and 0.
+
+    Raises
+    ------
+    InputError
+        If a marker names a cell type that the tissue does not know.
     """
-    if unknown := sorted(set(marker.counts) - set(tissue.type_names)):
-        raise InputError(
-            f"marker: unknown cell type {unknown[0]!r}; known: {', '.join(tissue.type_names)}"
-        )
-    median = np.array([marker.counts.get(name, 0.0) for name in tissue.type_names])[tissue.types]
-    own = rng.standard_normal(len(tissue.types))
-    level = median * np.exp(marker.cell_cv * (shared + own) / np.sqrt(2))
-    return np.concatenate([[0.0], level]).astype(np.float32)
+    shared = generator(seed, "cell").standard_normal(len(tissue.types))
+    levels = np.zeros((len(panel), len(tissue.types) + 1), np.float32)
+    for k, channel in enumerate(panel.channels):
+        marker = markers[channel.name]
+        if unknown := sorted(set(marker.counts) - set(tissue.type_names)):
+            raise InputError(
+                f"marker: unknown cell type {unknown[0]!r}; known: {', '.join(tissue.type_names)}"
+            )
+        if marker.counts:
+            own = generator(seed, "expression", marker.stain or channel.name)
+            spread_of = marker.cell_cv * (shared + own.standard_normal(len(shared))) / np.sqrt(2)
+            levels[k, 1:] = _of_types(marker.counts, tissue) * np.exp(spread_of)
+    return levels
+
+
+def _of_types(values: Mapping[str, float], tissue: Tissue) -> np.ndarray:
+    """Return the value of each cell's type, 0 for types not named."""
+    return np.array([values.get(name, 0.0) for name in tissue.type_names])[tissue.types]
 
 
 def _gain(

@@ -27,7 +27,9 @@ from imc_helpers.phantom.experts import (
     train_experts,
 )
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
+from imc_helpers.phantom.origins import Light, light_of
 from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
+from imc_helpers.phantom.true_cells import describe_cells
 
 
 @dataclass(frozen=True)
@@ -392,6 +394,7 @@ def make_sample(
     """Make one sample of a recipe, with its truth and nobody's annotations."""
     tissue = make_tissue(shape_px, recipe.tissue, seed)
     image = image_tissue(tissue, recipe.panel, recipe.imaging, seed)
+    light = light_of(tissue, recipe.panel, recipe.imaging, seed)
     return Sample(
         id=sample_id,
         image=image,
@@ -399,7 +402,43 @@ def make_sample(
         um_per_px=tissue.um_per_px,
         masks={TRUTH: tissue.cells},
         nuclei={TRUTH: tissue.nuclei},
+        truth=describe_cells(tissue, light),
     )
+
+
+def sample_light(name: str, sample_id: str, *, scale: float, seed: int) -> Light:
+    """Return what the cells of one image of a phantom cohort emit, without making its image.
+
+    Parameters
+    ----------
+    name, scale, seed
+        Of the cohort, as in `phantom_cohort`; the manifest's record of a cohort has them.
+    sample_id
+        Of the image.
+
+    Raises
+    ------
+    InputError
+        If there is no such cohort, or no such image in it.
+    """
+    recipe = find_recipe(name)
+    shapes, seeds = sample_shapes(recipe, scale), _seeds(name, recipe, scale, seed)
+    known = [_sample_id(name, k) for k in range(len(shapes))]
+    if sample_id not in known:
+        raise InputError(f"sample {sample_id!r}: {name} has {', '.join(known[:8])}")
+    k = known.index(sample_id)
+    tissue = make_tissue(shapes[k], recipe.tissue, int(seeds[k]))
+    return light_of(tissue, recipe.panel, recipe.imaging, int(seeds[k]))
+
+
+def _sample_id(name: str, k: int) -> str:
+    return f"{name}_{k + 1:03d}"
+
+
+def _seeds(name: str, recipe: CohortRecipe, scale: float, seed: int) -> np.ndarray:
+    """Return the seed of each image of a cohort, and last the one of its experts."""
+    n = len(sample_shapes(recipe, scale))
+    return generator(seed, name, f"{scale:.6f}").integers(2**31, size=n + 1)
 
 
 def sample_shapes(recipe: CohortRecipe, scale: float) -> list[tuple[int, int]]:
@@ -425,10 +464,10 @@ def _samples(
     name: str, recipe: CohortRecipe, scale: float, seed: int, n_jobs: int
 ) -> Iterator[Sample]:
     shapes = sample_shapes(recipe, scale)
-    seeds = generator(seed, name, f"{scale:.6f}").integers(2**31, size=len(shapes) + 1)
+    seeds = _seeds(name, recipe, scale, seed)
 
     def bare(k: int) -> Sample:
-        return make_sample(recipe, shapes[k], int(seeds[k]), f"{name}_{k + 1:03d}")
+        return make_sample(recipe, shapes[k], int(seeds[k]), _sample_id(name, k))
 
     experts: tuple[Expert, ...] = ()
     crops: list[tuple[Window, ...]] = []

@@ -177,6 +177,10 @@ class Tissue:
     """(N,) int64: position of each cell's type in ``type_names``; cell id i is entry i - 1."""
     type_names: tuple[str, ...]
     """Names of the cell types."""
+    niches: np.ndarray
+    """(N,) int64: position in ``niche_names`` of the niche that each cell was placed in."""
+    niche_names: tuple[str, ...]
+    """Names of the niches."""
     section_um: float
     """Thickness of the section, micrometres."""
     um_per_px: float
@@ -242,6 +246,8 @@ def make_tissue(
         nuclear_path_um=path,
         types=cells.types[kept],
         type_names=tuple(parameters.cell_types),
+        niches=cells.niches[kept],
+        niche_names=tuple(niche.name for niche in parameters.niches),
         section_um=parameters.section_um,
         um_per_px=um_per_px,
     )
@@ -254,6 +260,7 @@ class _Cells:
     y_px: np.ndarray
     x_px: np.ndarray
     types: np.ndarray
+    niches: np.ndarray
     area_px: np.ndarray
     metric: np.ndarray  # (N, 3): a, b, c of a dy^2 + b dy dx + c dx^2, which is 1 on the outline
     weight: np.ndarray  # squared radius: the larger of two cells pushes the border away
@@ -333,6 +340,7 @@ def _place(
         y_px=moved[:, 0],
         x_px=moved[:, 1],
         types=types,
+        niches=niche,
         area_px=area_px,
         metric=on_grid(metric, 2**20),
         weight=on_grid(radius**2, 256),

@@ -359,3 +359,42 @@ def test_a_replacement_that_fails_at_the_last_step_keeps_the_old(folder, monkeyp
     with pytest.raises(OSError, match="another process"):
         write_cohort(folder, [sample("c")], overwrite=True)
     assert Cohort(folder).ids == ("a", "b")
+
+
+@pytest.fixture
+def known(tmp_path):
+    """A phantom of two images: what it knows of its cells, and what was planted in one of them."""
+    table = pd.DataFrame(
+        {"type": ["NA"], "nucleus_in_plane": [False], "positive": [""], "mean_DNA1": [1 / 3]},
+        index=pd.Index([7], name="id"),
+    )
+    first = replace(sample("001", truth=labels()), truth=table, planted={"group": "a", "odds": 2.0})
+    second = replace(sample("b", truth=labels()), truth=table)
+    write_cohort(tmp_path / "cohort", [first, second])
+    return tmp_path / "cohort"
+
+
+def test_a_phantoms_truth_reads_back(known):
+    cohort = Cohort(known)
+    assert cohort.has_truth_table
+    (row,) = cohort.read_truth("001").reset_index().to_dict("records")
+    assert row.pop("mean_DNA1") == pytest.approx(1 / 3, rel=1e-6)
+    assert row == {"id": 7, "type": "NA", "nucleus_in_plane": False, "positive": ""}
+    planted = cohort.read_planted()
+    assert planted.to_dict("index") == {"001": {"group": "a", "odds": 2.0}}
+
+
+def test_a_real_cohort_has_no_truth(folder):
+    cohort = Cohort(folder)
+    assert not cohort.has_truth_table
+    with pytest.raises(InputError, match=r"truth/a\.csv: no such table"):
+        cohort.read_truth("a")
+    with pytest.raises(InputError, match=r"images\.csv: no such table.*no difference"):
+        cohort.read_planted()
+
+
+def test_a_table_of_cells_that_the_mask_lacks(known):
+    path = known / "truth" / "b.csv"
+    path.write_text(path.read_text().replace("7,", "8,"))
+    with pytest.raises(InputError, match=r"b\.csv: cell 8 is not in the mask masks_truth/b\.tiff"):
+        Cohort(known).read_truth("b")
