@@ -1,6 +1,11 @@
-"""Which cells of a mask touch."""
+"""Which cells of a mask touch, or nearly do."""
 
 import numpy as np
+from skimage.segmentation import expand_labels
+
+EXPANSION_PX = 4.0
+"""By how much cells are grown before neighbours are those that touch, pixels: the distance in the
+tutorials of steinbock and imcRtools (Windhager et al. 2023, doi:10.1038/s41596-023-00881-0)."""
 
 
 def touching_pairs(labels: np.ndarray, *, directed: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -32,3 +37,23 @@ def touching_pairs(labels: np.ndarray, *, directed: bool = False) -> tuple[np.nd
         pairs.sort(axis=1)
     found, lengths = np.unique(pairs, axis=0, return_counts=True)
     return found, lengths
+
+
+def near_pairs(labels: np.ndarray, *, expansion_px: float = EXPANSION_PX) -> np.ndarray:
+    """Return the pairs of cells that touch once all cells have been grown.
+
+    Cells grow at the same pace until they meet, as in steinbock's neighbours of type *expansion*.
+
+    Parameters
+    ----------
+    labels
+        (H, W) integers, 0 is background.
+    expansion_px
+        How far a cell grows, pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        (P, 2) int64: ids, each pair once, the smaller id first, in ascending order.
+    """
+    return touching_pairs(expand_labels(labels, expansion_px))[0]

@@ -446,6 +446,26 @@ class Cohort(Sequence[Sample]):
         """Read one rater's whole-cell mask alone: (H, W) uint32."""
         return self._read_labels("masks", sample, rater)
 
+    def nuclei_of(self, sample: str) -> tuple[str, ...]:
+        """Return whose nuclei a sample has, in the order of their names."""
+        return tuple(name for name, ids in self._nuclei.items() if sample in ids)
+
+    def read_nuclei(self, sample: str, rater: str) -> np.ndarray:
+        """Read one rater's nuclei alone: (H, W) uint32.
+
+        Raises
+        ------
+        InputError
+            If the rater outlined none.
+        """
+        if rater not in self.nuclei_of(sample):
+            raise InputError(
+                f"{self.folder / label_folder('nuclei', rater)}: no nuclei of sample {sample!r}; "
+                f"there are those of {', '.join(self.nuclei_of(sample)) or 'nobody'}. "
+                f"Expected a folder nuclei_{rater} with a mask of that name"
+            )
+        return self._read_labels("nuclei", sample, rater)
+
     def drawn_by(self, sample: str) -> tuple[str, ...]:
         """Return which annotators drew crops of a sample by hand, in the cohort's order."""
         return tuple(a for a in self.annotators if sample in self._drawn.get(a, ()))

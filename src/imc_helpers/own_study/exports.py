@@ -1,11 +1,12 @@
-"""What a lab takes home: consensus masks, cells of every rater as AnnData, tables for steinbock.
+"""What a lab takes home: consensus masks, and the cells of every rater in the forms of other tools.
 
 ::
 
-    results/EDITION/export/COHORT/masks_consensus/SAMPLE.tiff    (H, W) uint32
-    results/EDITION/export/COHORT/RATER.h5ad                     AnnData, one row per cell
-    results/EDITION/export/COHORT/intensities/SAMPLE.csv         as steinbock writes them,
-    results/EDITION/export/COHORT/regionprops/SAMPLE.csv         of the consensus
+    results/EDITION/export/COHORT/masks_consensus/SAMPLE.tiff      (H, W) uint32
+    results/EDITION/export/COHORT/RATER.h5ad                       AnnData, one row per cell
+    results/EDITION/export/COHORT/intensities_RATER/SAMPLE.csv     as steinbock writes them,
+    results/EDITION/export/COHORT/regionprops_RATER/SAMPLE.csv     of every rater, and of the
+    results/EDITION/export/COHORT/neighbors_RATER/SAMPLE.csv       consensus
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,16 +14,14 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import pandas as pd
 import tifffile
 from tqdm import tqdm
 
 from imc_helpers.agreement.consensus import consensus
-from imc_helpers.cells.expression import cells_of, mean_intensities
-from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.data.paths import replacing
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort, read_tiff
+from imc_helpers.downstream.export import write_measurements
 
 CONSENSUS = "consensus"
 
@@ -80,38 +79,17 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
             _wait(work, len(agreed), f"{cohort.name}: consensus")
             masks[CONSENSUS] = _Masks(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
         known = {name: own for name, own in masks.items() if len(own)}
-        work = run(joblib.delayed(_write_cells)(new, cohort, *one) for one in known.items())
+        work = run(joblib.delayed(write_measurements)(new, cohort, *one) for one in known.items())
         _wait(work, len(known), f"{cohort.name}: cells of raters")
 
 
-def _wait(work: Iterable[None], total: int, about: str) -> None:
+def _wait(work: Iterable[object], total: int, about: str) -> None:
     for _ in tqdm(work, desc=about, total=total, disable=None):
         pass
 
 
 def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
-    """Write the consensus of one sample, and steinbock's tables of it."""
+    """Write the consensus of one sample."""
     drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
-    labels = consensus(drawn).labels
     path = folder / f"masks_{CONSENSUS}" / f"{sample}.tiff"
-    tifffile.imwrite(path, labels, compression="zlib")
-    _write_tables(folder, cohort, sample, labels)
-
-
-def _write_cells(folder: Path, cohort: Cohort, name: str, masks: _Masks) -> None:
-    """Write the cells of one rater as AnnData."""
-    cells_of(cohort, masks).write_h5ad(folder / f"{name}.h5ad", compression="gzip")
-
-
-def _write_tables(folder: Path, cohort: Cohort, sample: str, labels: np.ndarray) -> None:
-    """Write steinbock's tables of one sample: a column ``Object`` with the ids comes first."""
-    ids, means = mean_intensities(cohort.read_image(sample), labels)
-    objects = pd.Index(ids, name="Object")
-    props = cell_shapes(labels).rename_axis("Object")
-    tables = {
-        "intensities": pd.DataFrame(means, index=objects, columns=cohort.panel.names),
-        "regionprops": props,
-    }
-    for name, table in tables.items():
-        (folder / name).mkdir(exist_ok=True)
-        table.to_csv(folder / name / f"{sample}.csv")
+    tifffile.imwrite(path, consensus(drawn).labels, compression="zlib")

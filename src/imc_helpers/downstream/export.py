@@ -1,0 +1,137 @@
+"""The cells of a set of masks, in the forms that other tools read: steinbock's tables and AnnData.
+
+::
+
+    FOLDER/intensities_MASK/SAMPLE.csv     imcRtools: read_steinbock(FOLDER,
+    FOLDER/regionprops_MASK/SAMPLE.csv         intensities_folder = "intensities_MASK", …)
+    FOLDER/neighbors_MASK/SAMPLE.csv
+    FOLDER/MASK.h5ad                       scanpy, squidpy, sopa
+
+Masks of one image by several raters make several such sets: the same analysis then runs on each.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from imc_helpers.data.samples import Cohort
+from imc_helpers.downstream.measure import CellTables, measure, write_tables
+
+COFACTOR = 1.0
+"""Counts are divided by it before the inverse hyperbolic sine: 1, as is usual for IMC."""
+
+
+def write_measurements(
+    folder: Path, cohort: Cohort, mask: str, masks: Mapping[str, np.ndarray]
+) -> dict[str, CellTables]:
+    """Measure a set of masks, and write tables and AnnData.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    cohort
+        The images.
+    mask
+        Name of the set: a rater's, or a model's.
+    masks
+        (H, W) labels by sample; a mapping may read them when they are asked for.
+
+    Returns
+    -------
+    dict
+        The tables by sample.
+    """
+    tables = {}
+    for sample in masks:
+        source = f"{cohort.name}, image {sample}, mask of {mask}"
+        tables[sample] = measure(
+            cohort.read_image(sample), masks[sample], cohort.panel.names, source=source
+        )
+        write_tables(folder, mask, sample, tables[sample])
+    as_anndata(tables, cohort, mask).write_h5ad(folder / f"{mask}.h5ad", compression="gzip")
+    return tables
+
+
+def region_name(mask: str, sample: str) -> str:
+    """Name the labels of a mask of an image, with the letters that SpatialData allows."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{mask}_{sample}")
+
+
+def as_anndata(tables: Mapping[str, CellTables], cohort: Cohort, mask: str) -> Any:
+    """Put the tables of a set of masks into one AnnData.
+
+    Parameters
+    ----------
+    tables
+        What `measure` gives, by sample.
+    cohort
+        The images: their panel and size of pixel.
+    mask
+        Name of the set.
+
+    Returns
+    -------
+    anndata.AnnData
+        One row per cell. ``X`` mean counts (float32), ``layers["exprs"]`` their inverse hyperbolic
+        sine; ``var`` the panel; ``obs``: ``image``, ``Object`` (id in the mask), ``cell_id`` (the
+        same, as SpatialData links rows to labels), ``area`` (square micrometres), ``region``;
+        ``obsm["spatial"]`` centres as (x, y), micrometres from the image's top left corner;
+        ``obsp["spatial_connectivities"]`` and ``["spatial_distances"]`` (micrometres between
+        centres), neighbours by expansion; ``uns["spatialdata_attrs"]``.
+    """
+    from anndata import AnnData  # noqa: PLC0415  (slow to load)
+
+    about, distances = [], []
+    for sample, own in tables.items():
+        um_per_px = cohort.um_per_px(sample)
+        shapes = own.regionprops
+        about.append(
+            pd.DataFrame(
+                {
+                    "image": sample,
+                    "Object": shapes.index.to_numpy(np.int64),
+                    "cell_id": shapes.index.to_numpy(np.int64),
+                    "area": shapes["area"].to_numpy() * um_per_px**2,
+                    "region": region_name(mask, sample),
+                    # Pixel centres are whole numbers, so the image begins at -.5.
+                    "x": (shapes["centroid-1"].to_numpy() + 0.5) * um_per_px,
+                    "y": (shapes["centroid-0"].to_numpy() + 0.5) * um_per_px,
+                }
+            )
+        )
+        distances.append(_distances(own, um_per_px))
+    obs = pd.concat(about, ignore_index=True)
+    obs.index = obs["image"].astype(str) + "_" + obs["Object"].astype(str)
+    means = np.concatenate([own.intensities.to_numpy(np.float32) for own in tables.values()])
+    panel = [(c.channel, c.compartment) for c in cohort.panel.channels]
+    apart = sparse.block_diag(distances, format="csr")
+    near = apart.copy()
+    near.data[:] = 1.0
+    return AnnData(
+        X=means,
+        layers={"exprs": np.arcsinh(means / np.float32(COFACTOR))},
+        obs=obs.drop(columns=["x", "y"]).astype({"image": "category", "region": "category"}),
+        var=pd.DataFrame(panel, columns=["channel", "compartment"], index=list(cohort.panel.names)),
+        obsm={"spatial": obs[["x", "y"]].to_numpy()},
+        obsp={"spatial_connectivities": near, "spatial_distances": apart},
+        uns={
+            "spatialdata_attrs": {
+                "region": list(obs["region"].unique()),
+                "region_key": "region",
+                "instance_key": "cell_id",
+            }
+        },
+    )
+
+
+def _distances(tables: CellTables, um_per_px: float) -> sparse.csr_matrix:
+    """Return the distances between neighbours, (N, N), micrometres."""
+    ids, pairs = tables.regionprops.index, tables.neighbors
+    ends = tuple(ids.get_indexer(pd.Index(pairs[end])) for end in ("Object", "Neighbor"))
+    return sparse.csr_matrix((pairs["Distance"] * um_per_px, ends), shape=(len(ids), len(ids)))
