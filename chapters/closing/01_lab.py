@@ -125,7 +125,7 @@ else:
 
 # %% [markdown]
 # Each decision below gives the numbers of this edition behind it, says where they stop, and names the pages that
-# hold the rest. Run the book on your own folder ([](../../how_to_run)) and the same lines speak of your images.
+# hold the rest. Run the book on your own folder ([](../../your_images)) and the same lines speak of your images.
 
 # %% tags=["hide-input"]
 for one in advice:

@@ -21,7 +21,10 @@ OVERVIEW = "sweeps/overview"
 """The notebook that shows any sweep; no page of the book."""
 STATUS = "status"
 """Name of the page that the flow itself writes."""
-FRONT, BACK = ("your_images", "how_to_run"), ("conclusion", "glossary", "references", STATUS)
+FRONT, BACK = (
+    ("your_images", "how_to_run"),
+    ("conclusion", "glossary", "references", "for_developers", STATUS),
+)
 """Pages of text before and after the parts."""
 
 
