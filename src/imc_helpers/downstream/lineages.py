@@ -102,7 +102,8 @@ def _otsu(values: np.ndarray) -> float:
 def _mixture(values: np.ndarray) -> float:
     """Return where two normal populations are equally likely, between their means."""
     mixture = GaussianMixture(2, random_state=0).fit(values[:, None])
-    between = np.linspace(*sorted(mixture.means_[:, 0]), 1001)
+    low, high = sorted(mixture.means_[:, 0].tolist())
+    between = np.linspace(low, high, 1001)
     upper = mixture.predict_proba(between[:, None])[:, mixture.means_[:, 0].argmax()]
     return float(between[np.argmax(upper >= 0.5)])
 
