@@ -132,7 +132,7 @@ class CompartmentCounts:
     """Counts of each cell in its nucleus and outside it, over the area of the whole cell."""
 
     nucleus: pd.DataFrame
-    """One row per cell by ``id``, one column per channel: counts in the nucleus per pixel of cell."""
+    """One row per cell by ``id``, one per channel: counts in the nucleus per pixel of cell."""
     rest: pd.DataFrame
     """The same of what is no nucleus; the two sum to the cell's mean counts."""
 
