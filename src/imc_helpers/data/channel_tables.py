@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imc_helpers.data.lab_folder.compartments import compartments
+from imc_helpers.data.lab_folder.marker_compartments import compartments
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.samples import Cohort
 

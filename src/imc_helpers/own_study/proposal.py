@@ -16,9 +16,9 @@ import pandas as pd
 import yaml
 
 from imc_helpers.data.lab_folder.checks import COLUMNS, about_kinds
-from imc_helpers.data.lab_folder.compartments import compartments
 from imc_helpers.data.lab_folder.inspection import Inspection, inspect
 from imc_helpers.data.lab_folder.layout import Layout, find_cohorts
+from imc_helpers.data.lab_folder.marker_compartments import compartments
 from imc_helpers.data.manifest import known_cohorts, known_models
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import shipped

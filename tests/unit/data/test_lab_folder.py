@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image
 
 from imc_helpers.data.lab_folder import checks
-from imc_helpers.data.lab_folder.compartments import compartments
 from imc_helpers.data.lab_folder.inspection import inspect
 from imc_helpers.data.lab_folder.layout import find_cohorts, find_layout
+from imc_helpers.data.lab_folder.marker_compartments import compartments
 from imc_helpers.data.lab_folder.preparation import prepare_lab_folder, read_oddities
 from imc_helpers.data.manifest import CohortRecord
 from imc_helpers.data.panels import Channel, Panel

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from imc_helpers.data.lab_folder import checks
 from imc_helpers.data.lab_folder.checks import MaskFacts, Oddity, UnusableError
-from imc_helpers.data.lab_folder.compartments import compartments
 from imc_helpers.data.lab_folder.image_headers import ImageHeader, read_header, read_pixels
 from imc_helpers.data.lab_folder.layout import Layout, MaskFile
+from imc_helpers.data.lab_folder.marker_compartments import compartments
 from imc_helpers.data.metals import metal
 from imc_helpers.data.panels import Panel
 from imc_helpers.data.paths import data_dir
