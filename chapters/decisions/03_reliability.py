@@ -133,8 +133,8 @@ for key, pairs in measured.items():
         text += (
             f" What makes models' {metric} differ: the model {shares['model']:.0%}, who judges it "
             f"{shares['annotator'] + shares['model × annotator']:.0%}, the image "
-            f"{shares['image'] + shares['model × image']:.0%}; the mean of all {n_annotators} {whose[key]} is "
-            f"{full:.0%} the model's, that of one alone {alone:.0%}. That is rough"
+            f"{shares['image'] + shares['model × image']:.0%}. Of the differences between mean scores, {full:.0%} are due to "
+            f"the model where {n_annotators} {whose[key]} judge it, {alone:.0%} where one does. That is rough"
         )
         text += (
             f": with one of them left out, {full:.0%} becomes {min(without_one[key]):.0%} to {max(without_one[key]):.0%}."
@@ -183,7 +183,10 @@ if measured:
     ranges = shares.groupby(by_image["cohort"], sort=False).agg(["min", "max"])
     listed = pd.DataFrame(
         {
-            kind: [f"{low:.0%} to {high:.0%}" for low, high in ranges[kind].to_numpy()]
+            kind: [
+                f"{low:.0%}" if low == high else f"{low:.0%} to {high:.0%}"
+                for low, high in ranges[kind].to_numpy()
+            ]
             for kind in KINDS
         }
     )
