@@ -102,7 +102,8 @@ for key, cohort in drawn.items():
             pilot = read(table, metric)
             found = plan(pilot, half_width=width, minutes=minutes, assurance=assurance, **options)
         except InputError as error:
-            why_not[title] = str(error)
+            why = str(error).removeprefix("pilot: ")
+            why_not.setdefault((cohort_name(key), why), []).append(what)
             continue
         wanted[title], plans[title] = width, found
         rows.append(
@@ -154,7 +155,10 @@ for key in drawn:
             f"From the pilot of {cohort_name(key)}, {size} images and people, for {assurance:.0%} of studies like "
             f"it at {minutes:g} minutes an image: " + "; ".join(told) + "."
         )
-sentences += [f"*Undecidable:* {title}. {why}." for title, why in why_not.items()]
+sentences += [
+    f"*Undecidable* in {name}: {'; '.join(questions)}. What is missing: {why}."
+    for (name, why), questions in why_not.items()
+]
 nobody = (
     "*Undecidable: no pilot.* No cohort of this edition has the masks of two people for one image. Have three people draw "
     "four images or more, and ask again."
