@@ -24,7 +24,7 @@ def test_an_edition_is_an_executable_preprint(edition, edition_html):
     trained = [model for model in record.models if model_record(model).training]
     parts = {
         edition: ("results", "executed", "_build"),
-        **dict.fromkeys(record.cohorts, ("data", "data/.downloads", "predictions")),
+        **dict.fromkeys(record.made, ("data", "data/.downloads", "predictions")),
         **dict.fromkeys(trained, ("weights",)),
     }
     made = [REPOSITORY / folder / key for key, folders in parts.items() for folder in folders]

@@ -387,6 +387,41 @@ def test_models_that_can_run_are_planned(models):
     assert plan.page("part/two").inputs == ()
 
 
+def test_a_planted_cohort_is_made_and_scored_and_shown_where_a_page_asks_for_it(models):
+    manifest = models.book.root / "data_manifest/cohorts.yml"
+    records = yaml.safe_load(manifest.read_text())
+    manifest.write_text(yaml.safe_dump({**records, "sown": records[COHORT]}))
+    before = models()
+    write_edition(models, models=list(MODELS), planted={"sown": ["toy"]})
+    assert models.changed() == {"data/sown", "scores/tiny/sown"}, "no page reads it yet"
+    add_header(models, "two", "imc_book: {reads: [planted]}")
+    plan = models()
+    assert plan.cohorts == (COHORT,)
+    assert [task.cohort for task in plan.data] == [COHORT, "sown"]
+    able = before.scorings[0].models
+    assert {task.cohort: task.models for task in plan.scorings} == {COHORT: able, "sown": ("toy",)}
+    assert {task.model for task in plan.segmentations if "sown" in task.made_from} == {"toy"}
+    masks = [f"predictions/sown/toy/{mode}/run.json" for mode in ("whole", "patch")]
+    assert plan.page("part/two").inputs == (
+        "data/sown/images.csv", *masks, "results/tiny/scores/sown.parquet"
+    )  # fmt: skip
+    assert plan.page("part/one") == before.page("part/one")
+    write_edition(models, models=list(MODELS), planted={"sown": ["toy", "steady"]})
+    assert models.changed() == {"scores/tiny/sown", TWO}
+    records["sown"] = records[COHORT] | {"title": "Another title"}
+    manifest.write_text(yaml.safe_dump(records))
+    assert models.changed() == {TWO}
+
+
+def test_a_planted_cohort_has_no_viewer(planner):
+    manifest = planner.book.root / "data_manifest/cohorts.yml"
+    records = yaml.safe_load(manifest.read_text())
+    manifest.write_text(yaml.safe_dump({**records, "sown": records[COHORT]}))
+    add_header(planner, "one", "imc_book: {reads: [viewer]}")
+    write_edition(planner, planted={"sown": []})
+    assert [one.cohort for one in planner().viewings] == [COHORT]
+
+
 def test_a_device_goes_to_the_models_that_know_it(models):
     manifest = models.book.root / "data_manifest/models.yml"
     manifest.write_text(yaml.safe_dump(MODELS | {"toy": MODEL | {"gpu": True}}))

@@ -173,7 +173,7 @@ def mend(folder: Path) -> None:
 
 def stage(project: Project, plan: Plan, folder: Path) -> None:
     """Write the sources of an edition's pages into an empty folder."""
-    size = data_mb(project, plan.cohorts)
+    size = data_mb(project, [task.cohort for task in plan.data])
     without = _Without(project, plan)
     for page in plan.pages:
         executed = project.executed(plan.edition, page.name)

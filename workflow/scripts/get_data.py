@@ -78,7 +78,7 @@ def _noting(failed: dict[str, str], cohort: str) -> Iterator[None]:
 
 def print_contents(edition: str, *, only: str = "") -> int:
     """Print what the archive records of an edition hold, and return 1 when something is wrong."""
-    cohorts = _chosen(load_edition(edition).cohorts, edition, only)
+    cohorts = _chosen(load_edition(edition).made, edition, only)
     lines = [line for cohort in cohorts for line in contents(cohort)]
     print("\n".join(lines))
     return int(any(line.startswith("!") for line in lines))

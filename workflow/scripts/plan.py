@@ -38,6 +38,8 @@ CHUNK = 20
 """Samples of a cohort that one job scores."""
 VIEWER = "viewer"
 """What a page reads that shows the viewer, or links to it."""
+PLANTED = "planted"
+"""What a page reads that shows the cohorts in which something is planted."""
 PLUMBING = ("errors", "data.archives", "data.manifest", "data.paths", "data.download")
 """Modules that bring data here and cannot change them: a cohort is not made again for those."""
 ABOUT = {"title", "modality", "tissue", "citation", "doi", "license", "unverified", "dna_channel"}
@@ -90,9 +92,10 @@ class Segmentation(_Task):
     trained: bool
     """Whether the build trains its weights."""
 
-    def records(self) -> list[str]:
-        """Return the records of its runs, relative to the root."""
-        return [f"predictions/{c}/{self.model}/{m}/run.json" for c in self.made_from for m in MODES]
+    def records(self, cohorts: Iterable[str] | None = None) -> list[str]:
+        """Return the records of its runs, on all cohorts or some, relative to the root."""
+        among = self.made_from if cohorts is None else [c for c in cohorts if c in self.made_from]
+        return [f"predictions/{c}/{self.model}/{m}/run.json" for c in among for m in MODES]
 
 
 class Scoring(_Task):
@@ -150,6 +153,7 @@ class Plan(BaseModel):
     title: str
     description: str
     cohorts: tuple[str, ...]
+    """Those that every page may show; `data` has the planted ones too."""
     data: tuple[Data, ...]
     trainings: tuple[Training, ...]
     segmentations: tuple[Segmentation, ...]
@@ -220,7 +224,7 @@ def resolve_data(project: Project, edition: str) -> tuple[Data, ...]:
         If anything that the edition names does not exist.
     """
     resolver = _Resolver(project, edition, "cpu")
-    return tuple(resolver.data(cohort) for cohort in resolver.cohorts)
+    return tuple(resolver.data(cohort) for cohort in resolver.edition.made)
 
 
 class _Resolver:
@@ -247,7 +251,7 @@ class _Resolver:
         trained = dict.fromkeys(s.model for s in segmentations if s.trained)
         trained |= dict.fromkeys(model for one in planned for model in one.weights)
         pages = tuple(self._page(chapter, segmentations) for chapter in self.chosen)
-        scorings = tuple(self._scoring(cohort, segmentations) for cohort in self.cohorts)
+        scorings = tuple(self._scoring(cohort, segmentations) for cohort in self.edition.made)
         viewed = any(VIEWER in header(self.notebooks[chapter]).reads for chapter in self.chosen)
         front = tuple(map(self.project.relative, self.project.front_matter()))
         return Plan(
@@ -255,11 +259,13 @@ class _Resolver:
             title=self.edition.title,
             description=self.edition.description,
             cohorts=self.cohorts,
-            data=tuple(self.data(cohort) for cohort in self.cohorts),
+            data=tuple(self.data(cohort) for cohort in self.edition.made),
             trainings=tuple(self._training(model) for model in trained),
             segmentations=segmentations,
             scorings=scorings,
-            viewings=tuple(self._viewing(scoring) for scoring in scorings) if viewed else (),
+            viewings=tuple(self._viewing(one) for one in scorings if one.cohort in self.cohorts)
+            if viewed
+            else (),
             exports=tuple(self._export(one) for one in scorings if one.cohort in self.edition.own),
             sweeps=planned,
             pages=pages,
@@ -353,7 +359,8 @@ class _Resolver:
 
     def _segmentation(self, model: str) -> Segmentation | None:
         record = model_record(model)
-        cohorts = [cohort for cohort in self.cohorts if record.covers(cohort)]
+        planted = [cohort for cohort, own in self.edition.planted.items() if model in own]
+        cohorts = [cohort for cohort in (*self.cohorts, *planted) if record.covers(cohort)]
         if not cohorts:
             return None
         root = self.project.root
@@ -451,9 +458,12 @@ class _Resolver:
         if "published_table" in text:
             shipped.append(self._published)
         kernel = notebook.metadata.kernelspec.name
-        chosen = self.edition.model_dump(mode="json", include={"cohorts", "models", "sweeps"})
+        planted = PLANTED in header(notebook).reads
+        fields = {"cohorts", "models", "sweeps", *([PLANTED] if planted else [])}
+        chosen = self.edition.model_dump(mode="json", include=fields)
+        cohorts = self.edition.made if planted else self.cohorts
         records = {
-            **{key: cohort_record(key).model_dump(mode="json") for key in self.cohorts},
+            **{key: cohort_record(key).model_dump(mode="json") for key in cohorts},
             **{key: model_record(key).model_dump(mode="json") for key in self.edition.models},
         }
         return {
@@ -480,7 +490,7 @@ class _Resolver:
             "parameters": digests.of_value(values),
             "inputs": digests.of_value(inputs),
         }
-        if {"predictions", "scores"} & set(head.reads):
+        if {"predictions", "scores", PLANTED} & set(head.reads):
             # A model that cannot run is listed with the reason.
             parts["models"] = digests.of_value({m: why_not(m) for m in self.edition.models})
         return Page(
@@ -502,9 +512,14 @@ class _Resolver:
         for name in head.reads:
             folder, _, rest = name.partition("/")
             if name == "predictions":
-                found += [record for one in segmentations for record in one.records()]
+                found += [r for one in segmentations for r in one.records(self.cohorts)]
             elif name == "scores":
                 found += [f"results/{self.name}/scores/{c}.parquet" for c in self.cohorts]
+            elif name == PLANTED:
+                for cohort in self.edition.planted:
+                    found += [f"data/{cohort}/images.csv"]
+                    found += [r for one in segmentations for r in one.records([cohort])]
+                    found += [f"results/{self.name}/scores/{cohort}.parquet"]
             elif name == VIEWER:
                 found += [f"results/{self.name}/viewer/{c}.csv" for c in self.cohorts]
             elif folder == "sweeps" and rest:
@@ -518,7 +533,7 @@ class _Resolver:
             else:
                 raise InputError(
                     f"chapters/{chapter}.py: it reads {name!r}; expected scores, predictions, "
-                    "viewer, sweeps/NAME or pages/PART/NAME of a page"
+                    "viewer, planted, sweeps/NAME or pages/PART/NAME of a page"
                 )
         return tuple(found)
 

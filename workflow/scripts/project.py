@@ -44,7 +44,8 @@ class Header(BaseModel):
     reads: tuple[str, ...] = ()
     """What it reads beside cohorts: ``scores`` (the tables of scores), ``predictions`` (masks of
     models), ``viewer`` (the viewer's pages), ``sweeps/NAME`` (a sweep's table),
-    ``pages/PART/NAME`` (what another page leaves in ``results/``)."""
+    ``pages/PART/NAME`` (what another page leaves in ``results/``), ``planted`` (the planted
+    cohorts, with their masks and scores)."""
 
 
 @dataclass(frozen=True)

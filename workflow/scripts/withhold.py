@@ -58,7 +58,7 @@ def withhold(folder: Path, name: str, edition: Edition) -> None:
     name, edition
         Which edition.
     """
-    records = {cohort: cohort_record(cohort) for cohort in edition.cohorts}
+    records = {cohort: cohort_record(cohort) for cohort in edition.made}
     reasons = {
         cohort: in_a_site(record).removeprefix("no: ")
         for cohort, record in records.items()

@@ -353,6 +353,10 @@ class Edition(_Record):
     own: dict[str, CohortRecord] = {}
     """Records of the cohorts that the edition brings along: there `cohorts` is a mapping from keys
     to records, with nothing behind the key of a cohort of the manifest."""
+    planted: dict[str, tuple[str, ...]] = {}
+    """Cohorts in which something is planted for the pages on downstream analyses, each with those
+    of the models that segment it. They are scored as the others are, and no other page shows
+    them."""
     models: tuple[str, ...] = ()
     """Keys of models, in the order of the pages; those that cannot run here are listed so. The
     models whose masks stand in the edition's own folders come first, and need not be named."""
@@ -385,7 +389,17 @@ class Edition(_Record):
         ]
         models = tuple(dict.fromkeys((*named, *self.models)))
         object.__setattr__(self, "models", models)  # the record is frozen
+        for cohort, own in self.planted.items():
+            if cohort in self.cohorts:
+                raise ValueError(f"planted: {cohort} is among `cohorts` already; name it once")
+            if unknown := [model for model in own if model not in models]:
+                raise ValueError(f"planted: {cohort} names {unknown[0]}, not among `models`")
         return self
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Keys of all cohorts that the edition takes: those of its pages, and the planted ones."""
+        return (*self.cohorts, *self.planted)
 
 
 Value = int | float | str | None
@@ -471,7 +485,7 @@ def load_edition(name: str) -> Edition:
         have = ", ".join(sorted(p.stem for p in path.parent.glob("*.yml")))
         raise InputError(f"edition {name!r}: no file {path}; there are {have}")
     edition = _read_edition(path)
-    for cohort in edition.cohorts:
+    for cohort in edition.made:
         cohort_record(cohort)
     for model in edition.models:
         model_record(model)

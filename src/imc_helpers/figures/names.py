@@ -58,6 +58,7 @@ _COHORTS: Mapping[str, str] = MappingProxyType(
         "phantom_rendeiro21": "Rendeiro21 phantom",
         "phantom_jackson20": "Jackson20 phantom",
         "phantom_hoch22": "Hoch22 phantom",
+        "phantom_phenotypes": "Phenotypes phantom",
     }
 )
 _RATERS: Mapping[str, str] = MappingProxyType(

@@ -246,6 +246,10 @@ def cell_levels(
             own = generator(seed, "expression", marker.stain or channel.name)
             spread_of = marker.cell_cv * (shared + own.standard_normal(len(shared))) / np.sqrt(2)
             levels[k, 1:] = _of_types(marker.counts, tissue) * np.exp(spread_of)
+        if marker.positive:
+            share = _of_types(dict.fromkeys(tissue.type_names, 1.0) | dict(marker.positive), tissue)
+            chance = generator(seed, "positive", marker.stain or channel.name).random(len(shared))
+            levels[k, 1:] *= chance < share
     return levels
 
 

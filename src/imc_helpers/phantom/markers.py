@@ -8,7 +8,7 @@ fitted to: their levels follow those of fitted markers of the same kind.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from imc_helpers.errors import InputError
@@ -47,6 +47,8 @@ class Marker:
     """Spread from pixel to pixel within a cell: standard deviation of the logarithm."""
     stain: str = ""
     """Markers with the same stain share cells and grain, as two isotopes of one dye do."""
+    positive: Mapping[str, float] = field(default_factory=dict)
+    """Share of the cells of a type that have the target; all of them for types not named."""
 
     def __post_init__(self) -> None:
         for name in ("background", "cell_cv", "grain"):
@@ -54,6 +56,9 @@ class Marker:
                 raise InputError(f"marker: {name} must be 0 or more, found {getattr(self, name)}")
         if any(value < 0 for value in self.counts.values()):
             raise InputError("marker: counts must be 0 or more for every cell type")
+        if any(not 0 <= share <= 1 for share in self.positive.values()):
+            raise InputError("marker: a share of positive cells must lie in 0 to 1")
+        object.__setattr__(self, "positive", MappingProxyType(dict(self.positive)))
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
 
@@ -125,6 +130,36 @@ MARKERS: Mapping[str, Marker] = MappingProxyType(
         "ECadherin": Marker({"epithelial": 12.0}, 0.6, _ON_MEMBRANE, cell_cv=0.6),
         "SOX10": Marker({"melanoma": 10.0}, 0.5, _IN_NUCLEUS),
         "CD31": Marker({"endothelial": 12.0}, 0.4, _ON_MEMBRANE),
+        # States that a share of the cells of some types is in: dim; nothing in them was fitted.
+        "Ki67": Marker(
+            dict.fromkeys(_EVERY, 3.0),
+            0.3,
+            _IN_NUCLEUS,
+            positive=dict.fromkeys(_EVERY, 0.03) | {"B": 0.30, "CD8 T": 0.15},
+        ),
+        "GranzymeB": Marker({"CD8 T": 2.0}, 0.3, _IN_CYTOPLASM, positive={"CD8 T": 0.5}),
+        "PD1": Marker(
+            {"CD4 T": 2.0, "CD8 T": 2.0}, 0.3, _ON_MEMBRANE, positive={"CD4 T": 0.4, "CD8 T": 0.3}
+        ),
     }
 )
 """The markers that a phantom panel can name."""
+
+PHENOTYPE_MARKERS: Mapping[str, Marker] = MappingProxyType(
+    {
+        **MARKERS,
+        # Lineages: a fifth as bright as in the other cohorts or less, and with more spread from
+        # cell to cell, so that even on the true mask some 5 % of the cells are typed wrong.
+        "CD20": Marker({"B": 1.2}, 0.6, _ON_MEMBRANE, cell_cv=1.0),
+        "CD3": Marker({"CD4 T": 1.0, "CD8 T": 1.0}, 0.25, _ON_MEMBRANE, cell_cv=1.0),
+        "CD4": Marker({"CD4 T": 0.8, "macrophage": 0.4}, 0.35, _ON_MEMBRANE, cell_cv=1.0),
+        "CD8a": Marker({"CD8 T": 1.0, "endothelial": 0.3}, 0.6, _ON_MEMBRANE, cell_cv=1.0),
+        "CD68": Marker({"macrophage": 3.2}, 2.6, _IN_CYTOPLASM, cell_cv=1.0),
+        "aSMA": Marker({"stromal": 4.0, "endothelial": 2.4}, 2.5, _IN_CYTOPLASM, cell_cv=1.0),
+        "CD31": Marker({"endothelial": 2.0}, 0.4, _ON_MEMBRANE, cell_cv=1.0),
+        "CD45RO": Marker(
+            {"CD4 T": 1.2, "CD8 T": 0.6, "macrophage": 0.6}, 0.5, _ON_MEMBRANE, cell_cv=1.0
+        ),
+    }
+)
+"""The markers of the phantom of phenotypes: nothing in them was fitted."""

@@ -1,12 +1,14 @@
-"""Phantom cohorts in the manner of the study's five, and a spleen to hold against the open one.
+"""Phantom cohorts in the manner of the study's five, a spleen, and one with planted phenotypes.
 
 A cohort imitates what the study reports of its model: density of cells, size of images, kind of
 tissue, which of the study's markers the panel has, and whether four experts or one annotated it
-(Schuiki et al. 2025, Tables 1 and 2). It imitates nothing else.
+(Schuiki et al. 2025, Tables 1 and 2). It imitates nothing else. The spleen stands beside the open
+one; the cohort of phenotypes imitates nobody's, and has what a study of phenotypes looks for:
+states, contacts, and two groups of images that differ.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -27,9 +29,30 @@ from imc_helpers.phantom.experts import (
     train_experts,
 )
 from imc_helpers.phantom.imaging import ImagingParameters, image_tissue
+from imc_helpers.phantom.markers import MARKERS, PHENOTYPE_MARKERS, Marker
 from imc_helpers.phantom.origins import Light, light_of
-from imc_helpers.phantom.tissue import Niche, TissueParameters, make_tissue
+from imc_helpers.phantom.tissue import Contacts, Niche, TissueParameters, make_tissue
 from imc_helpers.phantom.true_cells import describe_cells
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How the images of a cohort differ, beyond chance: by themselves, and as two groups."""
+
+    composition_sd: float
+    """Spread of each type's share among the cells, from image to image: standard deviation of its
+    logarithm, before the shares are made to sum to 1 again."""
+    sensitivity_sd: float
+    """Spread of the sensitivity from image to image: standard deviation of its logarithm."""
+    group_type: str
+    """Type whose share differs between two groups; images belong to them in turn."""
+    odds: float
+    """Odds of that type in group b over those in group a."""
+
+    def __post_init__(self) -> None:
+        for name in ("composition_sd", "sensitivity_sd", "odds"):
+            if not 0 <= getattr(self, name) < 100:
+                raise InputError(f"{name}: expected 0 or more, found {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,10 @@ class CohortRecipe:
     """Spread of the sides from sample to sample: standard deviation of their logarithm."""
     cells_per_patch: float | None = None
     """Masks per patch of 256 x 256 pixels that the study reports, if it does."""
+    markers: Mapping[str, Marker] = field(default_factory=lambda: MARKERS)
+    """What the panel's channels show."""
+    differences: Differences | None = None
+    """What is planted between images; None where they differ by chance alone."""
 
 
 _STUDY_MEMBRANE = {
@@ -320,6 +347,55 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
             full_samples=4,
             full_px=(500, 500),
         ),
+        "phantom_phenotypes": CohortRecipe(
+            imitates="no real cohort: what a study of phenotypes would want to find is planted",
+            tissue=TissueParameters(
+                (
+                    Niche(
+                        "parenchyma",
+                        1.0,
+                        9_000.0,
+                        {
+                            "CD4 T": 0.26,
+                            "CD8 T": 0.16,
+                            "B": 0.24,
+                            "macrophage": 0.14,
+                            "stromal": 0.12,
+                            "endothelial": 0.08,
+                        },
+                    ),
+                ),
+                contacts=Contacts("CD4 T", "endothelial", 0.2),
+            ),
+            panel=_panel(
+                {
+                    "CD4": "Gd156",
+                    "CD68": "Tb159",
+                    "CD20": "Dy161",
+                    "CD8a": "Dy162",
+                    "CD45RO": "Yb173",
+                },
+                {
+                    "aSMA": "Pr141",
+                    "CD31": "Eu151",
+                    "CD3": "Er170",
+                    "Ki67": "Er168",
+                    "GranzymeB": "Er167",
+                    "PD1": "Ho165",
+                }
+                | _BACKGROUND,
+            ),
+            imaging=ImagingParameters(),
+            experts=ExpertGroup(n_experts=4),
+            demo_samples=8,
+            demo_px=(256, 256),
+            full_samples=40,
+            full_px=(600, 600),
+            markers=PHENOTYPE_MARKERS,
+            differences=Differences(
+                composition_sd=0.2, sensitivity_sd=0.25, group_type="CD8 T", odds=1.8
+            ),
+        ),
     }
 )
 """The phantom cohorts by key.
@@ -393,8 +469,8 @@ def make_sample(
 ) -> Sample:
     """Make one sample of a recipe, with its truth and nobody's annotations."""
     tissue = make_tissue(shape_px, recipe.tissue, seed)
-    image = image_tissue(tissue, recipe.panel, recipe.imaging, seed)
-    light = light_of(tissue, recipe.panel, recipe.imaging, seed)
+    image = image_tissue(tissue, recipe.panel, recipe.imaging, seed, recipe.markers)
+    light = light_of(tissue, recipe.panel, recipe.imaging, seed, recipe.markers)
     return Sample(
         id=sample_id,
         image=image,
@@ -427,8 +503,80 @@ def sample_light(name: str, sample_id: str, *, scale: float, seed: int) -> Light
     if sample_id not in known:
         raise InputError(f"sample {sample_id!r}: {name} has {', '.join(known[:8])}")
     k = known.index(sample_id)
-    tissue = make_tissue(shapes[k], recipe.tissue, int(seeds[k]))
-    return light_of(tissue, recipe.panel, recipe.imaging, int(seeds[k]))
+    own, _ = recipe_of_image(recipe, k, int(seeds[k]))
+    tissue = make_tissue(shapes[k], own.tissue, int(seeds[k]))
+    return light_of(tissue, own.panel, own.imaging, int(seeds[k]), own.markers)
+
+
+def recipe_of_image(
+    recipe: CohortRecipe, k: int, seed: int
+) -> tuple[CohortRecipe, dict[str, str | float]]:
+    """Return what image k of a cohort is made from, and what was planted in it.
+
+    Parameters
+    ----------
+    recipe
+        Of the cohort.
+    k
+        Position of the image; even ones are of group a, odd ones of group b.
+    seed
+        Of the image.
+
+    Returns
+    -------
+    recipe : CohortRecipe
+        The cohort's own where nothing is planted.
+    planted : dict
+        ``group``; ``type``, the one whose share differs between groups, and its ``odds`` in this
+        group over those in group a; ``sensitivity``; and for each type ``share_TYPE``, the share
+        that a cell is of it (of the niches together, by their number of cells). Empty where
+        nothing is planted.
+    """
+    differences = recipe.differences
+    if differences is None:
+        return recipe, {}
+    rng = generator(seed, "between images")
+    types = list(recipe.tissue.cell_types)
+    spread = differences.composition_sd * rng.standard_normal(len(types))
+    factor = dict(zip(types, np.exp(spread), strict=True))
+    group = "ab"[k % 2]
+    odds = differences.odds if group == "b" else 1.0
+    sensitivity = recipe.imaging.sensitivity * float(
+        np.exp(differences.sensitivity_sd * rng.standard_normal())
+    )
+    niches = []
+    for niche in recipe.tissue.niches:
+        shares = {name: share * factor[name] for name, share in niche.composition.items()}
+        shares = _summing_to_one(shares)
+        if differences.group_type in shares:  # odds of a share are its weight beside all others
+            shares[differences.group_type] *= odds
+        niches.append(replace(niche, composition=_summing_to_one(shares)))
+    cells = [niche.share * niche.cells_per_mm2 for niche in niches]
+    own = replace(
+        recipe,
+        tissue=replace(recipe.tissue, niches=tuple(niches)),
+        imaging=replace(recipe.imaging, sensitivity=sensitivity),
+    )
+    named = dict.fromkeys(name for niche in niches for name in niche.composition)
+    expected = {
+        f"share_{name}": float(
+            np.average([niche.composition.get(name, 0.0) for niche in niches], weights=cells)
+        )
+        for name in named
+    }
+    planted: dict[str, str | float] = {
+        "group": group,
+        "type": differences.group_type,
+        "odds": odds,
+        "sensitivity": sensitivity,
+        **expected,
+    }
+    return own, planted
+
+
+def _summing_to_one(shares: Mapping[str, float]) -> dict[str, float]:
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()}
 
 
 def _sample_id(name: str, k: int) -> str:
@@ -466,8 +614,9 @@ def _samples(
     shapes = sample_shapes(recipe, scale)
     seeds = _seeds(name, recipe, scale, seed)
 
-    def bare(k: int) -> Sample:
-        return make_sample(recipe, shapes[k], int(seeds[k]), _sample_id(name, k))
+    def bare(k: int, seed: int, sample_id: str) -> Sample:
+        own, planted = recipe_of_image(recipe, k, seed)
+        return replace(make_sample(own, shapes[k], seed, sample_id), planted=planted)
 
     experts: tuple[Expert, ...] = ()
     crops: list[tuple[Window, ...]] = []
@@ -477,13 +626,12 @@ def _samples(
         # Tissue of their own: cells that a classifier was trained on are never among those scored.
         own = generator(seed, name, f"{scale:.6f}", "experts").integers(2**31, size=len(shapes))
         labelled = [
-            make_sample(recipe, shape, int(s), f"{name}_experts_{k + 1:03d}")
-            for k, (shape, s) in enumerate(zip(shapes[:N_CROPS], own[:N_CROPS], strict=True))
+            bare(k, int(s), f"{name}_experts_{k + 1:03d}") for k, s in enumerate(own[:N_CROPS])
         ]
         experts = train_experts(labelled, recipe.experts, int(seeds[-1]), n_jobs)
         del labelled  # at the study's sizes ten images fill a laptop
     for k in range(len(shapes)):
-        sample = annotate(bare(k), experts, n_jobs)
+        sample = annotate(bare(k, int(seeds[k]), _sample_id(name, k)), experts, n_jobs)
         if recipe.experts is not None and k < len(crops):
             drawn = draw_crops(sample, crops[k], recipe.experts, int(seeds[-1]))
             sample = replace(sample, drawn=drawn if crops[k] else {}, crops=crops[k])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
+from scipy.spatial import KDTree
 from skimage.measure import label
 
 from imc_helpers.errors import InputError
@@ -26,6 +27,8 @@ _MIN_AREA_UM2 = 12.0
 """Slivers below this are no cells: the 5th percentile of masks of real spleen is 15 to 17 um2."""
 _MIN_PATH_UM = 1.0
 """A nucleus is there to be seen where the section holds at least this much of its depth."""
+_FIRST_RING = 1.5
+"""Cells this far apart, in units of the usual distance to the nearest, are taken for neighbours."""
 _TAIL_SD = 2.5
 """Sizes are cut off at this many standard deviations, which bounds the work per cell."""
 
@@ -110,6 +113,30 @@ class Niche:
 
 
 @dataclass(frozen=True)
+class Contacts:
+    """Cells of one type that lie beside cells of another more often than by chance.
+
+    Cells are moved within their niche, by exchanging places with a cell of a third type, so that
+    the composition stays, and the third types touch the partner less. Otherwise types lie in their
+    niche at random; large cells touch more others by their size alone.
+    """
+
+    mover: str
+    """Type whose cells are moved."""
+    partner: str
+    """Type beside whose cells they are moved."""
+    share: float
+    """Share of the movers that lie beside no partner and are moved beside one, as long as there is
+    room."""
+
+    def __post_init__(self) -> None:
+        if self.mover == self.partner:
+            raise InputError(f"contacts: expected two types, found {self.mover!r} twice")
+        if not 0 <= self.share <= 1:
+            raise InputError(f"contacts: share must lie in 0 to 1, found {self.share}")
+
+
+@dataclass(frozen=True)
 class TissueParameters:
     """What a tissue is made of."""
 
@@ -127,6 +154,8 @@ class TissueParameters:
     """Share of cells whose nucleus lies outside the section."""
     cell_types: Mapping[str, CellType] = field(default_factory=lambda: CELL_TYPES)
     """The types that the niches name."""
+    contacts: Contacts | None = None
+    """Contacts to plant; none where types lie in their niche at random."""
 
     def __post_init__(self) -> None:
         for name in ("niche_scale_um", "area_factor", "section_um"):
@@ -152,6 +181,13 @@ class TissueParameters:
                     f"niche {niche.name!r}: {niche.cells_per_mm2:.0f} cells/mm2 of "
                     f"{self._mean_area_um2(niche):.0f} um2 would cover {cover:.0%} of the tissue "
                     "and cannot be packed. Lower cells_per_mm2 or area_factor"
+                )
+        if self.contacts is not None:
+            pair = {self.contacts.mover, self.contacts.partner}
+            if unknown := sorted(pair - set(self.cell_types)):
+                raise InputError(
+                    f"contacts: unknown cell type {unknown[0]!r}; "
+                    f"known: {', '.join(self.cell_types)}"
                 )
         object.__setattr__(self, "cell_types", MappingProxyType(dict(self.cell_types)))
 
@@ -225,7 +261,7 @@ def make_tissue(
     rng = generator(seed, "niches")
     contour = smooth_field(canvas, parameters.niche_scale_um / um_per_px, rng)
     niches = _niche_map(contour, parameters)
-    cells = _place(niches, contour, parameters, um_per_px, generator(seed, "cells"))
+    cells = _place(niches, contour, parameters, um_per_px, seed)
 
     rng = generator(seed, "outlines")
     warp_scale_px = 5.0 / um_per_px
@@ -279,9 +315,10 @@ def _place(
     contour: np.ndarray,
     parameters: TissueParameters,
     um_per_px: float,
-    rng: np.random.Generator,
+    seed: int,
 ) -> _Cells:
     """Choose where cells are, of which type, how large and how turned."""
+    rng = generator(seed, "cells")
     height, width = niches.shape
     density = np.array([niche.cells_per_mm2 for niche in parameters.niches]) * 1e-6 * um_per_px**2
     densest = density.max()
@@ -310,6 +347,10 @@ def _place(
     cumulative = np.cumsum(composition, axis=1)
     cumulative[:, -1] = np.inf  # so that rounding leaves no cell without a type
     types = (rng.random(len(spots))[:, None] >= cumulative[niche]).sum(axis=1)
+    if parameters.contacts is not None and len(spots):
+        pair = names.index(parameters.contacts.mover), names.index(parameters.contacts.partner)
+        share = parameters.contacts.share
+        types = _bring_together(spots, niche, types, pair, share, generator(seed, "contacts"))
 
     of_type = [parameters.cell_types[name] for name in names]
     median = np.array([t.area_um2 for t in of_type])[types] * parameters.area_factor / um_per_px**2
@@ -347,6 +388,32 @@ def _place(
         reach_px=reach,
         nucleus_share=np.array([t.nucleus_share for t in of_type])[types],
     )
+
+
+def _bring_together(
+    spots: np.ndarray,
+    niches: np.ndarray,
+    types: np.ndarray,
+    pair: tuple[int, int],
+    share: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the types with some movers beside a partner, each niche's composition as it was."""
+    mover, partner = pair
+    tree = KDTree(spots)
+    # Half as far again as the nearest cell: the first ring of neighbours.
+    reach = _FIRST_RING * np.median(tree.query(spots, 2)[0][:, 1]) if len(spots) > 1 else 0.0
+    beside = np.zeros(len(types), bool)
+    beside[[j for i in tree.query_ball_point(spots[types == partner], reach) for j in i]] = True
+    moved = types.copy()
+    for niche in np.unique(niches):
+        here = niches == niche
+        alone = rng.permutation(np.flatnonzero(here & (types == mover) & ~beside))
+        alone = alone[: round(share * len(alone))]
+        room = rng.permutation(np.flatnonzero(here & beside & ~np.isin(types, pair)))
+        n = min(len(alone), len(room))
+        moved[alone[:n]], moved[room[:n]] = types[room[:n]], mover
+    return moved
 
 
 def _bounded_normal(rng: np.random.Generator, n: int) -> np.ndarray:

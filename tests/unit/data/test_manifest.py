@@ -4,6 +4,7 @@ import pytest
 
 from imc_helpers.data import manifest
 from imc_helpers.data.manifest import (
+    Edition,
     PublishedTable,
     cohort_record,
     load_edition,
@@ -23,7 +24,7 @@ EDITIONS = sorted(
 
 @pytest.mark.parametrize("name", EDITIONS)
 def test_every_edition_names_cohorts_that_can_be_made(name):
-    for key in load_edition(name).cohorts:
+    for key in load_edition(name).made:
         record = cohort_record(key)
         assert record.reader in {*_READERS, *_PAIRS}
         panel = cohort_panel(record)
@@ -35,8 +36,22 @@ def test_every_edition_names_cohorts_that_can_be_made(name):
 @pytest.mark.parametrize("name", EDITIONS)
 def test_every_cohort_is_in_the_bibliography(name):
     bibliography = (shipped("data_manifest").parent / "references.bib").read_text()
-    for key in load_edition(name).cohorts:
+    for key in load_edition(name).made:
         assert f"{{{cohort_record(key).citation}," in bibliography
+
+
+def test_an_edition_makes_its_cohorts_and_the_planted_ones():
+    edition = Edition(title="", description="", cohorts=["a"], planted={"b": ["m"]}, models=["m"])
+    assert edition.made == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("planted", "message"),
+    [({"a": []}, "a is among `cohorts` already"), ({"b": ["n"]}, "b names n, not among `models`")],
+)
+def test_planted_cohorts_that_cannot_be(planted, message):
+    with pytest.raises(ValueError, match=message):
+        Edition(title="", description="", cohorts=["a"], planted=planted, models=["m"])
 
 
 def test_an_unknown_edition():

@@ -19,6 +19,7 @@ from imc_helpers.figures import (
     agreement_plots,
     claim_plots,
     decision_plots,
+    mask_plots,
     model_plots,
     speed_plots,
     sweep_overview,
@@ -169,6 +170,23 @@ def reach(beyond=None):
     table = pd.DataFrame(rows, columns=["kind", "rater"]).assign(value=0.5, low=0.4, high=0.6)
     lines = {"two annotators with each other": 0.4, "no mask scores higher": 0.7}
     return {c: truth_plots.Reach(table, lines, beyond) for c in ("spleen_imc", "phantom_lymphoid")}
+
+
+def masks_compared():
+    return pd.DataFrame(
+        {"rater": r, "quantity": q, "value": x, "low": x - 0.1, "high": x + 0.1}
+        for q in ("cells", "median area of a cell")
+        for r, x in zip([*PEOPLE, *MODELS], rng.uniform(0.6, 1.4, 8), strict=True)
+    )
+
+
+def sizes():
+    return pd.DataFrame(
+        {"outline": o, "rater": r, "area": 30.0 * k, "ratio": x, "low": x - 0.1, "high": x + 0.1}
+        for o in ("whole cells", "nuclei, expanded by 3 px")
+        for r in [*PEOPLE, *MODELS]
+        for k, x in enumerate(rng.uniform(0.6, 1.6, 5), start=1)
+    )
 
 
 def few_labels():
@@ -356,6 +374,10 @@ DRAWN = {
         um_per_px=1.0,
         field_um=40,
     ),
+    "mask rows": partial(
+        mask_plots.mask_rows, masks_compared(), people=PEOPLE, line=1, label="times the truth"
+    ),
+    "size curves": partial(mask_plots.size_curves, sizes()),
     "few labels": partial(truth_plots.trial_curves, few_labels()),
     "toys": partial(
         tissue_images.toy_cases,

@@ -4,23 +4,32 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
 
+from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.data.writers import write_cohort
+from imc_helpers.downstream.typing import type_cells
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.likeness import channel_statistics, likeness, neighbour_correlation
 from imc_helpers.metrics import evaluate
 from imc_helpers.phantom import recipes
-from imc_helpers.phantom.recipes import COHORTS, phantom_cohort, sample_shapes
+from imc_helpers.phantom.recipes import (
+    COHORTS,
+    phantom_cohort,
+    recipe_of_image,
+    sample_light,
+    sample_shapes,
+)
 
 demo = functools.cache(lambda name: list(phantom_cohort(name, n_jobs=2)))
-FIVE = [name for name in COHORTS if name != "phantom_spleen"]
+FIVE = [name for name in COHORTS if name not in ("phantom_spleen", "phantom_phenotypes")]
 
 
 def test_the_panel_is_table_2_s():
@@ -178,6 +187,94 @@ def test_statistics_by_hand():
     assert table.loc["Ir191", "median_phantom"] == table.loc["Ir191", "median_real_max"] == 49.5
     other = Sample("o", plane[None], Panel((Channel("Nd142", "CD19"),)), 1.0)
     assert likeness(channel_statistics([sample]), channel_statistics([other])).empty
+
+
+PHENOTYPES = COHORTS["phantom_phenotypes"]
+
+
+@functools.cache
+def phenotypes():
+    """The cohort without its experts, as `phantom_cohort` makes it for them."""
+    bare = replace(PHENOTYPES, experts=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "COHORTS", {"phantom_phenotypes": bare})
+        return list(phantom_cohort("phantom_phenotypes"))
+
+
+def test_true_cells_of_the_phenotypes_are_typed_right_nine_times_in_ten():
+    known = []
+    for sample in phenotypes():
+        ids, means = mean_intensities(sample.image, sample.masks["truth"])
+        index = pd.MultiIndex.from_product([[sample.id], ids], names=["sample", "id"])
+        table = pd.DataFrame(means, index, list(sample.panel.names))
+        known.append(table.assign(type=sample.truth["type"].to_numpy()))
+    table = pd.concat(known)
+    assert 0.90 <= (type_cells(table.drop(columns="type"), table) == table["type"]).mean() <= 0.97
+
+
+def test_states_are_positive_in_their_share_of_a_type():
+    cells = pd.concat([sample.truth for sample in phenotypes()])
+    for marker, kind, share in (
+        ("Ki67", "B", 0.30), ("Ki67", "stromal", 0.03), ("GranzymeB", "CD8 T", 0.5),
+        ("PD1", "CD4 T", 0.4), ("PD1", "B", 0.0),
+    ):  # fmt: skip
+        own = cells[cells["type"] == kind]
+        positive = own["positive"].str.split(";").map(lambda names, m=marker: m in names)
+        error = np.sqrt(share * (1 - share) / len(own))
+        assert positive.mean() == pytest.approx(share, abs=4 * error)
+        mine = own[f"mean_{marker}"] - own[f"others_{marker}"]
+        assert (mine[~positive] == 0).all()
+        if marker != "Ki67":  # a nucleus may lie outside the section
+            assert (mine[positive] > 0).all()
+
+
+def test_groups_differ_by_the_planted_odds():
+    samples = phenotypes()
+    planted = pd.DataFrame([sample.planted for sample in samples])
+    assert planted["group"].tolist() == list("abababab")
+    assert planted["odds"].tolist() == [1.0, 1.8] * 4
+    assert planted.filter(like="share_").sum(axis=1).to_numpy() == pytest.approx(1)
+    for sample in samples:
+        found = sample.truth["type"].value_counts(normalize=True)
+        for name, share in found.items():
+            # Cells that their neighbours squeeze to a sliver are dropped, small ones first.
+            error = np.sqrt(share * (1 - share) / len(sample.truth))
+            assert share == pytest.approx(sample.planted[f"share_{name}"], abs=4 * error + 0.02)
+    # The same image in the other group: the odds of the one type change, and nothing else.
+    one, other = (recipe_of_image(PHENOTYPES, k, seed=7)[1] for k in (0, 1))
+    odds = [p["share_CD8 T"] / (1 - p["share_CD8 T"]) for p in (one, other)]
+    assert odds[1] / odds[0] == pytest.approx(1.8)
+    assert one["share_B"] / one["share_stromal"] == pytest.approx(
+        other["share_B"] / other["share_stromal"]
+    )
+    assert one["sensitivity"] == other["sensitivity"]
+
+
+def test_images_differ_as_planted():
+    rows = [recipe_of_image(PHENOTYPES, 0, seed)[1] for seed in range(400)]
+    table = pd.DataFrame(rows)
+    assert np.log(table["sensitivity"]).std() == pytest.approx(0.25, rel=0.15)
+    ratio = np.log(table["share_B"] / table["share_stromal"])  # each has a spread of its own
+    assert ratio.std() == pytest.approx(0.2 * np.sqrt(2), rel=0.15)
+    assert ratio.mean() == pytest.approx(np.log(0.24 / 0.12), abs=0.06)
+
+
+def test_light_of_an_image_that_differs():
+    sample = phenotypes()[1]
+    light = sample_light("phantom_phenotypes", sample.id, scale=0.0, seed=recipes.DEFAULT_SEED)
+    assert np.array_equal(light.cells, sample.masks["truth"])
+    assert light.imaging.sensitivity == sample.planted["sensitivity"] != 1
+
+
+def test_nothing_is_planted_between_images_of_the_others():
+    assert recipe_of_image(COHORTS["phantom_lymphoid"], 3, 9) == (COHORTS["phantom_lymphoid"], {})
+    assert not next(phantom_cohort("phantom_spleen")).planted
+
+
+@pytest.mark.parametrize("change", [{"odds": -1.0}, {"composition_sd": float("nan")}])
+def test_differences_that_cannot_be(change):
+    with pytest.raises(InputError, match="expected 0 or more"):
+        replace(PHENOTYPES.differences, **change)
 
 
 SPECTRE = "ImmuneDynamics/Spectre/28f9dfb43671db0a5f27965d6d67605973878ba9/inst/extdata"

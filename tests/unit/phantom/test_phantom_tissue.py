@@ -9,10 +9,12 @@ import pytest
 from scipy.spatial import cKDTree
 from skimage.measure import label, regionprops_table
 
+from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.errors import InputError
 from imc_helpers.phantom.tissue import (
     CELL_TYPES,
     CellType,
+    Contacts,
     Niche,
     TissueParameters,
     _paths,
@@ -44,6 +46,46 @@ def test_every_cell_is_one_piece_with_its_nucleus_inside(dense):
     assert (dense.nuclear_path_um[dense.cells == 0] == 0).all()
     assert dense.nuclear_path_um.max() <= dense.section_um
     assert np.bincount(dense.cells.ravel())[1:].min() >= 12
+
+
+def log2_contacts(share):
+    """Touching pairs of types, over what the types' numbers of contacts let expect: log2."""
+    names = ["B", "CD4 T", "CD8 T", "endothelial"]
+    mixed = Niche("all", 1.0, 11_000, dict(zip(names, [0.4, 0.25, 0.25, 0.1], strict=True)))
+    contacts = Contacts("CD4 T", "endothelial", share) if share else None
+    tissue = make_tissue((700, 700), TissueParameters((mixed,), contacts=contacts), seed=2)
+    pairs, _ = touching_pairs(tissue.cells)
+    code = np.array([names.index(tissue.type_names[k]) for k in tissue.types])
+    found = np.zeros((4, 4))
+    np.add.at(found, tuple(code[pairs - 1].T), 1)
+    found += found.T
+    degree = found.sum(axis=0)
+    return np.log2(found / np.outer(degree, degree) * degree.sum()), np.bincount(code)
+
+
+def test_contacts_are_planted_and_the_composition_stays():
+    by_chance, n = log2_contacts(0)
+    planted, n_planted = log2_contacts(0.3)
+    assert n_planted == pytest.approx(n, rel=0.02)  # a sliver more or less
+    # Fibres that lie along one another touch more than by chance, and a little less of the rest.
+    assert np.abs(by_chance).max() < 0.3
+    assert planted[1, 3] > by_chance[1, 3] + 0.7
+    third = np.ix_([0, 2], [0, 2])
+    assert np.abs(planted[third] - by_chance[third]).max() < 0.25
+    assert (planted[[0, 2], 3] < by_chance[[0, 2], 3]).all(), "they gave way"
+
+
+@pytest.mark.parametrize(
+    ("contacts", "message"),
+    [
+        (lambda: Contacts("B", "B", 0.5), "expected two types, found 'B' twice"),
+        (lambda: Contacts("B", "CD4 T", 1.5), "share must lie in 0 to 1"),
+        (lambda: replace(DENSE, contacts=Contacts("B", "neuron", 0.5)), "cell type 'neuron'"),
+    ],
+)
+def test_contacts_that_cannot_be(contacts, message):
+    with pytest.raises(InputError, match=message):
+        contacts()
 
 
 def test_density_and_types_are_those_asked_for():
