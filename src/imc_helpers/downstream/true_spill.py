@@ -1,4 +1,4 @@
-"""How much of its counts a cell of a phantom has from others: by their light, and by its outline."""
+"""Which of a phantom's counts a cell has from others: by their light, or by its outline."""
 
 from collections.abc import Mapping
 
