@@ -6,7 +6,7 @@ every mask. Differences between masks are paired by image, so that images' own d
 excuse, and have intervals over images.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.downstream.spatial import GRAPHS, enrichment
+from imc_helpers.downstream.typed_masks import TypedMask
 from imc_helpers.errors import InputError
 
 CONFIDENCE = 0.95
@@ -49,55 +49,6 @@ class Verdict(StrEnum):
     """Surely another with some masks than with others."""
     OPEN = "cannot be told"
     """Too few images to tell either."""
-
-
-@dataclass(frozen=True, eq=False)
-class TypedMask:
-    """The cells of one mask of one image, with their types."""
-
-    labels: NDArray[np.integer]
-    """(H, W), 0 is background."""
-    types: pd.Series
-    """Type of each cell, by id, ascending."""
-    um_per_px: float
-    """Edge of a pixel, micrometres."""
-
-    def __post_init__(self) -> None:
-        ids = np.unique(self.labels[self.labels > 0])
-        if absent := sorted(set(self.types.index) - set(ids.tolist())):
-            raise InputError(
-                f"types: cell {absent[0]} is not in the mask. Are they of another mask, or was it "
-                "relabelled? Type its cells again"
-            )
-        if len(ids) != len(self.types):
-            raise InputError(f"types: {len(self.types)} types for {len(ids)} cells of the mask")
-
-    def only(self, ids: Iterable[int]) -> "TypedMask":
-        """Return some of its cells, in their places; the others become background."""
-        kept = self.types.index.isin(list(ids))
-        labels = np.where(np.isin(self.labels, self.types.index[kept]), self.labels, 0)
-        return TypedMask(labels, self.types[kept], self.um_per_px)
-
-    def centres_um(self) -> NDArray[np.float64]:
-        """Return the centres of its cells, (N, 2): row and column, micrometres."""
-        shapes = cell_shapes(self.labels)
-        return (shapes[["centroid-0", "centroid-1"]].to_numpy() + 0.5) * self.um_per_px
-
-    def codes(self, names: Sequence[str]) -> NDArray[np.intp]:
-        """Return the number of each cell's type among some names.
-
-        Raises
-        ------
-        InputError
-            If a cell has another type.
-        """
-        codes = pd.Index(names).get_indexer(pd.Index(self.types))
-        if (codes < 0).any():
-            raise InputError(
-                f"types: unknown type {self.types.iloc[int((codes < 0).argmax())]!r}; "
-                f"known: {', '.join(names)}"
-            )
-        return codes
 
 
 def contacts(mask: TypedMask, names: Sequence[str], graph: str) -> NDArray[np.float64]:

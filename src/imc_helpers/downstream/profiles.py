@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imc_helpers.cells.expression import mean_intensities
+from imc_helpers.data.samples import Cohort
+from imc_helpers.downstream.measure import check_image
+from imc_helpers.downstream.variance import icc
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, matched_pairs
 
@@ -53,7 +57,11 @@ class Measured:
 
 
 def measure_masks(
-    image: NDArray[np.floating], masks: Sequence[NDArray[np.integer]], *, cofactor: float = COFACTOR
+    image: NDArray[np.floating],
+    masks: Sequence[NDArray[np.integer]],
+    channels: Sequence[str],
+    *,
+    source: str,
 ) -> Measured:
     """Measure the cells of several masks of one image.
 
@@ -63,29 +71,27 @@ def measure_masks(
         (C, H, W) counts.
     masks
         (H, W) label images.
-    cofactor
-        Of the inverse hyperbolic sine.
+    channels
+        (C,) their names.
+    source
+        The image, for messages.
 
     Raises
     ------
     InputError
-        If a mask has another shape, or counts are negative or not finite.
+        If a mask has another shape, two channels have one name, or counts are negative or missing.
     """
+    check_image(image, channels, source)
     for k, mask in enumerate(masks):
         if mask.shape != image.shape[1:]:
             raise InputError(
-                f"mask {k + 1}: it has shape {mask.shape}, the image {image.shape[1:]}. "
-                "They must show the same field of view"
+                f"{source}: mask {k + 1} has shape {mask.shape}, the image {image.shape[1:]}. "
+                "They must show the same field of view: crop or export one of them again"
             )
-    if not np.isfinite(image).all() or image.min(initial=0) < 0:
-        raise InputError(
-            "image: counts are finite and 0 or more. Was it scaled, or background subtracted? "
-            "Pass the counts as they were measured"
-        )
     found = [mean_intensities(image, mask) for mask in masks]
     return Measured(
         [ids for ids, _ in found],
-        [np.arcsinh(means.astype(float) / cofactor) for _, means in found],
+        [np.arcsinh(means.astype(float) / COFACTOR) for _, means in found],
     )
 
 
@@ -178,3 +184,84 @@ def coverage(cells: NDArray[np.integer]) -> Mapping[str, float]:
         "in some": float((~everywhere & ~nowhere).mean()),
         "in none": float(nowhere.mean()),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """What several masks say of the same cells, and of the same points, over some images."""
+
+    channels: tuple[str, ...]
+    matched: NDArray[np.float64]
+    """(N, k, C): cells that all masks have."""
+    matched_images: NDArray[np.str_]
+    """(N,) their images."""
+    points: NDArray[np.float64]
+    """(P, k, C): points drawn at random; missing where a mask has no cell."""
+    point_images: NDArray[np.str_]
+    """(P,) their images."""
+    coverage: Mapping[str, float]
+    """Of the points, by `coverage`."""
+
+
+def collect_profiles(
+    cohort: Cohort,
+    masks: Sequence[Mapping[str, NDArray[np.integer]]],
+    samples: Sequence[str],
+    *,
+    points: int = POINTS,
+    seed: int = 0,
+) -> Profiles:
+    """Measure matched cells and random points of some images.
+
+    Parameters
+    ----------
+    cohort
+        The images.
+    masks
+        By rater, labels by sample; two raters or more, with a mask of every sample.
+    samples
+        The images to look at.
+    points
+        Points per image.
+    seed
+        Of the points; each image has its own.
+    """
+    values, at, covered = [], [], []
+    for number, sample in enumerate(samples):
+        own = [of_rater[sample] for of_rater in masks]
+        measured = measure_masks(
+            cohort.read_image(sample), own, cohort.panel.names, source=f"{cohort.name} {sample}"
+        )
+        values.append(measured.at(matched_cells(own)))
+        covered.append(cells_at_points(own, points=points, seed=seed + number))
+        at.append(measured.at(covered[-1]))
+    names = np.array(samples)
+    return Profiles(
+        channels=cohort.panel.names,
+        matched=np.concatenate(values),
+        matched_images=np.repeat(names, [len(own) for own in values]),
+        points=np.concatenate(at),
+        point_images=np.repeat(names, points),
+        coverage=coverage(np.concatenate(covered)),
+    )
+
+
+def profile_agreement(profiles: Profiles) -> pd.DataFrame:
+    """Say how well masks agree about each channel, images pooled: ICC(2,1).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per ``channel``: ``matched cells``; ``points in all``, points that lie in a cell of
+        every mask; ``points in any``, with 0 for what a mask without a cell there says.
+    """
+    covered = ~np.isnan(profiles.points[:, :, 0])
+    anywhere = np.nan_to_num(profiles.points[covered.any(axis=1)])
+    return pd.DataFrame(
+        {
+            "channel": profiles.channels,
+            "matched cells": [icc(of) for of in np.moveaxis(profiles.matched, 2, 0)],
+            "points in all": [icc(of) for of in np.moveaxis(profiles.points, 2, 0)],
+            "points in any": [icc(of) for of in np.moveaxis(anywhere, 2, 0)],
+        }
+    )

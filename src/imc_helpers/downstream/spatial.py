@@ -12,17 +12,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.spatial import Delaunay, QhullError, cKDTree
-from skimage.segmentation import expand_labels
 
-from imc_helpers.cells.contacts import touching_pairs
+from imc_helpers.cells.contacts import near_pairs
 from imc_helpers.errors import InputError
 
 NEAREST = 6
 """Neighbours of each cell in the graph of nearest ones, as squidpy has it by default."""
 RADIUS_UM = 15.0
 """Centres within this distance are neighbours."""
-EXPANSION_PX = 4.0
-"""By which masks are expanded before cells that touch are neighbours: steinbock's own graph."""
 PERMUTATIONS = 1000
 PATCH = 3
 """Neighbours of one type that make a patch, for `patch_enrichment`."""
@@ -70,20 +67,17 @@ def within(centres: NDArray[np.floating], radius: float = RADIUS_UM) -> sparse.c
     return _both_ways(np.empty((0, 2), np.intp) if pairs is None else pairs, len(centres))
 
 
-def expanded(labels: NDArray[np.integer], by_px: float = EXPANSION_PX) -> sparse.csr_array:
-    """Join cells that touch once each has grown by some pixels.
+def expanded(labels: NDArray[np.integer]) -> sparse.csr_array:
+    """Join cells that touch once all have grown by 4 px, as in steinbock (`contacts.near_pairs`).
 
     Parameters
     ----------
     labels
         (H, W), 0 is background. Rows of the graph are its ids, ascending.
-    by_px
-        How far cells grow into the background, pixels.
     """
     ids = np.unique(labels)
     ids = ids[ids > 0]
-    pairs, _ = touching_pairs(expand_labels(labels, by_px))
-    return _both_ways(np.searchsorted(ids, pairs), len(ids))
+    return _both_ways(np.searchsorted(ids, near_pairs(labels)), len(ids))
 
 
 GRAPHS: Mapping[str, Callable[[NDArray[np.integer], NDArray[np.floating]], sparse.csr_array]] = (

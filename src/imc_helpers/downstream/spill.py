@@ -1,43 +1,92 @@
 """Counts that belong to other cells: doublets, impossible pairs of markers, and REDSEA.
 
-Where the truth is known, `imc_helpers.phantom.origins` says from which cell counts come. Elsewhere
-two markers that no cell has together, and a cell's neighbours, have to tell.
+On a phantom, `true_spill` says from which cell counts come. Elsewhere two markers that no cell has
+together, and a cell's neighbours, have to tell.
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage as ndi
 from scipy import sparse
+from skimage.filters import threshold_otsu
 
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.cells.expression import mean_intensities
+from imc_helpers.data.samples import Cohort
 from imc_helpers.metrics import contingency_table
 
 DOUBLET_SHARE = 0.5
 """A cell that holds this much of two true cells, or more, is a doublet."""
+EXCLUSIVE = (("CD3", "CD20"), ("CD5", "CD20"), ("CD8a", "CD20"))
+"""Markers of T cells and of B cells, the best pair first."""
 EDGE_PX = 2
 """Width of the rim whose counts REDSEA moves, pixels (Bai et al. 2021)."""
 
 
-def spill_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Divide the counts of each channel by where they come from, over all cells of a mask.
+def exclusive_pair(channels: Sequence[str]) -> tuple[str, str] | None:
+    """Return two markers of a panel that no cell has together, or None."""
+    return next((pair for pair in EXCLUSIVE if set(pair) <= set(channels)), None)
+
+
+def implausible_cells(
+    cohort: Cohort,
+    masks: Mapping[str, Mapping[str, NDArray[np.integer]]],
+    samples: Sequence[str],
+    pair: tuple[str, str],
+) -> pd.DataFrame:
+    """Measure spill where nobody knows the truth, before and after REDSEA.
 
     Parameters
     ----------
-    counts
-        What `imc_helpers.phantom.origins.split_counts` returns, of one image or of several.
+    cohort
+        The images.
+    masks
+        By rater, labels by sample.
+    samples
+        The images to look at.
+    pair
+        Two markers that no cell has together. A cell is positive above Otsu's threshold of the
+        arcsinh of mean counts, taken from the uncompensated cells of all masks together.
 
     Returns
     -------
     pandas.DataFrame
-        One row per ``channel``: the shares ``own``, ``blur`` (light of other cells inside the true
-        outline) and ``mask_error`` (what the mask took from outside it), which sum to 1; missing
-        where a channel has no counts.
+        One row per ``rater``: ``positive for both``, of the cells positive for either; the same
+        ``after REDSEA``; ``slope``, of the first marker on what the neighbours have of it, among
+        cells positive for the second, over images.
     """
-    parts = counts.groupby("channel", sort=False)[["own", "blur", "mask_error"]].sum()
-    total = parts.sum(axis=1)
-    return parts.div(total.where(total > 0), axis=0).reset_index()
+    at = [cohort.panel.names.index(marker) for marker in pair]
+    before: dict[str, list[NDArray[np.float64]]] = {rater: [] for rater in masks}
+    after: dict[str, list[NDArray[np.float64]]] = {rater: [] for rater in masks}
+    for sample in samples:
+        image = cohort.read_image(sample)[at]
+        for rater, own in masks.items():
+            before[rater].append(np.arcsinh(mean_intensities(image, own[sample])[1].astype(float)))
+            after[rater].append(np.arcsinh(redsea(image, own[sample])[1]))
+    everything = np.concatenate([values for own in before.values() for values in own])
+    if not len(everything) or (np.ptp(everything, axis=0) == 0).any():
+        limits = (np.inf, np.inf)
+    else:
+        limits = (threshold_otsu(everything[:, 0]), threshold_otsu(everything[:, 1]))
+    rows = []
+    for rater, own in masks.items():
+        slopes = [
+            neighbour_slope(own[sample], values[:, 0], among=values[:, 1] > limits[1])
+            for sample, values in zip(samples, before[rater], strict=True)
+        ]
+        raw, compensated = np.concatenate(before[rater]), np.concatenate(after[rater])
+        rows.append(
+            {
+                "rater": rater,
+                "positive for both": positive_for_both(raw[:, 0], raw[:, 1], limits),
+                "after REDSEA": positive_for_both(compensated[:, 0], compensated[:, 1], limits),
+                "slope": pd.Series(slopes).mean(),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def is_doublet(

@@ -70,6 +70,22 @@ def shrink_cells(labels: np.ndarray, px: int) -> np.ndarray:
     return shrunk
 
 
+def shift_cells(labels: np.ndarray, px: int) -> np.ndarray:
+    """Return a copy that lies so many pixels too far right and down, as after bad registration.
+
+    Parameters
+    ----------
+    labels
+        (H, W) uint32.
+    px
+        0 or more. What leaves the image is lost, and nothing comes in.
+    """
+    height, width = labels.shape
+    shifted = np.zeros_like(labels)
+    shifted[px:, px:] = labels[: height - px, : width - px]
+    return shifted
+
+
 def known_candidates(cohort: Cohort) -> dict[str, Candidate]:
     """Make candidates of known quality for a phantom cohort with several annotators.
 

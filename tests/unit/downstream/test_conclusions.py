@@ -7,7 +7,6 @@ from scipy import stats
 
 from imc_helpers.downstream.conclusions import (
     Kind,
-    TypedMask,
     Verdict,
     confounded_studies,
     count_verdicts,
@@ -15,6 +14,7 @@ from imc_helpers.downstream.conclusions import (
     group_study,
     judge,
 )
+from imc_helpers.downstream.typed_masks import TypedMask
 from imc_helpers.errors import InputError
 
 NAMES = ["B", "T"]

@@ -55,7 +55,7 @@ def test_delaunay_of_a_square_with_its_middle():
 def test_expansion_joins_cells_over_a_gap():
     labels = np.zeros((3, 20), int)
     labels[:, 0:2], labels[:, 6:8], labels[:, 19] = 7, 3, 5
-    graph = expanded(labels, 4).toarray()  # rows: ids 3, 5, 7
+    graph = expanded(labels).toarray()  # rows: ids 3, 5, 7
     assert graph.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
 
 

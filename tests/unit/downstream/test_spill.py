@@ -1,16 +1,19 @@
 """Counts of other cells: small masks by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Cohort, Sample
+from imc_helpers.data.writers import write_cohort
 from imc_helpers.downstream.spill import (
+    exclusive_pair,
+    implausible_cells,
     is_doublet,
     neighbour_slope,
     positive_for_both,
     redsea,
     shared_borders,
-    spill_shares,
 )
 
 
@@ -25,20 +28,6 @@ def test_doublets_hold_half_of_two_true_cells():
 def test_positive_for_both_of_those_with_either():
     assert positive_for_both([1, 1, 0, 0], [0, 1, 1, 0], (0.5, 0.5)) == pytest.approx(1 / 3)
     assert np.isnan(positive_for_both([0, 0], [0, 0], (0.5, 0.5)))
-
-
-def test_shares_sum_to_one_over_cells():
-    counts = pd.DataFrame(
-        {
-            "channel": ["CD3", "CD3", "CD20"],
-            "own": [6.0, 2.0, 0.0],
-            "blur": [1.0, 1.0, 0.0],
-            "mask_error": [0.0, 0.0, 0.0],
-        }
-    )
-    found = spill_shares(counts).set_index("channel")
-    assert found.loc["CD3"].tolist() == [0.8, 0.2, 0]
-    assert found.loc["CD20"].isna().all()
 
 
 def squares():
@@ -95,3 +84,26 @@ def test_too_few_cells_have_no_slope():
     assert np.isnan(neighbour_slope(np.zeros((3, 3), int), []))
     row = np.array([[1, 1, 2, 2, 3, 3]])
     assert np.isnan(neighbour_slope(row, [1.0, 1.0, 1.0]))
+
+
+def test_cells_positive_for_both_are_fewer_after_redsea(tmp_path):
+    """A T cell and a B cell touch; the T cell's rim has light of the B cell."""
+    panel = Panel((Channel("Er170", "CD3"), Channel("Dy161", "CD20")))
+    image = np.zeros((2, 8, 12), np.float32)
+    image[0][squares() == 3], image[1][squares() == 8] = 100, 100
+    image[1, 2:6, 5] = 48  # 192 counts, doubled as the rim's, less a quarter of the other's 1600
+    far = np.zeros((8, 12), int)
+    far[2:6, 2:5], far[2:6, 7:10] = 1, 2
+    sample = Sample("one", image, panel, 1.0, {"anna": squares()})
+    write_cohort(tmp_path / "cohort", [sample])
+    masks = {"anna": {"one": squares()}, "careful": {"one": far}}
+    found = implausible_cells(Cohort(tmp_path / "cohort"), masks, ["one"], ("CD3", "CD20"))
+    rows = found.set_index("rater")
+    assert rows["positive for both"].to_dict() == {"anna": 0.5, "careful": 0}
+    assert rows.loc["anna", "after REDSEA"] == 0
+    assert rows["slope"].isna().all(), "one cell each"
+
+
+def test_a_panel_without_exclusive_markers_has_no_pair():
+    assert exclusive_pair(["CD20", "CD3", "CD8a"]) == ("CD3", "CD20")
+    assert exclusive_pair(["CD20", "CD68"]) is None

@@ -1,0 +1,281 @@
+"""Carry the disagreement between masks along: into each cell, and into the result.
+
+Which outline a cell has is a choice, and another person would have chosen otherwise. With several
+masks of an image, each cell can bear how many of them have it, and how far its counts and its type
+depend on the outline (`mask_disagreement`). A result that is computed once per mask is pooled as
+one from several imputations of missing data is (`pooled_estimate`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from imc_helpers.agreement.statistics import satterthwaite
+from imc_helpers.cells.expression import cells_of, mean_intensities
+from imc_helpers.data.samples import Cohort
+from imc_helpers.errors import InputError
+from imc_helpers.metrics import contingency_table
+
+MATCH_IOU = 0.5
+"""Two masks have the same cell from this IoU on."""
+
+
+def matched_cells(one: np.ndarray, other: np.ndarray) -> pd.DataFrame:
+    """Match the cells of two masks, one to one.
+
+    Parameters
+    ----------
+    one, other
+        (H, W) integers, 0 is background.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair with an IoU of `MATCH_IOU` or more, by the id in `one`: ``other``, the id
+        there, and ``iou``. Above .5 no cell has two partners; of two at exactly .5 the first counts.
+    """
+    table = contingency_table(one, other)
+    pairs = pd.DataFrame(
+        {"other": table.pred_ids[table.j], "iou": table.iou},
+        index=pd.Index(table.true_ids[table.i], name="id"),
+    )
+    pairs = pairs[pairs["iou"] >= MATCH_IOU].sort_values("iou", ascending=False, kind="stable")
+    pairs = pairs[~pairs.index.duplicated()].drop_duplicates("other")
+    return pairs.sort_index()
+
+
+@dataclass(frozen=True, eq=False)
+class Disagreement:
+    """What the masks of one image say of the cells of one of them."""
+
+    cells: pd.DataFrame
+    """One row per cell, by its id: ``support``, the share of the other masks that have it;
+    ``mask_iou``, its mean IoU with theirs; ``type_entropy`` over the types that the masks give it,
+    its own included, in bits. The last two are missing where no other mask has the cell, and
+    ``type_entropy`` without types."""
+    layers: Mapping[str, np.ndarray]
+    """(N, C) of the cell's mean counts over the masks that have it, its own included:
+    ``mask_median``, ``mask_mean``, and ``mask_sd``, missing where no other has the cell."""
+
+
+def mask_disagreement(
+    image: np.ndarray,
+    masks: Mapping[str, np.ndarray],
+    base: str,
+    types: Mapping[str, pd.Series] | None = None,
+) -> Disagreement:
+    """Ask the other masks of an image about each cell of one.
+
+    Parameters
+    ----------
+    image
+        (C, H, W) counts.
+    masks
+        (H, W) labels by rater, two or more.
+    base
+        Whose cells are asked about.
+    types
+        Type of each cell by its id, for each rater.
+
+    Returns
+    -------
+    Disagreement
+        See there.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two masks, one has another shape than the image, `base` is none of
+        them, or a cell has no type.
+    """
+    if base not in masks or len(masks) < 2:
+        raise InputError(
+            f"masks: expected {base!r} and another mask or more, found {', '.join(masks) or 'none'}"
+        )
+    for rater, labels in masks.items():
+        if labels.shape != image.shape[1:]:
+            raise InputError(
+                f"mask of {rater}: expected the image's shape {image.shape[1:]}, found "
+                f"{labels.shape}. Was it made of another image, or of a crop?"
+            )
+    ids, own = mean_intensities(image, masks[base])
+    others = [rater for rater in masks if rater != base]
+    values = np.full((len(masks), *own.shape), np.nan)
+    iou = np.full((len(others), len(ids)), np.nan)
+    votes = pd.DataFrame(index=pd.Index(ids, name="id"), columns=list(masks), dtype=object)
+    values[0] = own
+    if types is not None:
+        votes[base] = _types_of(types, base, ids)
+    for k, rater in enumerate(others):
+        theirs, means = mean_intensities(image, masks[rater])
+        pairs = matched_cells(masks[base], masks[rater])
+        rows = np.searchsorted(ids, pairs.index)
+        iou[k, rows] = pairs["iou"]
+        values[k + 1, rows] = means[np.searchsorted(theirs, pairs["other"])]
+        if types is not None:
+            votes.loc[pairs.index, rater] = _types_of(types, rater, pairs["other"].to_numpy())
+    found = ~np.isnan(iou)
+    several = found.any(axis=0)
+    cells = pd.DataFrame({"support": found.mean(axis=0)}, index=votes.index)
+    cells["mask_iou"] = np.where(several, np.nansum(iou, axis=0) / found.sum(axis=0).clip(1), np.nan)
+    entropies = np.nan if types is None else _entropies(votes.to_numpy())
+    cells["type_entropy"] = np.where(several, entropies, np.nan)
+    drawn = 1 + found.sum(axis=0)[:, None]
+    mean = np.nansum(values, axis=0) / drawn
+    squares = np.nansum((values - mean) ** 2, axis=0)
+    layers = {
+        "mask_median": np.nanmedian(values, axis=0) if len(ids) else own,
+        "mask_mean": mean,
+        "mask_sd": np.where(several[:, None], np.sqrt(squares / np.maximum(drawn - 1, 1)), np.nan),
+    }
+    return Disagreement(cells, layers)
+
+
+def _types_of(types: Mapping[str, pd.Series], rater: str, ids: np.ndarray) -> np.ndarray:
+    absent = np.setdiff1d(ids, types[rater].index)
+    if absent.size:
+        raise InputError(f"types of {rater}: no type of cell {absent[0]}, which is in the mask")
+    return types[rater].loc[ids].to_numpy(object)
+
+
+def _entropies(votes: np.ndarray) -> np.ndarray:
+    """Entropy of each row's entries, in bits; missing entries are no votes."""
+    names = pd.unique(votes[pd.notna(votes)])
+    if not len(names):
+        return np.full(len(votes), np.nan)
+    counts = np.stack([(votes == name).sum(axis=1) for name in names], axis=1)
+    return stats.entropy(counts, base=2, axis=1)
+
+
+def carried_cells(
+    cohort: Cohort,
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    base: str,
+    types: Mapping[str, pd.Series] | None = None,
+) -> Any:
+    """Collect the cells of one mask, with what the others say of each.
+
+    Parameters
+    ----------
+    cohort
+        The images.
+    masks
+        By sample, (H, W) labels by rater; `base` has all.
+    base
+        Whose cells are listed.
+    types
+        Type of each cell by ``sample`` and ``id``, for each rater.
+
+    Returns
+    -------
+    anndata.AnnData
+        What `imc_helpers.cells.expression.cells_of` returns, with the columns and layers of
+        `Disagreement`.
+
+    Raises
+    ------
+    InputError
+        As `mask_disagreement` does.
+    """
+    cells = cells_of(cohort, {sample: raters[base] for sample, raters in masks.items()})
+    parts = [
+        mask_disagreement(
+            cohort.read_image(sample),
+            raters,
+            base,
+            None if types is None else {rater: types[rater].xs(sample) for rater in raters},
+        )
+        for sample, raters in masks.items()
+    ]
+    about = pd.concat([part.cells for part in parts], ignore_index=True)
+    cells.obs[about.columns] = about.to_numpy()
+    for name in parts[0].layers:
+        cells.layers[name] = np.concatenate([part.layers[name] for part in parts])
+    return cells
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A result over several masks, with its interval."""
+
+    value: float
+    """Mean over masks."""
+    low: float
+    """Lower end of the interval; missing with fewer than two images or masks."""
+    high: float
+    """Upper end."""
+    within: float
+    """Variance over images, mean over masks."""
+    between: float
+    """Variance between masks."""
+    degrees: float
+    """Of Student's t."""
+
+    @property
+    def share_between(self) -> float:
+        """Share of the variance that is due to the choice of mask: Rubin's λ, with M + 1 masks."""
+        return 1 - self.within / (self.within + self.between) if self.between > 0 else 0.0
+
+
+def pooled_estimate(
+    estimates: ArrayLike, variances: ArrayLike, n_images: int, *, confidence: float = 0.95
+) -> Pooled:
+    """Pool one result per mask by Rubin's rules.
+
+    The total variance is ``W + (1 + 1/M) B``: W the variance over images, B between the M masks.
+    The interval is for what **another mask of this kind** would give in other images. It holds the
+    truth as often only where the truth is like one more of these masks: what all of them do wrong
+    shifts every one of them, and no pooling shows it.
+
+    Parameters
+    ----------
+    estimates
+        (M,) result with each mask.
+    variances
+        (M,) squared standard error of each, over images.
+    n_images
+        Images behind each.
+    confidence
+        Nominal coverage.
+
+    Returns
+    -------
+    Pooled
+        Degrees of freedom are Satterthwaite's, which are Rubin's where images are many. With few
+        images those of Barnard and Rubin 1999 are too small: in the simulation of
+        ``tests/unit/downstream/test_uncertainty.py`` their intervals held 99% instead of 95%.
+    """
+    each, errors = np.asarray(estimates, float), np.asarray(variances, float)
+    n_masks = len(each)
+    value, within = float(each.mean()), float(errors.mean())
+    if n_masks < 2 or n_images < 2:
+        return Pooled(value, np.nan, np.nan, within, np.nan, np.nan)
+    between = float((1 + 1 / n_masks) * each.var(ddof=1))
+    total = within + between
+    degrees = float(satterthwaite(within, n_images - 1, between, n_masks - 1))
+    half = float(stats.t.ppf((1 + confidence) / 2, degrees) * np.sqrt(total))
+    return Pooled(value, value - half, value + half, within, between, degrees)
+
+
+def pooled_mean(values: ArrayLike, *, confidence: float = 0.95) -> Pooled:
+    """Pool the mean over images of what each mask says of each image.
+
+    Parameters
+    ----------
+    values
+        (n, M): one row per image, one column per mask; images with a missing value are left out.
+    confidence
+        As in `pooled_estimate`.
+    """
+    table = np.asarray(values, float)
+    table = table[np.isfinite(table).all(axis=1)]
+    n = len(table)
+    if n == 0:
+        return Pooled(*[np.nan] * 6)
+    variances = table.var(axis=0, ddof=1) / n if n > 1 else np.full(table.shape[1], np.nan)
+    return pooled_estimate(table.mean(axis=0), variances, n, confidence=confidence)

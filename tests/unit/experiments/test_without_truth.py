@@ -1,0 +1,58 @@
+"""Scores without a reference, judged by the truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imc_helpers.downstream.mask_errors import ERROR_RATES
+from imc_helpers.errors import InputError
+from imc_helpers.experiments.without_truth import (
+    AS_FOUND,
+    EQUAL,
+    FLAWS,
+    SCORES,
+    Tried,
+    rank_correlations,
+    score_masks_alone,
+    spoilt,
+)
+from imc_helpers.models.adapters.cellprofiler import find_nuclei
+from imc_helpers.phantom.recipes import find_recipe, make_sample
+
+
+def test_every_flaw_is_worse_by_the_truth_the_more_there_is_of_it():
+    sample = make_sample(find_recipe("phantom_lymphoid"), (90, 90), 3, "tissue")
+    true = sample.masks["truth"]
+    nuclei = find_nuclei(sample.image[:2].mean(axis=0), 4.0)
+    masks = [Tried("truth", true, "truth"), *spoilt(true)]
+    table = score_masks_alone(sample.image, masks, nuclei, 1.0)
+    assert set(table["kind"]) == {"truth", *FLAWS}
+    as_found = table[table["numbers"] == AS_FOUND].set_index("mask")
+    for flaw in FLAWS:
+        falling = as_found[as_found["kind"] == flaw].sort_values("amount")["map"]
+        assert falling.is_monotonic_decreasing, flaw
+    assert (as_found.loc["truth", [*ERROR_RATES]] == 0).all()
+    assert as_found.loc["truth, 50% merged", "doublets"] > 0.25
+    equal = table[table["numbers"] == EQUAL]
+    assert (equal["cells"] == as_found["cells"].min()).all()
+    with pytest.raises(InputError, match="two or more to compare, found 1"):
+        score_masks_alone(sample.image, masks[:1], nuclei, 1.0)
+
+
+def masks(**scores):
+    rows = pd.DataFrame({"map": [1.0, 0.6, 0.3, 0.1], "mask": list("tabc")})
+    rows["kind"] = ["truth", "people", "model", "model"]
+    return rows.assign(sample="s", numbers=AS_FOUND, **dict.fromkeys(SCORES, 0.5) | scores)
+
+
+def test_a_score_that_agrees_one_that_errs_and_one_that_says_nothing():
+    table = masks(silhouette=[4, 3, 2, 1], davies_bouldin=[3, 2, 4, 1], NC=[1, np.nan, 2, 3])
+    found = rank_correlations(table).set_index("score")
+    assert found.loc["silhouette", "rho"] == pytest.approx(1)
+    assert found.loc["silhouette", "above"] == 0
+    # Less is better: c, a, t, b by Davies-Bouldin.
+    assert found.loc["davies_bouldin", "rho"] == pytest.approx(-0.4)
+    assert found.loc["davies_bouldin", "above"] == 2
+    assert found.loc["NC", "others"] == 2
+    assert found.loc["NC", "rho"] == pytest.approx(-1)
+    assert np.isnan(found.loc["FCF", "rho"])
