@@ -95,6 +95,21 @@ def test_the_answer_gets_a_box_and_a_table_a_link_to_its_rows():
     assert list(book.tables(notebook)) == [("tab-one", "a,b\n1,2\n")]
 
 
+def test_a_figure_gets_a_link_to_the_table_that_it_was_drawn_from():
+    about = {"label": "fig-one", "caption": "One square.", "alt": "A square"}
+    drawn = v4.new_output(
+        "display_data",
+        {"image/svg+xml": SVG, "text/csv": "a\n1\n"},
+        metadata={"image/svg+xml": about},
+    )
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("show(…)", outputs=[drawn])])
+    (cell,) = for_myst(notebook).cells
+    figure = cell.metadata["mystnb"]["figure"]
+    assert figure["caption"] == "One square. {download}`CSV <fig-one.csv>`"
+    assert "text/csv" not in cell.outputs[0].data
+    assert list(book.tables(notebook)) == [("fig-one", "a\n1\n")]
+
+
 def test_code_parameters_and_cost_stand_in_a_drawer_at_the_end():
     shown = v4.new_output("display_data", {"text/markdown": "Two squares."})
     handed_over = v4.new_output("display_data", {"text/plain": "rows"})

@@ -56,6 +56,7 @@ FIRST = """\
 :::"""
 TABLE_HEAD = re.compile(r"^:::\{table\} (?P<caption>.*)\n:name: (?P<label>.*)$", re.MULTILINE)
 CSV_LINK = r":::{table} \g<caption> {download}`CSV <\g<label>.csv>`\n:name: \g<label>"
+CSV_OF_FIGURE = " {{download}}`CSV <{label}.csv>`"
 MARKDOWN, CSV, SVG = "text/markdown", "text/csv", "image/svg+xml"
 INJECTED = "injected-parameters"
 DRAWER = """\
@@ -385,9 +386,10 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
                 address = f"../../{NARROW.format(image['label'])}"
                 rule = FOR_PHONES.format(window=PHONE_WINDOW, label=image["label"], address=address)
                 cells.append(new_markdown_cell(rule))
+            link = CSV_OF_FIGURE.format(label=image["label"]) if gives_rows(cell) else ""
             cell.metadata["mystnb"] = {
                 "figure": {
-                    "caption": image["caption"],
+                    "caption": image["caption"] + link,
                     "name": image["label"],
                     "classes": image.get("kind", ""),
                 },
@@ -396,6 +398,7 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if SVG in data:
+                data.pop(CSV, None)
                 data[SVG] = data[SVG].replace(ON_PAPER, "", 1)
             elif gate.is_answer(output):
                 data[MARKDOWN] = f":::{{div}} answer\n{data[MARKDOWN]}\n:::\n"
@@ -403,6 +406,12 @@ def for_myst(notebook: NotebookNode) -> NotebookNode:
                 data[MARKDOWN] = TABLE_HEAD.sub(CSV_LINK, data[MARKDOWN])
     page.cells = cells
     return page
+
+
+def gives_rows(cell: NotebookNode) -> bool:
+    """Say whether a figure of a cell comes with the table that it was drawn from."""
+    found = (output.get("data", {}) for output in cell.get("outputs", []))
+    return any(SVG in data and CSV in data for data in found)
 
 
 def narrow_figures(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
@@ -414,11 +423,13 @@ def narrow_figures(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
 
 
 def tables(notebook: NotebookNode) -> Iterable[tuple[str, str]]:
-    """Yield the label of each table of a notebook that gives its rows, and these as CSV."""
+    """Yield the label of each table and figure that gives its rows, and these as CSV."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if CSV in data and (head := TABLE_HEAD.search(data[MARKDOWN])):
+            if CSV in data and SVG in data:
+                yield output.metadata[SVG]["label"], data[CSV]
+            elif CSV in data and (head := TABLE_HEAD.search(data[MARKDOWN])):
                 yield head["label"], data[CSV]
 
 

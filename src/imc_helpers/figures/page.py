@@ -10,7 +10,8 @@ is small.
 
 import io
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -35,6 +36,8 @@ GREY = "#777777"
 """Of what is there for comparison: lines, single images."""
 WIDE, PHONE = 7.4, 3.4
 """Widths of figures on a page with its sidebars and on a telephone, inches of 96 pixels."""
+_MOST_ROWS = 5000
+"""Rows of a table that a page offers below its figure; a larger one would swell the page."""
 NARROW = 5.0
 """A figure narrower than this, inches, stacks its panels."""
 _SVG = "image/svg+xml"
@@ -175,7 +178,8 @@ def show(
     draw
         What draws the figure, given ``width`` in inches: it is drawn for a page and for a
         telephone, and the book shows the one that fits. Or a figure, where one serves both. A
-        figure without a ground of its own takes on the page's, light or dark.
+        figure without a ground of its own takes on the page's, light or dark. Where it is a
+        `functools.partial` that holds a table, the page offers this table as CSV.
     label
         Name for cross-references, ``"fig-agreement"`` for instance.
     caption
@@ -190,7 +194,39 @@ def show(
     svg = svg if kind == "tissue" else svg.replace("<svg ", _PAPER, 1)
     if not isinstance(draw, Figure):
         about["phone"] = _svg(draw(width=PHONE))
-    display({_SVG: svg, "text/plain": alt}, raw=True, metadata={_SVG: about})
+    bundle = {_SVG: svg, "text/plain": alt}
+    if (rows := drawn_from(draw)) is not None and len(rows) <= _MOST_ROWS:
+        bundle["text/csv"] = rows.to_csv(index=False, float_format="%.6g")
+    display(bundle, raw=True, metadata={_SVG: about})
+
+
+def drawn_from(draw: Figure | Callable[..., Figure]) -> pd.DataFrame | None:
+    """Return the table that a plot was given; None where it was given none.
+
+    Parameters
+    ----------
+    draw
+        As `show` takes. Of a `functools.partial`, the first argument that is a table, or a mapping
+        from names to tables, which then stand below one another with the name as ``panel``.
+    """
+    given = (*draw.args, *draw.keywords.values()) if isinstance(draw, partial) else ()
+    for value in given:
+        if isinstance(value, Mapping) and value:
+            tables = {str(name): _rows(table) for name, table in value.items()}
+            if all(table is not None for table in tables.values()):
+                return pd.concat(tables, names=["panel"]).reset_index("panel")
+        elif (table := _rows(value)) is not None:
+            return table
+    return None
+
+
+def _rows(value: object) -> pd.DataFrame | None:
+    """Return a table with what its index says as columns; None for what is no table."""
+    if isinstance(value, pd.Series):
+        value = value.to_frame(str(value.name or "value"))
+    if not isinstance(value, pd.DataFrame):
+        return None
+    return value if isinstance(value.index, pd.RangeIndex) else value.reset_index()
 
 
 def _svg(figure: Figure) -> str:

@@ -125,3 +125,32 @@ def test_columns_that_are_cohorts_have_their_names_and_the_csv_keeps_the_keys(sh
     ((bundle, _),) = shown
     assert "| marker | Ali20 phantom |" in bundle["text/markdown"]
     assert bundle["text/csv"].startswith("marker,phantom_ali20")
+
+
+def of_table(table, *, width):
+    figure, _ = plt.subplots(figsize=(width, 1))
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("given", "csv"),
+    [
+        (pd.DataFrame({"a": [1, 2], "b": [0.5, 1 / 3]}), "a,b\n1,0.5\n2,0.333333\n"),
+        (pd.DataFrame({"b": [2.0]}, index=pd.Index(["x"], name="a")), "a,b\nx,2\n"),
+        (
+            {"left": pd.DataFrame({"a": [1]}), "right": pd.DataFrame({"a": [2]})},
+            "panel,a\nleft,1\nright,2\n",
+        ),
+    ],
+)
+def test_a_figure_gives_the_table_that_it_was_drawn_from(shown, given, csv):
+    show(partial(of_table, given), label="fig-a", caption="", alt="nothing")
+    ((bundle, _),) = shown
+    assert bundle["text/csv"] == csv
+
+
+@pytest.mark.parametrize("given", ["no table", {"a": 1}, {}, pd.DataFrame({"a": range(5001)})])
+def test_a_figure_without_a_table_or_with_a_huge_one_gives_none(shown, given):
+    show(partial(of_table, given), label="fig-a", caption="", alt="nothing")
+    ((bundle, _),) = shown
+    assert "text/csv" not in bundle
