@@ -434,7 +434,9 @@ class _Resolver:
         notebook = sweeps.load(self.project, name).notebook
         source = self.project.source(notebook)
         made_from = self._of_notebook(notebook) if source.is_file() else {}
-        made_from["cohorts"] = digests.of_value([self._of_data(c) for c in self.cohorts])
+        planted = source.is_file() and _reads_planted(read_chapter(source))
+        cohorts = self.edition.made if planted else self.cohorts
+        made_from["cohorts"] = digests.of_value([self._of_data(c) for c in cohorts])
         planned = sweeps.resolve(
             self.project, name, self.name, made_from, _Lazily(self.of_model), at_a_time
         )
@@ -458,7 +460,7 @@ class _Resolver:
         if "published_table" in text:
             shipped.append(self._published)
         kernel = notebook.metadata.kernelspec.name
-        planted = PLANTED in header(notebook).reads
+        planted = _reads_planted(notebook)
         fields = {"cohorts", "models", "sweeps", *([PLANTED] if planted else [])}
         chosen = self.edition.model_dump(mode="json", include=fields)
         cohorts = self.edition.made if planted else self.cohorts
@@ -618,6 +620,10 @@ def overview_page(project: Project, plan: Plan, sweep: PlannedSweep) -> Page:
         imports=(),
         digest=(),
     )
+
+
+def _reads_planted(notebook: NotebookNode) -> bool:
+    return PLANTED in header(notebook).reads
 
 
 def _tree(notebook: NotebookNode) -> ast.Module:
