@@ -1,7 +1,8 @@
-"""Measure the phantom: its cost, the agreement of its experts, its likeness to real spleen.
+"""Measure the phantom: its cost, the agreement of its experts, its likeness to real tissue.
 
 ``make phantom-report`` runs this, and rewrites the tables under ``benchmarks/results`` that the
-book's pages on the phantom show. The likeness needs the real cohort, which is downloaded.
+book's pages on the phantom show. The likeness needs real cohorts, which are downloaded; the sweep
+on real tissue is the open edition's, so ``make book EDITION=open`` comes first.
 """
 
 import time
@@ -13,12 +14,18 @@ import pandas as pd
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.experiments.likeness import channel_statistics, likeness
 from imc_helpers.experiments.shared_errors import mean_scores
+from imc_helpers.experiments.sweeps import read_sweep
+from imc_helpers.experiments.unfitted import unfitted_statistics
+from imc_helpers.models.registry import load_segmenter
 from imc_helpers.phantom.imaging import image_tissue
 from imc_helpers.phantom.recipes import DEFAULT_SEED, find_recipe, make_sample, phantom_cohort
 from imc_helpers.phantom.tissue import make_tissue
 
 RESULTS = Path(__file__).parent / "results"
 REAL = "spleen_imc"
+OTHER_TISSUE = "pancreas_imc"
+QUICK = "distance"
+"""Method that finds cells in real and in made images alike."""
 
 
 def cost(sides_px: Sequence[int] = (250, 500, 1000, 2000, 4000)) -> pd.DataFrame:
@@ -71,6 +78,38 @@ def groups(seeds: Sequence[int] = (0, 1, 2, 3, 4)) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["seed", "ap50", "map", "sap"]]
 
 
+def unfitted() -> pd.DataFrame:
+    """Measure on real tissue what the phantom was not fitted to; cells by the same quick method.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per item: ``cohort``, ``sample``, ``statistic``, ``item``, ``value``.
+    """
+    segmenter = load_segmenter(QUICK)
+    return pd.concat(
+        [
+            unfitted_statistics(sample, segmenter.segment(sample)).assign(
+                cohort=cohort, sample=sample.id
+            )
+            for cohort in (REAL, OTHER_TISSUE)
+            for sample in open_cohort(cohort)
+        ]
+    )[["cohort", "sample", "statistic", "item", "value"]]
+
+
+def real_sweep() -> pd.DataFrame:
+    """Return the open edition's sweep of channels on real spleen, which that edition's build makes.
+
+    Raises
+    ------
+    InputError
+        If the open edition was not made here: run ``make book EDITION=open`` first.
+    """
+    columns = ["model", "channels", "aggregation", "nucleus", "sample", "ap50", "map", "sap"]
+    return read_sweep("open", "channels")[columns]
+
+
 def main() -> None:
     """Write every table, and print it."""
     real = channel_statistics(open_cohort(REAL))
@@ -79,6 +118,8 @@ def main() -> None:
         "phantom_cost": cost(),
         "phantom_likeness": likeness(made, real).reset_index(),
         f"{REAL}_channels": real,
+        "unfitted_real": unfitted(),
+        f"{REAL}_sweep_channels": real_sweep(),
         "phantom_groups": groups(),
     }
     RESULTS.mkdir(exist_ok=True)

@@ -39,13 +39,17 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from functools import partial
 
+import pandas as pd
 from IPython.display import Markdown, display
 
+from imc_helpers.data.manifest import cohort_record, published_table
+from imc_helpers.data.paths import shipped
 from imc_helpers.figures.names import cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
+    beside,
     by_choice,
     differ,
     find_sweep,
@@ -58,18 +62,30 @@ from imc_helpers.experiments.model_inputs import ALL, ONLY, WITHOUT
 cohort = annotated_cohort(edition)
 table, why_not = find_sweep(edition, "channels")
 bars = "95% intervals over images."
+baseline = "the plain mean of all membrane markers"
+
+
+def differences(points):
+    """Return how much each way, each marker alone and each left out differ from the plain mean of all."""
+    named = points.assign(model=points["model"].map(model_name), way=way_names(points))
+    ways = by_choice(named[named["channels"] == ALL], "way", "mean", metric)
+    against_all = by_choice(named[named["way"] == "mean"], "channels", ALL, metric)
+    names = against_all["channels"].astype(str)
+    alone = names.str.startswith(ONLY) | (names == "none")
+    return ways, against_all[alone], against_all[names.str.startswith(WITHOUT)]
+
+
+def sides(parts):
+    """Put the tables of `differences` together, the choice in a column of one name."""
+    return pd.concat([part.rename(columns={"channels": "way"}) for part in parts])
+
+
 ways = alone = without = table
 if not why_not:
-    table["model"] = table["model"].map(model_name)
     images = table["sample"].nunique()
     data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
-    table["way"] = way_names(table)
-    ways = by_choice(table[table["channels"] == ALL], "way", "mean", metric)
-    chosen = table[table["way"] == "mean"]
-    against_all = by_choice(chosen, "channels", ALL, metric)
-    names = against_all["channels"].astype(str)
-    alone = against_all[names.str.startswith(ONLY) | (names == "none")]
-    without = against_all[names.str.startswith(WITHOUT)]
+    ways, alone, without = differences(table)
+    table["model"], table["way"] = table["model"].map(model_name), way_names(table)
 
 
 def sentence(rows, choice):
@@ -92,10 +108,31 @@ questions = {
     "All but one": sentence(without, "channels"),
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
+# Of a synthetic cohort: how many of its markers were fitted, and what real tissue says.
+assumed, real_says, together = "", "", pd.DataFrame()
 if not why_not:
-    single = [part.rename(columns={"channels": "way"}) for part in (alone, without)]
-    summary = verdict([ways, *single], "way", "the plain mean of all membrane markers")
-answer(why_not or f"{summary} ({metric} with the annotators.)")
+    summary = f"{verdict([sides((ways, alone, without))], 'way', baseline)} ({metric} with the annotators.)"
+    if cohort_record(cohort).synthetic:
+        folder, spleen = shipped("benchmarks/results"), "spleen_imc"
+        fitted = set(pd.read_csv(folder / f"{spleen}_channels.csv")["name"])
+        study = published_table("schuiki25_table2")
+        membrane = study.loc[study["compartment"] == "membrane", "marker"]
+        analogous = [name for name in membrane if name not in fitted]
+        assumed = (
+            f"The phantom's levels of {len(analogous)} of the study's {len(membrane)} membrane markers are "
+            "set by analogy and not fitted to anything, so on synthetic tissue this sweep measures mostly those "
+            "assumptions"
+        )
+        points = pd.read_csv(folder / f"{spleen}_sweep_channels.csv")
+        real = sides(differences(points))
+        real_says = verdict([real], "way", baseline)
+        names = ("synthetic", f"{cohort_name(spleen)}, real")
+        together = beside(sides((ways, alone, without)), real, "way", names)
+        summary += (
+            f" **{assumed}.** On real spleen ({points['sample'].nunique()} images, scored with two tools' "
+            f"masks; {{numref}}`tab-sweep-real`): {real_says[0].lower()}{real_says[1:]}"
+        )
+answer(why_not or summary)
 
 
 def left_out():
@@ -151,6 +188,36 @@ if said:
         Markdown(
             f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part."
         )
+    )
+
+# %% [markdown]
+# ## Beside real tissue
+
+# %% tags=["hide-input"]
+if len(together):
+    counts = together["together"].value_counts()
+    said = ", ".join(f"{n} {what}" for what, n in counts.items())
+    display(
+        Markdown(
+            f"{assumed}: {', '.join(analogous)}. Choices that were tried on both, on synthetic tissue and "
+            f"on real spleen: {said}. A choice that real tissue does not confirm is a finding about the phantom."
+        )
+    )
+    show_table(
+        together.rename(columns={"way": "choice"}),
+        label="tab-sweep-real",
+        caption=f"Difference in mean {metric} from {baseline}, with 95% intervals over images: synthetic, and "
+        f"on real spleen (the open edition's sweep, kept with the code; its membrane markers are the four of "
+        "the study's that its panel has, and it is scored with two tools' masks). *together*: whether the two "
+        "intervals lie on one side of 0.",
+    )
+elif why_not:
+    left_out()
+elif assumed:
+    display(Markdown("*No choice of this sweep was tried on real spleen as well.*"))
+else:
+    display(
+        Markdown("*The numbers above come from real tissue: nothing is to be set beside them.*")
     )
 
 # %% [markdown]
@@ -212,6 +279,9 @@ if not why_not:
     assert not table.duplicated(["model", "channels", "way", "sample"]).any()
     per_point = table.groupby(["model", "channels", "way"])["sample"].nunique()
     assert (per_point == images).all(), "every point scored the same images"
+    assert bool(assumed) == cohort_record(cohort).synthetic
+    if assumed:
+        assert 0 < len(analogous) < len(membrane)
     shown = [rows for rows in (ways, alone, without) if len(rows)]
     for rows in shown if images > 1 else []:
         assert ((rows["low"] <= rows["mean"]) & (rows["mean"] <= rows["high"])).all()

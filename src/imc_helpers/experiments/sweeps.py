@@ -399,6 +399,42 @@ def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
     )
 
 
+def beside(
+    ours: pd.DataFrame, theirs: pd.DataFrame, choice: str, names: tuple[str, str]
+) -> pd.DataFrame:
+    """Put the differences on two cohorts side by side, for models and choices that both have.
+
+    Parameters
+    ----------
+    ours, theirs
+        What `by_choice` returns with a baseline, on one cohort each.
+    choice
+        Name of the column of choices.
+    names
+        What to call the two.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, the column ``choice``, the differences in words under the two names, and
+        ``together``: ``"same side"`` or ``"opposite sides"`` of 0 where both intervals leave it
+        out, else ``"one is not sure"`` or ``"neither is sure"``.
+    """
+    keys = ["model", choice]
+    both = ours.merge(theirs, on=keys, suffixes=("", "_theirs"))
+    second = both[[f"{name}_theirs" for name in ("mean", "low", "high")]]
+    second = second.rename(columns=lambda name: name.removesuffix("_theirs"))
+    sure = differ(both).astype(int) + differ(second).astype(int)
+    same = np.sign(both["mean"]) == np.sign(second["mean"])
+    together = np.select(
+        [(sure == 2) & same, sure == 2, sure == 1],
+        ["same side", "opposite sides", "one is not sure"],
+        "neither is sure",
+    )
+    words = [rows.apply(in_words, axis=1, result_type="reduce") for rows in (both, second)]
+    return both[keys].assign(**dict(zip(names, words, strict=True)), together=together)
+
+
 def differ(differences: pd.DataFrame) -> pd.Series:
     """Tell for each row whether its interval leaves out 0."""
     return (differences["low"] > 0) | (differences["high"] < 0)

@@ -259,6 +259,40 @@ def agreement_falls(by_iou: pd.DataFrame, *, width: float) -> Figure:
 
 
 @in_style
+def unfitted_pairs(tables: Mapping[str, pd.DataFrame], *, width: float) -> Figure:
+    """Draw pairs of channels: their correlation in one set of real regions, and elsewhere.
+
+    Parameters
+    ----------
+    tables
+        By title of the panel, one row per pair: ``aside`` (correlation in the real regions that
+        the others are held against), ``others`` (in other real regions) and ``made`` (synthetic).
+    width
+        Width of the figure, inches.
+    """
+    lines = len(tables) if width < NARROW else 1
+    columns = len(tables) // lines
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(width, 3.4 * lines), sharex=True, sharey=True, squeeze=False
+    )
+    for axis, (title, table) in zip(axes.flat, tables.items(), strict=True):
+        axis.axline((0, 0), slope=1, color="#bbbbbb", linewidth=1)
+        for of, name, style in (
+            ("others", "other real regions", {"mfc": "none", "color": "#777777"}),
+            ("made", "phantom (synthetic)", {"color": VERMILION}),
+        ):
+            axis.plot(table["aside"], table[of], "o", markersize=4, label=name, **style)
+        axis.set_title(title, fontsize=9)
+        axis.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="real regions kept aside")
+        axis.set_xticks([-1, 0, 1])
+        axis.set_yticks([-1, 0, 1])
+    for axis in axes[:, 0]:
+        axis.set_ylabel("elsewhere")
+    legend(figure, axes[0, 0].get_legend_handles_labels()[0], width)
+    return figure
+
+
+@in_style
 def likeness_ranges(table: pd.DataFrame, *, width: float) -> Figure:
     """Draw, a panel per statistic and a row per channel, where a phantom lies among real samples.
 

@@ -14,6 +14,7 @@ from imc_helpers.errors import InputError
 from imc_helpers.experiments import sweeps
 from imc_helpers.experiments.sweeps import (
     annotated_cohort,
+    beside,
     by_choice,
     cohort_spillover,
     count_found,
@@ -325,3 +326,25 @@ def test_samples_without_masks_are_not_scored(tmp_path, monkeypatch):
     write_cohort(tmp_path / "data" / "spleen_imc", samples)
     (opened,) = open_samples("spleen_imc", images=1, crop_px=4)
     assert opened.id == "drawn"
+
+
+def test_two_cohorts_side_by_side():
+    def rows(**means):
+        table = pd.DataFrame(
+            {"model": "m", "way": way, "mean": m, "low": m - 0.1, "high": m + 0.1}
+            for way, m in means.items()
+        )
+        return table.assign(images=3)
+
+    ours = rows(same=0.3, opposite=0.3, one=0.3, neither=0.0, alone=0.3)
+    theirs = rows(neither=0.05, one=-0.05, opposite=-0.2, same=0.15, elsewhere=0.3)
+    found = beside(ours, theirs, "way", ("made", "real")).set_index("way")
+    assert found["together"].to_dict() == {
+        "same": "same side",
+        "opposite": "opposite sides",
+        "one": "one is not sure",
+        "neither": "neither is sure",
+    }
+    assert found.loc["same", "made"] == "+0.300 (+0.200 to +0.400)"
+    assert found.loc["opposite", "real"] == "-0.200 (-0.300 to -0.100)"
+    assert beside(ours[:0], theirs, "way", ("made", "real")).empty

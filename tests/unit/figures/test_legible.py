@@ -281,6 +281,13 @@ DRAWN = {
         {QUESTIONS[0]: (5, 0.29)},
     ),
     "likeness": partial(agreement_plots.likeness_ranges, likeness()),
+    "unfitted": partial(
+        agreement_plots.unfitted_pairs,
+        {
+            name: pd.DataFrame(rng.uniform(-1, 1, (9, 3)), columns=["aside", "others", "made"])
+            for name in ("Channels, over squares of 4 µm", "Markers, over cells")
+        },
+    ),
     "scores": partial(
         model_plots.score_distributions,
         {c: scores(c) for c in ("spleen_imc", "codex_two_experts")},
