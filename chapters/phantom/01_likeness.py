@@ -22,9 +22,7 @@
 edition: str = "demo"  # edition of the book: a file in editions/
 recipe: str = "phantom_spleen"  # recipe of the phantom that imitates the real cohort
 real_cohort: str = "spleen_imc"  # real cohort that it is held against
-kept_aside: str = (
-    "ROI006 ROI008"  # its regions for what was not fitted; the others are the yardstick
-)
+kept_aside: str = "ROI006 ROI008"  # its regions kept aside for what was not fitted
 other_tissue: str = "pancreas_imc"  # real cohort of another tissue
 method: str = "distance"  # model that finds the cells in real and in synthetic images alike
 seed: int = 1  # seed of the phantom
@@ -230,7 +228,7 @@ values = pd.concat(
     },
     axis=1,
 )
-here = values.dropna(subset=["made", "aside", "others"])
+here = values[["made", "aside", "others"]].dropna()
 show(
     partial(
         unfitted_pairs,
@@ -296,7 +294,7 @@ def by_name(pair):
 farthest = here.loc["markers"].assign(
     by=(here.loc["markers", "made"] - here.loc["markers", "aside"]).abs()
 )
-farthest = farthest.nlargest(8, "by").drop(columns=["by", "tissue"])
+farthest = farthest.nlargest(8, "by").drop(columns="by")
 show_table(
     farthest.rename(index=by_name, columns=titles).rename_axis("markers").reset_index(),
     label="tab-unfitted-markers",
