@@ -16,6 +16,7 @@ from imc_helpers.downstream.compartments import (
     matched_cells,
     nucleus_ratios,
 )
+from imc_helpers.metrics import contingency_table, matched_pairs
 
 FEWEST = 3
 """Fewest pairs that a correlation is given of."""
@@ -118,7 +119,10 @@ def matched_ratios(
 
 
 def size_pairs(
-    true: Mapping[str, np.ndarray], pred: Mapping[str, np.ndarray], *, expanded: bool
+    true: Mapping[str, np.ndarray],
+    pred: Mapping[str, np.ndarray],
+    *,
+    radius_px: float | None = None,
 ) -> pd.DataFrame:
     """List the areas of cells that match one to one.
 
@@ -128,19 +132,56 @@ def size_pairs(
         (H, W) labels by sample.
     pred
         The same of a mask: cells, or nuclei to be expanded.
-    expanded
-        Whether to expand them (`expand_nuclei`).
+    radius_px
+        By which nuclei are expanded (`expand_nuclei`); cells stay as they are.
 
     Returns
     -------
     pandas.DataFrame
         One row per pair: ``sample``, ``true_area``, ``pred_area``.
     """
-    parts = [
-        matched_cells(true[s], expand_nuclei(labels) if expanded else labels).assign(sample=s)
-        for s, labels in pred.items()
-    ]
+    parts = []
+    for sample, labels in pred.items():
+        outlined = labels if radius_px is None else expand_nuclei(labels, radius_px)
+        parts.append(matched_cells(true[sample], outlined).assign(sample=sample))
     return pd.concat(parts, ignore_index=True)[["sample", "true_area", "pred_area"]]
+
+
+def found_shares(
+    true: Mapping[str, np.ndarray],
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    ratios: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return which share of the true cells masks have, with a nucleus in the plane and without.
+
+    Parameters
+    ----------
+    true
+        (H, W) true labels by sample.
+    masks
+        The same of each mask, by its maker.
+    ratios
+        What `nucleus_table` returns of the true cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per maker and image: ``rater``, ``sample``, ``in plane`` and ``out of plane``, the
+        shares of those true cells that match (IoU of .5 or more), missing where there are none.
+    """
+    without = {sample: set(of.loc[of["ratio"] == 0, "id"]) for sample, of in ratios.groupby("sample")}
+    rows = []
+    for rater, own in masks.items():
+        for sample, labels in own.items():
+            table = contingency_table(true[sample], labels)
+            found = np.isin(table.true_ids, matched_pairs(table).true_ids)
+            out = np.isin(table.true_ids, list(without.get(sample, ())))
+            shares = {
+                "in plane": found[~out].mean() if (~out).any() else np.nan,
+                "out of plane": found[out].mean() if out.any() else np.nan,
+            }
+            rows.append({"rater": rater, "sample": sample, **shares})
+    return pd.DataFrame(rows, columns=["rater", "sample", "in plane", "out of plane"])
 
 
 def size_ratios(pairs: pd.DataFrame, edges: ArrayLike) -> pd.DataFrame:
@@ -160,14 +201,42 @@ def size_ratios(pairs: pd.DataFrame, edges: ArrayLike) -> pd.DataFrame:
         area), ``ratio`` (geometric mean of area over true area: of each image, then over images),
         and ``low`` and ``high``, its 95% interval over images, missing for one image.
     """
-    borders = np.asarray(edges)
-    bins = np.searchsorted(borders[1:-1], pairs["true_area"], side="right")
-    table = pairs.assign(bin=bins, log=np.log(pairs["pred_area"] / pairs["true_area"]))
-    per_image = table.groupby(["sample", "bin"])["log"].mean().unstack("bin")
+    bins = _bins(pairs, edges)
+    per_image = _log_ratios(pairs, bins)
     found = mean_intervals(per_image, per_image.index)
-    area = table.groupby("bin")["true_area"].median().rename("area")
+    area = pairs["true_area"].groupby(bins).median().rename("area")
     logs = found[["mean", "low", "high"]].set_axis(["ratio", "low", "high"], axis=1)
     return logs.apply(np.exp).join(area).rename_axis("bin").reset_index()
+
+
+def size_tilts(pairs: pd.DataFrame, edges: ArrayLike) -> pd.Series:
+    """Return how much more the smallest cells are overestimated than the largest, by image.
+
+    Parameters
+    ----------
+    pairs, edges
+        As for `size_ratios`.
+
+    Returns
+    -------
+    pandas.Series
+        By sample, the logarithm of the ratio of the smallest bin over that of the largest: 0 where
+        size makes no difference, missing where a bin holds no pair.
+    """
+    last = len(np.asarray(edges)) - 2
+    per_image = _log_ratios(pairs, _bins(pairs, edges)).reindex(columns=[0, last])
+    return (per_image[0] - per_image[last]).rename("tilt")
+
+
+def _bins(pairs: pd.DataFrame, edges: ArrayLike) -> np.ndarray:
+    return np.searchsorted(np.asarray(edges)[1:-1], pairs["true_area"], side="right")
+
+
+def _log_ratios(pairs: pd.DataFrame, bins: np.ndarray) -> pd.DataFrame:
+    """Return the mean logarithm of area over true area: one row per image, one column per bin."""
+    logs = np.log(pairs["pred_area"] / pairs["true_area"])
+    table = pd.DataFrame({"sample": pairs["sample"], "bin": bins, "log": logs})
+    return table.groupby(["sample", "bin"])["log"].mean().unstack("bin")
 
 
 def pearson(pairs: pd.DataFrame) -> dict[str, float]:

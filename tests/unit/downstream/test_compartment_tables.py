@@ -8,12 +8,14 @@ from scipy import stats
 from imc_helpers.data.samples import Cohort
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.downstream.compartment_tables import (
+    found_shares,
     localisation_table,
     matched_ratios,
     nucleus_table,
     pearson,
     size_pairs,
     size_ratios,
+    size_tilts,
     with_nuclei,
 )
 from imc_helpers.errors import InputError
@@ -41,7 +43,7 @@ def test_a_mask_compared_with_itself(cohort, masks):
     assert len(pairs) == len(ratios) and (pairs["true"] == pairs["pred"]).all()
     found = pearson(pairs)
     assert found["value"] == pytest.approx(1) and found["pairs"] == len(pairs)
-    same = size_ratios(size_pairs(masks, masks, expanded=False), [0, 60, 90, 1000])
+    same = size_ratios(size_pairs(masks, masks), [0, 60, 90, 1000])
     assert same["ratio"].tolist() == [1, 1, 1]
     assert same["bin"].tolist() == [0, 1, 2] and same["area"].is_monotonic_increasing
 
@@ -63,10 +65,40 @@ def test_doubled_cells_are_twice_as_large():
     for k, (y, x) in enumerate([(2, 2), (2, 20), (20, 2), (20, 20)], start=1):
         true[y : y + 8, x : x + 8] = k
         pred[y : y + 8, x : x + 10] = k
-    pairs = size_pairs({"s": true}, {"s": pred}, expanded=False)
+    pairs = size_pairs({"s": true}, {"s": pred})
     one = size_ratios(pairs, [0, 1000])
     assert one["ratio"].tolist() == pytest.approx([80 / 64])
     assert one["low"].isna().all(), "one image has no interval"
+
+
+def test_cells_without_a_nucleus_are_counted_apart():
+    true = np.zeros((10, 40), np.uint32)
+    true[0:6, 0:6], true[0:6, 10:16], true[0:6, 20:26] = 1, 2, 3
+    mask = np.where(true == 2, 0, true)
+    mask[0:6, 23:26] = 0  # half of cell 3: an IoU of .5 is enough
+    ratios = pd.DataFrame({"sample": "s", "id": [1, 2, 3], "ratio": [0.5, 0.4, 0.0]})
+    found = found_shares({"s": true}, {"bo": {"s": mask}}, ratios)
+    assert found.to_dict("records") == [
+        {"rater": "bo", "sample": "s", "in plane": 0.5, "out of plane": 1.0}
+    ]
+    everyone = found_shares({"s": true}, {"bo": {"s": mask}}, ratios.assign(ratio=0.5))
+    assert everyone["out of plane"].isna().all()
+
+
+def test_expansion_makes_cells_larger():
+    nuclei = np.zeros((30, 30), np.uint32)
+    nuclei[10:18, 10:18] = 1
+    pairs = size_pairs({"s": nuclei}, {"s": nuclei}, radius_px=1)
+    assert pairs["pred_area"].tolist() == [8 * 8 + 4 * 8]
+
+
+def test_tilt_is_the_smallest_cells_ratio_over_the_largest_ones():
+    pairs = pd.DataFrame(
+        {"sample": list("ssstt"), "true_area": [10, 20, 40, 10, 40], "pred_area": [20, 5, 40, 30, 20]}
+    )
+    found = np.exp(size_tilts(pairs, [0, 15, 30, 100]))
+    assert found.to_dict() == pytest.approx({"s": 2 / 1, "t": 3 / 0.5})
+    assert size_tilts(pairs[pairs["true_area"] < 30], [0, 15, 30, 100]).isna().all()
 
 
 def test_pearson_is_scipys_and_its_interval_covers():
