@@ -63,7 +63,7 @@ def contacts(mask: TypedMask, names: Sequence[str], graph: str) -> NDArray[np.fl
     graph
         One of `spatial.GRAPHS`.
     """
-    joined = GRAPHS[graph](mask.labels, mask.centres_um())
+    joined = GRAPHS[graph](mask.labels, mask.centres_um)
     return enrichment(joined, mask.codes(names), len(names))
 
 
@@ -247,6 +247,59 @@ def count_verdicts(judged: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(each["kind"], each["verdict"])
     kinds = [kind.value for kind in Kind if kind.value in counts.index]
     return counts.reindex(index=kinds, columns=[v.value for v in Verdict], fill_value=0)
+
+
+def worth_showing(judged: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Choose what a figure has room for: everything but contacts, and of those the plainest.
+
+    Parameters
+    ----------
+    judged
+        What `judge` returns.
+    most
+        Contacts to keep: those that would have changed first, then those farthest from chance.
+    """
+    found = judged[judged["kind"] == Kind.CONTACT]
+    plain = found.groupby("name", sort=False).agg(
+        verdict=("verdict", "first"), value=("value", lambda of: of.abs().mean())
+    )
+    plain["stays"] = plain["verdict"] != Verdict.CHANGED
+    chosen = plain.dropna().sort_values(["stays", "value"], ascending=[True, False]).index[:most]
+    return judged[(judged["kind"] != Kind.CONTACT) | judged["name"].isin(chosen)]
+
+
+def say_verdicts(judged: pd.DataFrame, *, most: int = 4) -> str:
+    """Put the verdicts into words, kind by kind.
+
+    Parameters
+    ----------
+    judged
+        What `judge` returns.
+    most
+        Names that a list may have; the others are counted.
+    """
+    nouns = {
+        Kind.FRACTION: "fractions",
+        Kind.CONTACT: "contacts",
+        Kind.GROUPS: "differences between the groups",
+    }
+    sentences = []
+    for kind, noun in nouns.items():
+        own = judged[judged["kind"] == kind].drop_duplicates("name")
+        if own.empty:
+            continue
+        parts = []
+        for verdict in Verdict:
+            names = own.loc[own["verdict"] == verdict, "name"].tolist()
+            if not names:
+                continue
+            listed = ", ".join(names[:most])
+            listed += f" and {len(names) - most} more" if len(names) > most else ""
+            # What cannot be told is counted, not listed.
+            listed = "" if verdict is Verdict.OPEN else f" ({listed})"
+            parts.append(f"{len(names)} {verdict}{listed}")
+        sentences.append(f"Of {len(own)} {noun}, {'; '.join(parts)}.")
+    return " ".join(sentences)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def mask_disagreement(
     found = ~np.isnan(iou)
     several = found.any(axis=0)
     cells = pd.DataFrame({"support": found.mean(axis=0)}, index=votes.index)
-    cells["mask_iou"] = np.where(several, np.nansum(iou, axis=0) / found.sum(axis=0).clip(1), np.nan)
+    cells["mask_iou"] = np.where(
+        several, np.nansum(iou, axis=0) / found.sum(axis=0).clip(1), np.nan
+    )
     entropies = np.nan if types is None else _entropies(votes.to_numpy())
     cells["type_entropy"] = np.where(several, entropies, np.nan)
     drawn = 1 + found.sum(axis=0)[:, None]
