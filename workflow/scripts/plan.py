@@ -434,7 +434,9 @@ class _Resolver:
         notebook = sweeps.load(self.project, name).notebook
         source = self.project.source(notebook)
         made_from = self._of_notebook(notebook) if source.is_file() else {}
-        made_from["cohorts"] = digests.of_value([self._of_data(c) for c in self.cohorts])
+        planted = source.is_file() and PLANTED in header(read_chapter(source)).reads
+        cohorts = self.edition.made if planted else self.cohorts
+        made_from["cohorts"] = digests.of_value([self._of_data(c) for c in cohorts])
         planned = sweeps.resolve(
             self.project, name, self.name, made_from, _Lazily(self.of_model), at_a_time
         )

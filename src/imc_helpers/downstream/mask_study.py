@@ -55,8 +55,6 @@ class MaskStudy:
     """Of all of them."""
     matched: Mapping[str, np.ndarray]
     """By image, (N, k) ids of the cells that all compared masks have."""
-    profiles: Profiles
-    """Of the compared masks."""
     described: pd.DataFrame
     """What `describe_image` gives for each ``sample``, ``rater`` and ``cells``: `ALL`, or of
     compared masks `MATCHED`."""
@@ -80,7 +78,6 @@ def study_masks(
     graph: str = "radius",
     rule: str = "",
     most_images: int = 12,
-    points: int = POINTS,
 ) -> MaskStudy:
     """Measure what each mask of a cohort says of the biology.
 
@@ -96,8 +93,6 @@ def study_masks(
         How cells get their types: see `typed_masks.type_masks`.
     most_images
         Images that are looked at, evenly spread.
-    points
-        Random points per image.
 
     Raises
     ------
@@ -111,7 +106,7 @@ def study_masks(
             f"cohort {cohort.name}: no image with masks of two annotators or tools; add the masks "
             "of a second one"
         )
-    samples = evenly_spread(_drawn_by_all(cohort), most_images)
+    samples = images_of_all(cohort, most_images)
     sets = mask_sets(cohort, models, samples=samples)
     masks = {
         rater: {sample: own[sample] for sample in samples}
@@ -137,18 +132,65 @@ def study_masks(
         beside=tuple(rater for rater in masks if rater not in raters),
         typed=typed,
         matched=matched,
-        profiles=collect_profiles(cohort, [masks[r] for r in raters], samples, points=points),
         described=pd.concat(parts, ignore_index=True),
         graph=graph,
     )
+
+
+def first_to_study(cohorts: Mapping[str, Cohort]) -> str:
+    """Return the cohort that says most: one with planted differences, or with most images.
+
+    Parameters
+    ----------
+    cohorts
+        Cohort by key.
+
+    Returns
+    -------
+    str
+        Its key; empty where no image has masks of two references.
+    """
+    return next(iter(in_order(cohorts)), "")
+
+
+def in_order(cohorts: Mapping[str, Cohort]) -> list[str]:
+    """Return the keys of the cohorts whose masks can be compared, the one that says most first."""
+    able = [key for key, cohort in cohorts.items() if can_compare(cohort)]
+    return sorted(able, key=lambda k: (not cohorts[k].has_planted, -len(cohorts[k].shared_ids)))
+
+
+def images_of_all(cohort: Cohort, most: int) -> tuple[str, ...]:
+    """Return at most so many of the images that all references have drawn, evenly spread."""
+    return evenly_spread(_drawn_by_all(cohort), most)
 
 
 def _drawn_by_all(cohort: Cohort) -> tuple[str, ...]:
     return tuple(s for s in cohort.ids if cohort.references_of(s) == cohort.references)
 
 
-def pair_table(study: MaskStudy) -> pd.DataFrame:
+def reference_profiles(cohort: Cohort, samples: Sequence[str], *, points: int = POINTS) -> Profiles:
+    """Measure matched cells and random points with the masks of all references.
+
+    Parameters
+    ----------
+    cohort, samples
+        Images that all references have drawn.
+    points
+        Random points per image.
+    """
+    sets = mask_sets(cohort, (), samples=samples)
+    return collect_profiles(cohort, [sets[r] for r in cohort.references], samples, points=points)
+
+
+def pair_table(cohort: Cohort, samples: Sequence[str]) -> pd.DataFrame:
     """Compare the masks of each image in pairs.
+
+    Parameters
+    ----------
+    cohort
+        With masks of two references or more.
+    samples
+        The images to look at.
 
     Returns
     -------
@@ -158,9 +200,9 @@ def pair_table(study: MaskStudy) -> pd.DataFrame:
         in a cell of one of the two.
     """
     rows = []
-    for sample in study.samples:
-        for one, other in combinations(study.raters, 2):
-            a, b = (study.typed.masks[rater][sample].labels for rater in (one, other))
+    for sample in samples:
+        masks = {rater: cohort.read_mask(sample, rater) for rater in cohort.references}
+        for (one, a), (other, b) in combinations(masks.items(), 2):
             scores = evaluate(table=contingency_table(a, b))
             rows.append(
                 {
@@ -177,8 +219,15 @@ def pair_table(study: MaskStudy) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def quantity_shares(study: MaskStudy, *, draws: int = 1000) -> pd.DataFrame:
+def quantity_shares(study: MaskStudy, profiles: Profiles, *, draws: int = 1000) -> pd.DataFrame:
     """Take the variance of everything apart: profiles, fractions, contacts, densities.
+
+    Parameters
+    ----------
+    study, profiles
+        Of the same images.
+    draws
+        Of the intervals.
 
     Returns
     -------
@@ -188,7 +237,6 @@ def quantity_shares(study: MaskStudy, *, draws: int = 1000) -> pd.DataFrame:
         the shares of `COMPONENTS`; and ``mask_low``, ``mask_high``, the 95 % interval over images
         of what is not due to images and cells: mask and interactions together, ``masks``.
     """
-    profiles = study.profiles
     asked: list[tuple[str, str, str, np.ndarray, Sequence[object]]] = []
     covered = ~np.isnan(profiles.points[:, :, 0]).any(axis=1)
     for k, channel in enumerate(profiles.channels):
@@ -406,3 +454,59 @@ def against_truth(study: MaskStudy) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def off_reference(
+    cohort: Cohort, rater: str, *, graph: str, rule: str = "", most_images: int = 12
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Say how far fractions and contacts of one mask are off those of the truth.
+
+    Where there is no truth, the first other reference takes its place. Both are typed by one rule,
+    and joined by one graph.
+
+    Parameters
+    ----------
+    cohort
+        With masks of two references or more.
+    rater
+        Whose mask.
+    graph, rule, most_images
+        As for `study_masks`.
+
+    Returns
+    -------
+    rows : pandas.DataFrame
+        One row per image: ``sample``, ``reference``, ``rule``, ``cells``, ``fractions_off`` and
+        ``contacts_off``, mean absolute log2 ratios.
+    by_name : pandas.DataFrame
+        ``off`` of each fraction and contact, mean over images, by its name.
+
+    Raises
+    ------
+    InputError
+        If the rater has no mask of these images, or as `study_masks`.
+    """
+    study = study_masks(cohort, (), graph=graph, rule=rule, most_images=most_images)
+    if rater not in study.typed.masks:
+        raise InputError(
+            f"cohort {cohort.name}: no masks of {rater!r}; there are {', '.join(study.typed.masks)}"
+        )
+    others = [TRUTH, *study.raters] if TRUTH in study.beside else study.raters
+    reference = next(other for other in others if other != rater)
+    described = study.of(ALL)
+    described = described[described["kind"].isin([Kind.FRACTION, Kind.CONTACT])]
+    wide = described.pivot(index=["sample", "kind", "name"], columns="rater", values="value")
+    off = (wide[rater] - wide[reference]).abs().rename("off").reset_index()
+    by_image = off.pivot_table(index="sample", columns="kind", values="off", aggfunc="mean")
+    by_image = by_image.reindex(index=list(study.samples), columns=[Kind.FRACTION, Kind.CONTACT])
+    rows = pd.DataFrame(
+        {
+            "sample": study.samples,
+            "reference": reference,
+            "rule": study.typed.rule,
+            "cells": [len(study.typed.masks[rater][s].types) for s in study.samples],
+            "fractions_off": by_image[Kind.FRACTION].to_numpy(),
+            "contacts_off": by_image[Kind.CONTACT].to_numpy(),
+        }
+    )
+    return rows, off.groupby("name", sort=False)[["off"]].mean()
