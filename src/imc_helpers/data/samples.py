@@ -373,6 +373,11 @@ class Cohort(Sequence[Sample]):
             )
         return table
 
+    @property
+    def has_planted(self) -> bool:
+        """Whether something was planted in its images as wholes: in some phantoms."""
+        return (self.folder / TRUTH / "images.csv").is_file()
+
     def read_planted(self) -> pd.DataFrame:
         """Read what was planted in the images of a phantom, one row each, indexed by ``image``.
 

@@ -63,7 +63,7 @@ def contacts(mask: TypedMask, names: Sequence[str], graph: str) -> NDArray[np.fl
     graph
         One of `spatial.GRAPHS`.
     """
-    joined = GRAPHS[graph](mask.labels, mask.centres_um())
+    joined = GRAPHS[graph](mask.labels, mask.centres_um)
     return enrichment(joined, mask.codes(names), len(names))
 
 
@@ -138,8 +138,8 @@ def judge(
     (more or less often than by chance) and a **difference between groups** (more or less in the
     second) are the same where every mask is sure of the same sign, and have changed where masks say
     different things (one sure, the other not or of the opposite) and differ from one another.
-    Intervals are Student's, over images; those of pairs of masks are corrected for their number
-    (Bonferroni), those of conclusions are not.
+    Intervals are Student's, over images. Masks are surely apart by intervals that are corrected for
+    the number of pairs (Bonferroni); the number of conclusions is not corrected for.
 
     Parameters
     ----------
@@ -184,10 +184,16 @@ def judge(
             of = None if groups is None or kind is not Kind.GROUPS else wide.index.map(groups)
             ends = pd.DataFrame([_interval(wide[rater], of) for rater in everyone])
             ends.columns = ["value", "low", "high"]
-            pairs = [
-                (a, b, *_interval(wide[a] - wide[b], of, tests=len(raters) * (len(raters) - 1) / 2))
+            # All pairs have to lie within the margin, which needs no correction, and each end is a
+            # test of its own (two one-sided tests); one pair that is apart is enough.
+            apart = 1 - (1 - CONFIDENCE) / (len(raters) * (len(raters) - 1) / 2)
+            pairs = {
+                (a, b): [
+                    _interval(wide[a] - wide[b], of, confidence=confidence)[1:]
+                    for confidence in (2 * CONFIDENCE - 1, apart)
+                ]
                 for a, b in combinations(raters, 2)
-            ]
+            }
             said = dict(zip(everyone, _sign(ends), strict=True))
             verdict = (
                 _same_level(pairs, margin) if kind is Kind.FRACTION else _same_sign(pairs, said)
@@ -199,7 +205,7 @@ def judge(
 
 
 def _interval(
-    values: pd.Series, groups: pd.Index | None, *, tests: float = 1
+    values: pd.Series, groups: pd.Index | None, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float, float]:
     """Return a mean, or the second group's less the first's, with Student's interval (Welch's)."""
     parts = [values] if groups is None else [own for _, own in values.groupby(groups)]
@@ -214,7 +220,7 @@ def _interval(
     if error == 0:
         return value, value, value
     freedom = error**2 / (errors**2 / degrees).sum()
-    half = stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / tests, freedom) * np.sqrt(error)
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(error)
     return value, value - half, value + half
 
 
@@ -223,21 +229,24 @@ def _sign(ends: pd.DataFrame) -> NDArray[np.int64]:
     return (ends["low"] > 0).to_numpy(int) - (ends["high"] < 0).to_numpy(int)
 
 
-def _same_level(pairs: Sequence[tuple], margin: float) -> Verdict:
+_Pairs = Mapping[tuple[str, str], Sequence[tuple[float, float]]]
+"""By pair of masks, the interval of their difference that tells whether they are the same, and the
+wider one that tells whether they are apart."""
+
+
+def _same_level(pairs: _Pairs, margin: float) -> Verdict:
     limit = np.log2(1 + margin)
-    low, high = (np.array([pair[k] for pair in pairs]) for k in (3, 4))
-    if ((low > -limit) & (high < limit)).all():
+    if all(-limit < low and high < limit for (low, high), _ in pairs.values()):
         return Verdict.SAME
-    if ((low > limit) | (high < -limit)).any():
+    if any(low > limit or high < -limit for _, (low, high) in pairs.values()):
         return Verdict.CHANGED
     return Verdict.OPEN
 
 
-def _same_sign(pairs: Sequence[tuple], said: Mapping[str, int]) -> Verdict:
-    apart = any((low > 0 or high < 0) and said[a] != said[b] for a, b, _, low, high in pairs)
-    if apart:
+def _same_sign(pairs: _Pairs, said: Mapping[str, int]) -> Verdict:
+    if any(said[a] != said[b] and (w[0] > 0 or w[1] < 0) for (a, b), (_, w) in pairs.items()):
         return Verdict.CHANGED
-    signs = {said[rater] for a, b, *_ in pairs for rater in (a, b)}
+    signs = {said[rater] for pair in pairs for rater in pair}
     return Verdict.SAME if signs in ({1}, {-1}) else Verdict.OPEN
 
 
@@ -247,6 +256,59 @@ def count_verdicts(judged: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(each["kind"], each["verdict"])
     kinds = [kind.value for kind in Kind if kind.value in counts.index]
     return counts.reindex(index=kinds, columns=[v.value for v in Verdict], fill_value=0)
+
+
+def worth_showing(judged: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Choose what a figure has room for: everything but contacts, and of those the plainest.
+
+    Parameters
+    ----------
+    judged
+        What `judge` returns.
+    most
+        Contacts to keep: those that would have changed first, then those farthest from chance.
+    """
+    found = judged[judged["kind"] == Kind.CONTACT]
+    plain = found.groupby("name", sort=False).agg(
+        verdict=("verdict", "first"), value=("value", lambda of: of.abs().mean())
+    )
+    plain["stays"] = plain["verdict"] != Verdict.CHANGED
+    chosen = plain.dropna().sort_values(["stays", "value"], ascending=[True, False]).index[:most]
+    return judged[(judged["kind"] != Kind.CONTACT) | judged["name"].isin(chosen)]
+
+
+def say_verdicts(judged: pd.DataFrame, *, most: int = 4) -> str:
+    """Put the verdicts into words, kind by kind.
+
+    Parameters
+    ----------
+    judged
+        What `judge` returns.
+    most
+        Names that a list may have; the others are counted.
+    """
+    nouns = {
+        Kind.FRACTION: "fractions",
+        Kind.CONTACT: "contacts",
+        Kind.GROUPS: "differences between the groups",
+    }
+    sentences = []
+    for kind, noun in nouns.items():
+        own = judged[judged["kind"] == kind].drop_duplicates("name")
+        if own.empty:
+            continue
+        parts = []
+        for verdict in Verdict:
+            names = own.loc[own["verdict"] == verdict, "name"].tolist()
+            if not names:
+                continue
+            listed = ", ".join(names[:most])
+            listed += f" and {len(names) - most} more" if len(names) > most else ""
+            # What cannot be told is counted, not listed.
+            listed = "" if verdict is Verdict.OPEN else f" ({listed})"
+            parts.append(f"{len(names)} {verdict}{listed}")
+        sentences.append(f"Of {len(own)} {noun}, {'; '.join(parts)}.")
+    return " ".join(sentences)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,11 @@ def nearest(centres: NDArray[np.floating], k: int = NEAREST) -> sparse.csr_array
     if k < 1:
         return _graph(np.empty((0, 2), np.intp), n)
     _, found = cKDTree(centres).query(centres, k + 1)
-    # A cell is its own nearest one, unless another has the same centre.
-    rows = [[j for j in row if j != i][:k] for i, row in enumerate(found.tolist())]
-    return _graph(np.stack([np.repeat(np.arange(n), k), np.ravel(rows)], axis=1), n)
+    # A cell is among its own nearest ones, unless too many others have the same centre: it goes
+    # last, and the last is left out.
+    itself = found == np.arange(n)[:, None]
+    others = np.take_along_axis(found, np.argsort(itself, axis=1, kind="stable"), axis=1)[:, :k]
+    return _graph(np.stack([np.repeat(np.arange(n), k), others.ravel()], axis=1), n)
 
 
 def delaunay(centres: NDArray[np.floating]) -> sparse.csr_array:

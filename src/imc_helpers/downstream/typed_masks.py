@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -54,8 +55,9 @@ class TypedMask:
         labels = np.where(np.isin(self.labels, self.types.index[kept]), self.labels, 0)
         return TypedMask(labels, self.types[kept], self.um_per_px)
 
+    @cached_property
     def centres_um(self) -> NDArray[np.float64]:
-        """Return the centres of its cells, (N, 2): row and column, micrometres."""
+        """Centres of its cells, (N, 2): row and column, micrometres."""
         shapes = cell_shapes(self.labels)
         return (shapes[["centroid-0", "centroid-1"]].to_numpy() + 0.5) * self.um_per_px
 

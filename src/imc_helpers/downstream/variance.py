@@ -112,7 +112,8 @@ def variance_shares(
     squares = _mean_squares(table, of, len(names))
     noise = (squares.masks - 1) * squares.around_masks
     found = _components(squares, squares.mask - noise)
-    total = np.nansum(found)
+    # A single value has no variance, however masks differ about it.
+    total = np.nansum(found) if len(table) > 1 else 0.0
     rows = pd.DataFrame({"component": COMPONENTS, "variance": found})
     shares = np.append(found, _agreement(found)) / total if total > 0 else np.full(6, np.nan)
     low = high = np.full(6, np.nan)

@@ -13,6 +13,8 @@ from imc_helpers.downstream.conclusions import (
     describe_image,
     group_study,
     judge,
+    say_verdicts,
+    worth_showing,
 )
 from imc_helpers.downstream.typed_masks import TypedMask
 from imc_helpers.errors import InputError
@@ -65,7 +67,7 @@ def test_some_cells_alone():
     some = whole.only([1, 4])
     assert some.types.to_dict() == {1: "B", 4: "B"}
     assert set(np.unique(some.labels)) == {0, 1, 4}
-    assert some.centres_um().tolist() == [[5, 5], [15, 15]]
+    assert some.centres_um.tolist() == [[5, 5], [15, 15]]
 
 
 def test_bad_types_are_named():
@@ -174,6 +176,23 @@ def test_groups_segmented_by_different_masks_raise_false_alarms():
     found = confounded_studies(planted, MASKS, images=10, groups=groups, truth="truth").iloc[0]
     assert found["power"] > 0.9
     assert found["wrong sign"] < 0.01
+
+
+def test_verdicts_in_words_and_what_a_figure_shows():
+    rows = [
+        ("fraction", "B", Verdict.SAME, 0.0),
+        ("fraction", "T", Verdict.CHANGED, 0.0),
+        ("contact", "B – B", Verdict.OPEN, 0.1),
+        ("contact", "B – T", Verdict.SAME, -2.0),
+        ("contact", "T – T", Verdict.CHANGED, 0.3),
+    ]
+    judged = pd.DataFrame(rows, columns=["kind", "name", "verdict", "value"])
+    assert say_verdicts(judged) == (
+        "Of 2 fractions, 1 would not have changed (B); 1 would have changed (T). Of 3 contacts, "
+        "1 would not have changed (B – T); 1 would have changed (T – T); 1 cannot be told."
+    )
+    shown = worth_showing(judged, 2)
+    assert shown["name"].tolist() == ["B", "T", "B – T", "T – T"]
 
 
 def test_what_cannot_be_judged_is_refused():

@@ -55,8 +55,9 @@ def test_nothing_to_tell_is_missing():
     assert np.isnan(icc(np.ones((5, 2))))
     constant = variance_shares(np.ones((6, 2)), [0, 0, 0, 1, 1, 1]).table
     assert constant[["share", "low", "high"]].isna().all(axis=None)
-    empty = variance_shares(np.empty((0, 2)), []).table
-    assert empty[["share", "low", "high"]].isna().all(axis=None)
+    for few in (np.empty((0, 2)), np.array([[1.0, 2.0]])):
+        found = variance_shares(few, ["a"] * len(few)).table
+        assert found[["share", "low", "high"]].isna().all(axis=None)
 
 
 def test_one_image_has_shares_but_no_interval_and_no_share_between_images():
