@@ -113,9 +113,7 @@ answer(summary)
 
 # %% tags=["hide-input"]
 if not others.empty:
-    interval_note = (
-        "Bars: 95% intervals over images, for these raters. " if n_images > 1 else ""
-    )
+    interval_note = "Bars: 95% intervals over images, for these raters. " if n_images > 1 else ""
     show(
         partial(mask_rows, others, people=people, line=1, label=f"times that of {beside}"),
         label="fig-measured-cells",
@@ -137,7 +135,13 @@ if not others.empty:
 # %% tags=["hide-input"]
 if masks:
     means = summaries.groupby("rater", sort=False)[[CELLS, AREA, NEIGHBOURS]].mean().reset_index()
-    means = means.rename(columns={CELLS: "cells per image", AREA: "median area, µm²", NEIGHBOURS: "neighbours per cell"})
+    means = means.rename(
+        columns={
+            CELLS: "cells per image",
+            AREA: "median area, µm²",
+            NEIGHBOURS: "neighbours per cell",
+        }
+    )
     show_table(
         means,
         label="tab-measured-masks",
@@ -207,12 +211,20 @@ if masks:
 if not others.empty:
     markers = relative(summaries, reference, shown.panel.names)
     markers.to_csv(folder / "markers.csv", index=False)
-    compared = markers[markers["rater"].isin(people)] if set(markers["rater"]) & set(people) else markers
+    compared = (
+        markers[markers["rater"].isin(people)] if set(markers["rater"]) & set(people) else markers
+    )
     by_marker = compared.groupby("quantity", sort=False)["value"].agg(["min", "max"])
     truly = summaries[summaries["rater"] == reference][list(shown.panel.names)].mean()
     show_table(
-        pd.DataFrame({"channel": by_marker.index, f"mean counts, {beside}": truly[by_marker.index].to_numpy(),
-                      "lowest, times": by_marker["min"].to_numpy(), "highest, times": by_marker["max"].to_numpy()}),  # fmt: skip
+        pd.DataFrame(
+            {
+                "channel": by_marker.index,
+                f"mean counts, {beside}": truly[by_marker.index].to_numpy(),
+                "lowest, times": by_marker["min"].to_numpy(),
+                "highest, times": by_marker["max"].to_numpy(),
+            }
+        ),  # fmt: skip
         label="tab-measured-markers",
         caption=f"Mean over cells of their mean counts: under {beside}, and the lowest and the highest of the other masks as a "
         f"multiple of it (masks of {who}; geometric mean over images). {data}",
@@ -235,8 +247,12 @@ if not others.empty:
 for name, own in tables.items():
     first = next(iter(own))
     again = read_tables(folder, name, first, masks[name][first])
-    assert again.intensities.to_numpy().tolist() == own[first].intensities.to_numpy().tolist(), "tables come back"
-    assert set(again.neighbors["Object"]) == set(again.neighbors["Neighbor"]), "every pair stands in it twice"
+    assert again.intensities.to_numpy().tolist() == own[first].intensities.to_numpy().tolist(), (
+        "tables come back"
+    )
+    assert set(again.neighbors["Object"]) == set(again.neighbors["Neighbor"]), (
+        "every pair stands in it twice"
+    )
 if not others.empty:
     assert reference not in set(others["rater"])
     assert others.dropna().eval("low <= value <= high").all()
