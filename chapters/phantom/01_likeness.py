@@ -239,11 +239,11 @@ show(
     ),
     label="fig-unfitted",
     caption="Pearson's correlation of every two channels (arcsinh of counts), one dot per pair: in the real "
-    f"regions kept aside ({kept_aside}), and elsewhere. On the line both are alike. Filled: the phantom "
+    f"regions kept aside ({', '.join(kept_aside.split())}), and elsewhere. On the line both are alike. Filled: the phantom "
     f"(synthetic); rings: other regions of the same spleen ({cohort_name(real_cohort)}, real). No part of "
     "this was fitted.",
-    alt="Two scatter plots around a diagonal. Rings, other real regions, lie near it; filled dots, the "
-    "phantom, lie farther away, above it on the right and below it on the left.",
+    alt="Two scatter plots with a diagonal on which both correlations are alike, one dot per pair: rings for "
+    "other real regions, filled dots for the phantom.",
 )
 
 # %% tags=["hide-input"]

@@ -283,7 +283,7 @@ def unfitted_pairs(tables: Mapping[str, pd.DataFrame], *, width: float) -> Figur
         ):
             axis.plot(table["aside"], table[of], "o", markersize=4, label=name, **style)
         axis.set_title(title, fontsize=9)
-        axis.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="real regions kept aside")
+        axis.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xlabel="real regions kept aside")
         axis.set_xticks([-1, 0, 1])
         axis.set_yticks([-1, 0, 1])
     for axis in axes[:, 0]:
