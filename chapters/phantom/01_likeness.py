@@ -140,6 +140,8 @@ show(
 # ## The truth
 #
 # What only a phantom has: every cell and every nucleus, pixel by pixel, however dim or crowded.
+# Of each cell it is written down which type and niche it is of, which markers it has, how many counts are to
+# be expected in it, and how many of these are other cells' light (`data/COHORT/truth/SAMPLE.csv`).
 
 # %% tags=["hide-input"]
 sample = made[0]
