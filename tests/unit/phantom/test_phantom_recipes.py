@@ -228,6 +228,11 @@ def test_states_are_positive_in_their_share_of_a_type():
             assert (mine[positive] > 0).all()
 
 
+def test_one_nucleus_in_twenty_lies_outside_the_section():
+    cells = pd.concat([sample.truth for sample in phenotypes()])
+    assert (~cells["nucleus_in_plane"]).mean() == pytest.approx(0.05, abs=0.01)
+
+
 def test_groups_differ_by_the_planted_odds():
     samples = phenotypes()
     planted = pd.DataFrame([sample.planted for sample in samples])
