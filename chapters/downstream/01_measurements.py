@@ -102,6 +102,7 @@ if others.empty:
 else:
     made_by = [rater for rater in shown.raters if rater.name in set(others["rater"]) & set(people)]
     who = f"the {'other ' if reference in people else ''}{noun(made_by)}" if made_by else "models"
+    who = rater_name(made_by[0].name) if len(made_by) == 1 else who
     images = "one image" if n_images == 1 else f"the same {n_images} images"
     summary = (
         f"On {images} of {cohort_name(key)}, the masks of {who} hold {spread(CELLS)} as many cells as {beside}, whose "
@@ -113,14 +114,12 @@ answer(summary)
 
 # %% tags=["hide-input"]
 if not others.empty:
-    interval_note = (
-        "Bars: 95% intervals over images, for these raters. " if n_images > 1 else ""
-    )
+    interval_note = "Bars: 95% intervals over images, for these raters. " if n_images > 1 else ""
     show(
         partial(mask_rows, others, people=people, line=1, label=f"times that of {beside}"),
         label="fig-measured-cells",
         caption=f"What is measured under each mask of the same images, as a multiple of {beside} (dashed): geometric mean "
-        f"over {n_images} {'image' if n_images == 1 else 'images'}. {interval_note}Neighbours: cells that touch once each has "
+        f"over {n_images} {'image' if n_images == 1 else 'images'}. {interval_note}Gold: annotators and tools; blue: models. Neighbours: cells that touch once each has "
         f"grown by 4 px. {data}",
         alt="Three panels, for the number of cells, their median area and their neighbours: a row for each mask, with a "
         "point and an interval beside a dashed line at 1.",
@@ -137,7 +136,13 @@ if not others.empty:
 # %% tags=["hide-input"]
 if masks:
     means = summaries.groupby("rater", sort=False)[[CELLS, AREA, NEIGHBOURS]].mean().reset_index()
-    means = means.rename(columns={CELLS: "cells per image", AREA: "median area, µm²", NEIGHBOURS: "neighbours per cell"})
+    means = means.rename(
+        columns={
+            CELLS: "cells per image",
+            AREA: "median area, µm²",
+            NEIGHBOURS: "neighbours per cell",
+        }
+    )
     show_table(
         means,
         label="tab-measured-masks",
@@ -207,12 +212,20 @@ if masks:
 if not others.empty:
     markers = relative(summaries, reference, shown.panel.names)
     markers.to_csv(folder / "markers.csv", index=False)
-    compared = markers[markers["rater"].isin(people)] if set(markers["rater"]) & set(people) else markers
+    compared = (
+        markers[markers["rater"].isin(people)] if set(markers["rater"]) & set(people) else markers
+    )
     by_marker = compared.groupby("quantity", sort=False)["value"].agg(["min", "max"])
     truly = summaries[summaries["rater"] == reference][list(shown.panel.names)].mean()
     show_table(
-        pd.DataFrame({"channel": by_marker.index, f"mean counts, {beside}": truly[by_marker.index].to_numpy(),
-                      "lowest, times": by_marker["min"].to_numpy(), "highest, times": by_marker["max"].to_numpy()}),  # fmt: skip
+        pd.DataFrame(
+            {
+                "channel": by_marker.index,
+                f"mean counts, {beside}": truly[by_marker.index].to_numpy(),
+                "lowest, times": by_marker["min"].to_numpy(),
+                "highest, times": by_marker["max"].to_numpy(),
+            }
+        ),
         label="tab-measured-markers",
         caption=f"Mean over cells of their mean counts: under {beside}, and the lowest and the highest of the other masks as a "
         f"multiple of it (masks of {who}; geometric mean over images). {data}",
@@ -235,8 +248,12 @@ if not others.empty:
 for name, own in tables.items():
     first = next(iter(own))
     again = read_tables(folder, name, first, masks[name][first])
-    assert again.intensities.to_numpy().tolist() == own[first].intensities.to_numpy().tolist(), "tables come back"
-    assert set(again.neighbors["Object"]) == set(again.neighbors["Neighbor"]), "every pair stands in it twice"
+    assert again.intensities.to_numpy().tolist() == own[first].intensities.to_numpy().tolist(), (
+        "tables come back"
+    )
+    assert set(again.neighbors["Object"]) == set(again.neighbors["Neighbor"]), (
+        "every pair stands in it twice"
+    )
 if not others.empty:
     assert reference not in set(others["rater"])
     assert others.dropna().eval("low <= value <= high").all()

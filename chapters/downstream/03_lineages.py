@@ -95,7 +95,12 @@ if differences.empty:
 else:
     made_by = [rater for rater in shown.raters if rater.name in people and rater.name != reference]
     who = f"the {'other ' if reference in people else ''}{noun(made_by)}" if made_by else "models"
-    told = differences[differences["rater"].isin([r.name for r in made_by])] if made_by else differences
+    who = rater_name(made_by[0].name) if len(made_by) == 1 else who
+    told = (
+        differences[differences["rater"].isin([r.name for r in made_by])]
+        if made_by
+        else differences
+    )
     told = told.dropna(subset="value")
     most = told.loc[told["value"].abs().idxmax()]
     truly = shares[reference][most["quantity"]].mean()
@@ -109,7 +114,11 @@ else:
         spread = shares[reference].std(ddof=1)[most["quantity"]]
         summary += (
             f", which differ among themselves by a standard deviation of {spread:.1f} points. Of {len(told)} such differences, "
-            f"{len(clear)} have a 95% interval over images that leaves out 0: more images like these would not average them out."
+            + (
+                f"{len(clear)} have a 95% interval over images that leaves out 0: more images like these would not average them out."
+                if len(clear)
+                else "none has a 95% interval over images that leaves out 0, so each may be chance; that is no proof that there is none."
+            )
         )
     else:
         summary += "; one image cannot tell which of these differences would remain in others."
@@ -117,12 +126,22 @@ answer(summary)
 
 # %% tags=["hide-input"]
 if not differences.empty:
-    bars = "Bars: 95% intervals over images, for these masks, each on its own. " if n_images > 1 else ""
+    bars = (
+        "Bars: 95% intervals over images, for these masks, each on its own. "
+        if n_images > 1
+        else ""
+    )
     show(
-        partial(mask_rows, differences, people=people, line=0, label=f"share of cells, percentage points from {beside}"),
+        partial(
+            mask_rows,
+            differences,
+            people=people,
+            line=0,
+            label=f"share of cells, percentage points from {beside}",
+        ),
         label="fig-lineages",
         caption=f"Share of each {kind} among the cells of an image, under each mask, less that under "
-        f"{beside}: mean over {several}. {bars}{data}",
+        f"{beside}: mean over {several}. Gold: annotators and tools; blue: models. {bars}{data}",
         alt="A panel for each lineage or cluster: a row for each mask, with its difference from the reference and an interval, "
         "beside a dashed line at 0.",
     )
@@ -147,7 +166,9 @@ if not differences.empty and study.gates:
             "marker above": [one.marker for one in study.gates],
             f"threshold, {rule}": [study.limits[one.marker] for one in study.gates],
             f"threshold, {other}": [by_other.limits[one.marker] for one in study.gates],
-            f"% of cells, {rater_name(reference)}": [shares[reference][one.lineage].mean() for one in study.gates],
+            f"% of cells, {rater_name(reference)}": [
+                shares[reference][one.lineage].mean() for one in study.gates
+            ],
         }
     )
     show_table(
@@ -160,7 +181,11 @@ if not differences.empty and study.gates:
     missing = ", ".join(study.without)
     display(
         Markdown(
-            (f"The panel has no marker of its own for: {missing}. Such cells are ungated, or in a gate that is not theirs. " if missing else "")
+            (
+                f"The panel has no marker of its own for: {missing}. Such cells are ungated, or in a gate that is not theirs. "
+                if missing
+                else ""
+            )
             + "Which marker stands for a lineage, and the order, were chosen before any mask was looked at."
         )
     )
@@ -175,7 +200,9 @@ elif not differences.empty:
 
 # %% tags=["hide-input"]
 if not differences.empty and study.gates:
-    both = differences.merge(by_other.differences, on=["rater", "quantity"], suffixes=("", "_other"))
+    both = differences.merge(
+        by_other.differences, on=["rater", "quantity"], suffixes=("", "_other")
+    )
     rows = [
         {
             "lineage": lineage,
@@ -200,13 +227,20 @@ if not differences.empty and study.gates:
 # %% [markdown]
 # ## Image by image
 
+
 # %% tags=["hide-input"]
 def per_mask(study):
     """Sum up the differences of each mask, over types and images."""
     of = study.differences.groupby("rater", sort=False)
-    table = of.agg(mean_absolute=("mean_absolute", "mean"), largest=("largest", "max")).reset_index()
-    table.insert(1, "cells", table["rater"].map({name: len(types) for name, types in study.types.items()}))
-    return table.rename(columns={"mean_absolute": "mean absolute difference", "largest": "largest in an image"})
+    table = of.agg(
+        mean_absolute=("mean_absolute", "mean"), largest=("largest", "max")
+    ).reset_index()
+    table.insert(
+        1, "cells", table["rater"].map({name: len(types) for name, types in study.types.items()})
+    )
+    return table.rename(
+        columns={"mean_absolute": "mean absolute difference", "largest": "largest in an image"}
+    )
 
 
 if not differences.empty:
@@ -221,7 +255,9 @@ if not differences.empty:
 # %% tags=["hide-input"]
 if not differences.empty and study.gates and reference == TRUTH and shown.has_truth_table:
     planted = pd.concat({s: shown.read_truth(s)[TYPE] for s in looked_at}, names=["sample"])
-    cross = pd.crosstab(planted, study.types[TRUTH].reindex(planted.index), normalize="index").mul(100)
+    cross = pd.crosstab(planted, study.types[TRUTH].reindex(planted.index), normalize="index").mul(
+        100
+    )
     cross = cross.reindex(columns=[name for name in study.names if name in cross])
     display(
         Markdown(
@@ -275,7 +311,9 @@ for name in more:
 if not differences.empty:
     for own in shares.values():
         total = own.sum(axis=1)[own.notna().all(axis=1)]
-        assert total.empty or (total - 100).abs().max() < 1e-9, "every cell is in one gate, or ungated"
+        assert total.empty or (total - 100).abs().max() < 1e-9, (
+            "every cell is in one gate, or ungated"
+        )
     sums = differences.dropna(subset="value").groupby("rater")["value"].sum()
     assert sums.empty or sums.abs().max() < 1e-6, "what one lineage gains, others lose"
 

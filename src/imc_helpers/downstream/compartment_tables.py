@@ -169,7 +169,9 @@ def found_shares(
         One row per maker and image: ``rater``, ``sample``, ``in plane`` and ``out of plane``, the
         shares of those true cells that match (IoU of .5 or more), missing where there are none.
     """
-    without = {sample: set(of.loc[of["ratio"] == 0, "id"]) for sample, of in ratios.groupby("sample")}
+    without = {
+        sample: set(of.loc[of["ratio"] == 0, "id"]) for sample, of in ratios.groupby("sample")
+    }
     rows = []
     for rater, own in masks.items():
         for sample, labels in own.items():

@@ -94,7 +94,11 @@ def test_expansion_makes_cells_larger():
 
 def test_tilt_is_the_smallest_cells_ratio_over_the_largest_ones():
     pairs = pd.DataFrame(
-        {"sample": list("ssstt"), "true_area": [10, 20, 40, 10, 40], "pred_area": [20, 5, 40, 30, 20]}
+        {
+            "sample": list("ssstt"),
+            "true_area": [10, 20, 40, 10, 40],
+            "pred_area": [20, 5, 40, 30, 20],
+        }
     )
     found = np.exp(size_tilts(pairs, [0, 15, 30, 100]))
     assert found.to_dict() == pytest.approx({"s": 2 / 1, "t": 3 / 0.5})
