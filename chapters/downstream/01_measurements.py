@@ -102,6 +102,7 @@ if others.empty:
 else:
     made_by = [rater for rater in shown.raters if rater.name in set(others["rater"]) & set(people)]
     who = f"the {'other ' if reference in people else ''}{noun(made_by)}" if made_by else "models"
+    who = rater_name(made_by[0].name) if len(made_by) == 1 else who
     images = "one image" if n_images == 1 else f"the same {n_images} images"
     summary = (
         f"On {images} of {cohort_name(key)}, the masks of {who} hold {spread(CELLS)} as many cells as {beside}, whose "
@@ -118,7 +119,7 @@ if not others.empty:
         partial(mask_rows, others, people=people, line=1, label=f"times that of {beside}"),
         label="fig-measured-cells",
         caption=f"What is measured under each mask of the same images, as a multiple of {beside} (dashed): geometric mean "
-        f"over {n_images} {'image' if n_images == 1 else 'images'}. {interval_note}Neighbours: cells that touch once each has "
+        f"over {n_images} {'image' if n_images == 1 else 'images'}. {interval_note}Gold: annotators and tools; blue: models. Neighbours: cells that touch once each has "
         f"grown by 4 px. {data}",
         alt="Three panels, for the number of cells, their median area and their neighbours: a row for each mask, with a "
         "point and an interval beside a dashed line at 1.",
@@ -224,7 +225,7 @@ if not others.empty:
                 "lowest, times": by_marker["min"].to_numpy(),
                 "highest, times": by_marker["max"].to_numpy(),
             }
-        ),  # fmt: skip
+        ),
         label="tab-measured-markers",
         caption=f"Mean over cells of their mean counts: under {beside}, and the lowest and the highest of the other masks as a "
         f"multiple of it (masks of {who}; geometric mean over images). {data}",

@@ -95,6 +95,7 @@ if differences.empty:
 else:
     made_by = [rater for rater in shown.raters if rater.name in people and rater.name != reference]
     who = f"the {'other ' if reference in people else ''}{noun(made_by)}" if made_by else "models"
+    who = rater_name(made_by[0].name) if len(made_by) == 1 else who
     told = (
         differences[differences["rater"].isin([r.name for r in made_by])]
         if made_by
@@ -113,7 +114,11 @@ else:
         spread = shares[reference].std(ddof=1)[most["quantity"]]
         summary += (
             f", which differ among themselves by a standard deviation of {spread:.1f} points. Of {len(told)} such differences, "
-            f"{len(clear)} have a 95% interval over images that leaves out 0: more images like these would not average them out."
+            + (
+                f"{len(clear)} have a 95% interval over images that leaves out 0: more images like these would not average them out."
+                if len(clear)
+                else "none has a 95% interval over images that leaves out 0, so each may be chance; that is no proof that there is none."
+            )
         )
     else:
         summary += "; one image cannot tell which of these differences would remain in others."
@@ -136,7 +141,7 @@ if not differences.empty:
         ),
         label="fig-lineages",
         caption=f"Share of each {kind} among the cells of an image, under each mask, less that under "
-        f"{beside}: mean over {several}. {bars}{data}",
+        f"{beside}: mean over {several}. Gold: annotators and tools; blue: models. {bars}{data}",
         alt="A panel for each lineage or cluster: a row for each mask, with its difference from the reference and an interval, "
         "beside a dashed line at 0.",
     )

@@ -28,7 +28,12 @@ from imc_helpers.figures.page import (
 )
 
 _COLOURS = (GOLD, VERMILION, GREEN, PURPLE, BLUE, SKY)
-_STYLES: tuple[Any, ...] = ("-", "--", ":")
+_LOOKS: tuple[dict[str, Any], ...] = (
+    {"linestyle": "-", "marker": "o"},
+    {"linestyle": "--", "marker": "s"},
+    {"linestyle": ":", "marker": "^"},
+)
+"""Of the first masks, and of those for which there are no colours left."""
 
 
 @in_style
@@ -52,7 +57,7 @@ def mask_rows(
         Width of the figure, inches.
     """
     panels = dict(list(table.groupby("quantity", sort=False)))
-    row_in = 0.4 if width < NARROW else 0.24
+    row_in = 0.34 if width < NARROW else 0.24
     counts = [len(panel) for panel in panels.values()]
     figure, axes = row_panels(counts, width, row_in=row_in, panel_in=0.4, rest_in=0.7)
     for axis, (quantity, panel) in zip(axes, panels.items(), strict=True):
@@ -82,8 +87,11 @@ def size_curves(table: pd.DataFrame, *, width: float) -> Figure:
     """
     panels = dict(list(table.groupby("outline", sort=False)))
     raters = list(table["rater"].unique())
-    colours = {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(raters)}
-    styles = {name: _STYLES[k // len(_COLOURS) % 3] for k, name in enumerate(raters)}
+    looks = {
+        name: _LOOKS[k // len(_COLOURS) % 3]
+        | {"color": _COLOURS[k % len(_COLOURS)], "markersize": 4}
+        for k, name in enumerate(raters)
+    }
     narrow = width < NARROW
     shape = (len(panels), 1) if narrow else (1, len(panels))
     key = 0.25 * (len(raters) if narrow else 1 + len(raters) // 4)
@@ -91,10 +99,9 @@ def size_curves(table: pd.DataFrame, *, width: float) -> Figure:
     figure, axes = plt.subplots(*shape, figsize=size, sharey=True, squeeze=False)
     for axis, (outline, panel) in zip(axes.ravel(), panels.items(), strict=True):
         for rater, own in panel.groupby("rater", sort=False):
-            name = str(rater)
-            axis.plot(own["area"], own["ratio"], styles[name], marker="o", markersize=3,
-                      color=colours[name])  # fmt: skip
-            axis.fill_between(own["area"], own["low"], own["high"], color=colours[name], alpha=0.15)
+            look = looks[rater]
+            axis.plot(own["area"], own["ratio"], **look)
+            axis.fill_between(own["area"], own["low"], own["high"], color=look["color"], alpha=0.15)
         axis.axhline(1, color=GREY, linewidth=1)
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(0.6, 0.8, 1, 1.25, 1.6)))
@@ -107,10 +114,6 @@ def size_curves(table: pd.DataFrame, *, width: float) -> Figure:
         axis.set_xlabel("true area of the cell (µm²)")
     for axis in axes[:, 0]:
         axis.set_ylabel("area / true area")
-    handles = [
-        Line2D([], [], color=colours[name], linestyle=styles[name], marker="o", markersize=3,
-               label=rater_name(name))
-        for name in raters
-    ]  # fmt: skip
+    handles = [Line2D([], [], label=rater_name(name), **looks[name]) for name in raters]
     legend(figure, handles, width)
     return figure

@@ -13,6 +13,7 @@ from scipy import sparse
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
+from imc_helpers.downstream import spatial
 from imc_helpers.downstream.export import write_measurements
 
 PANEL = Panel((Channel("Ir191", "DNA", "nucleus"), Channel("Dy161", "CD20", "membrane")))
@@ -113,18 +114,10 @@ def test_squidpy_finds_the_same_enrichment(written):
     theirs = json.loads(in_squidpys_kernel(ENRICHMENT, path).splitlines()[-1])
     own = tables["t"]
     types = np.array([k % 7 % 3 for k in own.intensities.index])
-    index = own.intensities.index
-    ends = np.stack([index.get_indexer(own.neighbors[c]) for c in ("Object", "Neighbor")])
-
-    def count(of):
-        return np.bincount(3 * of[ends[0]] + of[ends[1]], minlength=9).reshape(3, 3)
-
-    rng = np.random.default_rng(1)
-    shuffled = np.array([count(rng.permutation(types)) for _ in range(1000)])
-    counts = count(types)
-    z = (counts - shuffled.mean(axis=0)) / shuffled.std(axis=0)
-    assert theirs["counts"] == counts.tolist()
-    # Standard error of a z of 1000 permutations: of its mean, and of its spread.
+    graph = spatial.expanded(tissue(2)[1])
+    z = spatial.permutation_z(graph, types, 3, permutations=1000, seed=1)
+    assert theirs["counts"] == spatial.contact_counts(graph, types, 3).tolist()
+    # Standard error of a z of 1000 permutations, on either side: of its mean, and of its spread.
     error = np.sqrt(2 * (1 / 1000 + z**2 / 2000))
     assert (np.abs(np.array(theirs["z"]) - z) < 4 * error).all()
 
