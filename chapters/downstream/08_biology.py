@@ -26,13 +26,9 @@
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-cohort: str = (
-    ""  # cohort; when empty, a planted one, else the one with most images that several have drawn
-)
+cohort: str = ""  # cohort; empty: a planted one, else the one with most shared images
 graph: str = "radius"  # whose edges are contacts: nearest, delaunay, radius or expansion
-rule: str = (
-    ""  # how cells get types: regression, gates or clusters; when empty, what the data allow
-)
+rule: str = ""  # how cells get types: regression, gates or clusters; empty: what fits
 margin: float = 0.1  # relative change of a fraction that would not matter to a lab
 most_images: int = 12  # images that are looked at, evenly spread over a cohort
 points: int = 5000  # random points per image
@@ -504,7 +500,7 @@ if key:
 
 # %% tags=["hide-input"]
 checked = pd.read_csv(shipped("benchmarks/results") / "downstream_verdicts.csv")
-alike = checked["masks differ by"] == "nothing"
+alike = checked["masks differ by"] == "none"
 wrong = {
     "changed": checked.loc[alike, Verdict.CHANGED.value].max(),
     "same": checked.loc[~alike, Verdict.SAME.value].max(),
@@ -519,7 +515,7 @@ display(
 show_table(
     checked,
     label="tab-biology-checked",
-    caption="Shares of verdicts in simulated studies, by what one of the masks differs by from the others. The limit is the "
+    caption="Shares of verdicts in simulated studies, by how far one mask is from the others. The limit is the "
     f"{margin:.0%} of a fraction; of contacts and groups it is a difference that takes their sign away. "
     '<span class="source synthetic">synthetic</span>',
 )
