@@ -59,6 +59,7 @@ _COHORTS: Mapping[str, str] = MappingProxyType(
         "phantom_jackson20": "Jackson20 phantom",
         "phantom_hoch22": "Hoch22 phantom",
         "phantom_phenotypes": "Phenotypes phantom",
+        "phantom_phenotypes_full": "Phenotypes phantom, full",
     }
 )
 _RATERS: Mapping[str, str] = MappingProxyType(
