@@ -107,7 +107,7 @@ def _judged(
     Contacts are half a unit above chance for the other masks, and fall to it (0) where the last
     differs by the limit; groups the same.
     """
-    trials = TRIALS // 5
+    trials = TRIALS // 10
     source = Kind.FRACTION if kind is Kind.GROUPS else kind
     groups = {k: "ab"[2 * k // images] for k in range(images)}
     second = np.array([g == "b" for g in groups.values()])[:, None]

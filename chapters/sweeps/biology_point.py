@@ -25,9 +25,7 @@
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
-cohort: str = (
-    ""  # cohort; empty: a planted one, else the one with most images that several have drawn
-)
+cohort: str = ""  # cohort; empty: a planted one, else the one with most shared images
 masks: str = "annotator1"  # whose masks, a rater of the cohort
 graph: str = "radius"  # whose edges are contacts: nearest, delaunay, radius or expansion
 rule: str = ""  # how cells get types: regression, gates or clusters; empty: what the data allow

@@ -255,7 +255,8 @@ def count_verdicts(judged: pd.DataFrame) -> pd.DataFrame:
     each = judged.drop_duplicates(["kind", "name"])
     counts = pd.crosstab(each["kind"], each["verdict"])
     kinds = [kind.value for kind in Kind if kind.value in counts.index]
-    return counts.reindex(index=kinds, columns=[v.value for v in Verdict], fill_value=0)
+    columns = pd.Index([v.value for v in Verdict])
+    return counts.reindex(index=kinds, columns=columns, fill_value=0)
 
 
 def worth_showing(judged: pd.DataFrame, most: int) -> pd.DataFrame:

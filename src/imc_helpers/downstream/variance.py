@@ -85,9 +85,9 @@ def variance_shares(
 
     The components are those of the analysis of variance; images with unequal numbers of cells
     enter by their means, as often as each other. Intervals are generalised confidence intervals
-    (Weerahandi 1993, doi:10.2307/2290779): each mean square divided by a draw of what it is
-    distributed as, :math:`\chi^2` for images and interactions, noncentral :math:`\chi^2` for the
-    masks, which are fixed.
+    (Weerahandi 1993, doi:10.1080/01621459.1993.10476355): each mean square divided by a draw of
+    what it is distributed as, :math:`\chi^2` for images and interactions, noncentral
+    :math:`\chi^2` for the masks, which are fixed.
 
     Parameters
     ----------

@@ -69,7 +69,7 @@ def conclusion_rows(judged: pd.DataFrame, beside: list[str], *, width: float) ->
                 np.repeat(true, 2), y + np.array([-0.42, 0.42])[: 2 * len(true)], color="black"
             )
         name_rows(axis, wrapped(names, width, wide=34))
-        (title,) = wrapped([_OF_KIND[kind]], width, wide=80, narrow=34)
+        (title,) = wrapped([_OF_KIND[kind]], width, wide=80, narrow=24)
         axis.set_title(title, weight="bold", loc="left")
     low, high = np.nanmin(judged[["low", "value"]]), np.nanmax(judged[["high", "value"]])
     ends = min(-0.3, max(low, -3)), max(0.3, min(high, 3))

@@ -14,9 +14,11 @@ from imc_helpers.agreement.score_table import METRICS
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.decisions.generalizability import COMPONENTS
+from imc_helpers.downstream.conclusions import Verdict
 from imc_helpers.experiments import label_trials
 from imc_helpers.figures import (
     agreement_plots,
+    biology_plots,
     claim_plots,
     decision_plots,
     mask_plots,
@@ -44,6 +46,19 @@ rng = np.random.default_rng(0)
 def labels(side=60):
     y, x = np.mgrid[:side, :side]
     return np.where(((y % 10) > 1) & ((x % 10) > 1), 1 + (y // 10) * 10 + x // 10, 0)
+
+
+def conclusions():
+    names = {
+        "fraction": "macrophage",
+        "contact": "endothelial – endothelial",
+        "difference between groups": "CD8 T",
+    }
+    return pd.DataFrame(
+        {"kind": kind, "name": name, "rater": r, "verdict": v, "value": x}
+        for (kind, name), v in zip(names.items(), Verdict, strict=True)
+        for r, x in zip([*PEOPLE, "truth"], rng.normal(size=5), strict=True)
+    ).assign(low=lambda rows: rows["value"] - 1, high=lambda rows: rows["value"] + 0.5)
 
 
 def scores(cohort="phantom_lymphoid", several=3):
@@ -303,6 +318,18 @@ DRAWN = {
         lines={"": AGREEMENT},
     ),
     "claims": partial(claim_plots.claim_rows, claims()),
+    "conclusions": partial(biology_plots.conclusion_rows, conclusions(), ["truth"]),
+    "dot rows": partial(
+        biology_plots.dot_rows,
+        {
+            "Spleen (IMC)": pd.DataFrame(
+                {"matched cells": [0.9, 0.8], "points in all": [0.7, np.nan]},
+                index=["CollagenI", "endothelial – endothelial"],
+            )
+        },
+        {"matched cells": "#009E73", "points in all": "#0072B2"},
+        "agreement of masks about what a cell expresses, ICC(2,1)",
+    ),
     "equivalence": partial(model_plots.equivalence_rows, decisions(), raters="annotators"),
     "trial": partial(model_plots.trial_rows, decisions()),
     "errors": partial(
