@@ -404,6 +404,6 @@ if known:
 # %% [markdown]
 # ## Takeaways
 #
-# - Scores of clusters notice a mask that is far off, and are easily pleased by fewer, larger cells.
+# - A score of clusters can rise while a mask gets worse. See how it answers to each flaw before you trust it.
 # - Compare masks with equal numbers of cells, or a score rewards whoever draws more, or fewer.
 # - To choose a mask, label a few crops (*What do ten labels buy?*). No score without a reference replaces them.
