@@ -1,12 +1,14 @@
 """Try on the phantom how often intervals hold, when a result is pooled over several masks.
 
-Writes `results/pooled_coverage.csv`; run from the repository's root:
+Writes `results/pooled_coverage.csv` and `results/pooled_confounded.csv`; run from the repository's
+root:
 
     python benchmarks/pooled.py
 
 People are drawn at random, five to a group, and draw whole tissues by hand. A study is some images
 and some people of one group. Its intervals are asked for two things: what a further person of the
-group finds in all images, and the truth there.
+group finds in all images, and the truth there. A comparison is two groups of images of one kind,
+segmented by one person or each by another: how often does a t test find a difference?
 """
 
 from pathlib import Path
@@ -117,6 +119,33 @@ def studies(values: np.ndarray, n_images: int, n_people: int) -> pd.DataFrame:
     return pd.DataFrame(rows).groupby("interval", sort=False).mean().reset_index()
 
 
+def comparisons(values: np.ndarray, n_images: int) -> pd.DataFrame:
+    """Compare two groups of images between which there is no difference.
+
+    Parameters
+    ----------
+    values
+        (groups, images, 1 + people), the truth first.
+    n_images
+        Of each group of images; drawn with replacement.
+    """
+    rng = np.random.default_rng(0)
+    one, two, another = np.empty((3, n_images, TRIALS))
+    for trial in range(TRIALS):
+        group = values[trial % GROUPS]
+        person, other = 1 + rng.permutation(PEOPLE)[:2]
+        first, second = rng.integers(IMAGES, size=(2, n_images))
+        one[:, trial], two[:, trial] = group[first, person], group[second, person]
+        another[:, trial] = group[second, other]
+    return pd.DataFrame(
+        {"segmented by": who, "false_positives": float((p < 0.05).mean())}
+        for who, p in (
+            ("one person", stats.ttest_ind(one, two).pvalue),
+            ("another person for each group", stats.ttest_ind(one, another).pvalue),
+        )
+    )
+
+
 def t_interval(values: np.ndarray) -> tuple[float, float]:
     """Give the 95% interval of a mean over images."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
@@ -124,18 +153,20 @@ def t_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Write the table."""
-    parts = []
+    """Write the tables."""
+    covered, confounded = [], []
     for correlation in CORRELATIONS:
         for quantity, values in populations(correlation).items():
+            about = {"quantity": quantity, "correlation": correlation}
             for n_images, n_people in STUDIES:
-                about = {"correlation": correlation, "quantity": quantity}
-                about |= {"images": n_images, "people": n_people}
-                parts.append(studies(values, n_images, n_people).assign(**about))
-    table = pd.concat(parts, ignore_index=True)
-    first = ["quantity", "correlation", "images", "people", "interval"]
-    table = table[[*first, *table.columns.drop(first)]].round(4)
-    table.to_csv(RESULTS / "pooled_coverage.csv", index=False)
+                sizes = about | {"images": n_images, "people": n_people}
+                covered.append(studies(values, n_images, n_people).assign(**sizes))
+            for n_images in (8, 16):
+                sizes = about | {"images per group": n_images}
+                confounded.append(comparisons(values, n_images).assign(**sizes))
+    for name, parts in (("coverage", covered), ("confounded", confounded)):
+        table = pd.concat(parts, ignore_index=True).round(4)
+        table.to_csv(RESULTS / f"pooled_{name}.csv", index=False)
 
 
 if __name__ == "__main__":

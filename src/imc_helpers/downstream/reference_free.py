@@ -175,6 +175,38 @@ def image_scores(
     }
 
 
+def embedded(
+    means: ArrayLike,
+    settings: LeidenSettings = LeidenSettings(),
+) -> np.ndarray:
+    """Map cells to the plane by UMAP, z-scored together.
+
+    Parameters
+    ----------
+    means
+        (N, C) mean counts, of several masks to compare them.
+    settings
+        Number of neighbours, and seed.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, 2); missing with no more cells than neighbours.
+    """
+    features = standardised(check_counts(means, "mean counts"))
+    if len(features) <= settings.neighbours:
+        return np.full((len(features), 2), np.nan)
+    import scanpy  # noqa: PLC0415  (slow to load)
+    from anndata import AnnData  # noqa: PLC0415
+
+    cells = AnnData(features.astype(np.float32))
+    scanpy.pp.neighbors(
+        cells, n_neighbors=settings.neighbours, use_rep="X", random_state=settings.seed
+    )
+    scanpy.tl.umap(cells, random_state=settings.seed)
+    return cells.obsm["X_umap"]
+
+
 def paired_wilcoxon(scores: pd.DataFrame, first: str, *, better: int = 1) -> pd.DataFrame:
     """Test whether one mask scores better than each other, image by image, as the thesis does.
 

@@ -16,37 +16,15 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from imc_helpers.agreement.statistics import satterthwaite
-from imc_helpers.cells.expression import cells_of, mean_intensities
+from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.samples import Cohort
+from imc_helpers.downstream.export import as_anndata
+from imc_helpers.downstream.measure import measure
 from imc_helpers.errors import InputError
-from imc_helpers.metrics import contingency_table
+from imc_helpers.metrics import contingency_table, matched_pairs
 
 MATCH_IOU = 0.5
 """Two masks have the same cell from this IoU on."""
-
-
-def matched_cells(one: np.ndarray, other: np.ndarray) -> pd.DataFrame:
-    """Match the cells of two masks, one to one.
-
-    Parameters
-    ----------
-    one, other
-        (H, W) integers, 0 is background.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per pair with an IoU of `MATCH_IOU` or more, by the id in `one`: ``other``, the id
-        there, and ``iou``. Above .5 no cell has two partners; of two at exactly .5 the first counts.
-    """
-    table = contingency_table(one, other)
-    pairs = pd.DataFrame(
-        {"other": table.pred_ids[table.j], "iou": table.iou},
-        index=pd.Index(table.true_ids[table.i], name="id"),
-    )
-    pairs = pairs[pairs["iou"] >= MATCH_IOU].sort_values("iou", ascending=False, kind="stable")
-    pairs = pairs[~pairs.index.duplicated()].drop_duplicates("other")
-    return pairs.sort_index()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,25 +85,24 @@ def mask_disagreement(
     others = [rater for rater in masks if rater != base]
     values = np.full((len(masks), *own.shape), np.nan)
     iou = np.full((len(others), len(ids)), np.nan)
-    votes = pd.DataFrame(index=pd.Index(ids, name="id"), columns=list(masks), dtype=object)
+    votes = np.full((len(ids), len(masks)), None, dtype=object)
     values[0] = own
     if types is not None:
-        votes[base] = _types_of(types, base, ids)
+        votes[:, 0] = _types_of(types, base, ids)
     for k, rater in enumerate(others):
         theirs, means = mean_intensities(image, masks[rater])
-        pairs = matched_cells(masks[base], masks[rater])
-        rows = np.searchsorted(ids, pairs.index)
-        iou[k, rows] = pairs["iou"]
-        values[k + 1, rows] = means[np.searchsorted(theirs, pairs["other"])]
+        pairs = matched_pairs(contingency_table(masks[base], masks[rater]), MATCH_IOU)
+        rows = np.searchsorted(ids, pairs.true_ids)
+        iou[k, rows] = pairs.iou
+        values[k + 1, rows] = means[np.searchsorted(theirs, pairs.pred_ids)]
         if types is not None:
-            votes.loc[pairs.index, rater] = _types_of(types, rater, pairs["other"].to_numpy())
+            votes[rows, k + 1] = _types_of(types, rater, pairs.pred_ids)
     found = ~np.isnan(iou)
     several = found.any(axis=0)
-    cells = pd.DataFrame({"support": found.mean(axis=0)}, index=votes.index)
-    cells["mask_iou"] = np.where(
-        several, np.nansum(iou, axis=0) / found.sum(axis=0).clip(1), np.nan
-    )
-    entropies = np.nan if types is None else _entropies(votes.to_numpy())
+    cells = pd.DataFrame({"support": found.mean(axis=0)}, index=pd.Index(ids, name="id"))
+    likeness = np.nansum(iou, axis=0) / np.maximum(found.sum(axis=0), 1)
+    cells["mask_iou"] = np.where(several, likeness, np.nan)
+    entropies = np.nan if types is None else _entropies(votes)
     cells["type_entropy"] = np.where(several, entropies, np.nan)
     drawn = 1 + found.sum(axis=0)[:, None]
     mean = np.nansum(values, axis=0) / drawn
@@ -176,7 +153,7 @@ def carried_cells(
     Returns
     -------
     anndata.AnnData
-        What `imc_helpers.cells.expression.cells_of` returns, with the columns and layers of
+        What `imc_helpers.downstream.export.as_anndata` returns, with the columns and layers of
         `Disagreement`.
 
     Raises
@@ -184,7 +161,16 @@ def carried_cells(
     InputError
         As `mask_disagreement` does.
     """
-    cells = cells_of(cohort, {sample: raters[base] for sample, raters in masks.items()})
+    tables = {
+        sample: measure(
+            cohort.read_image(sample),
+            raters[base],
+            cohort.panel.names,
+            source=f"{cohort.name}, {sample}, mask of {base}",
+        )
+        for sample, raters in masks.items()
+    }
+    cells = as_anndata(tables, cohort, base)
     parts = [
         mask_disagreement(
             cohort.read_image(sample),

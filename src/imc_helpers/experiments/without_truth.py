@@ -14,16 +14,21 @@ import pandas as pd
 from scipy import stats
 from skimage.segmentation import expand_labels
 
+from imc_helpers.agreement.intervals import mean_intervals
 from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.cells.expression import mean_intensities
+from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.raters import TRUTH
+from imc_helpers.data.readers.published import open_cohort
+from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.cell_quality import QUALITY_METRICS, cell_quality, image_foreground
 from imc_helpers.downstream.mask_errors import error_rates
 from imc_helpers.downstream.reference_free import CLUSTER_SCORES, LeidenSettings, image_scores
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.known_quality import merge_cells, shift_cells, shrink_cells
 from imc_helpers.metrics import contingency_table, evaluate
+from imc_helpers.models.adapters.cellprofiler import find_nuclei
 
 SCORES: Mapping[str, int] = MappingProxyType(
     {**CLUSTER_SCORES, **dict.fromkeys(QUALITY_METRICS, 1)}
@@ -36,14 +41,16 @@ _FLAWS: Mapping[str, tuple[Callable[[np.ndarray, float], np.ndarray], tuple[floa
         {
             "eroded": (lambda labels, px: shrink_cells(labels, int(px)), (1, 2)),
             "dilated": (expand_labels, (1, 2)),
-            "merged": (merge_cells, (0.1, 0.25, 0.5)),
-            "dropped": (drop_cells, (0.1, 0.25, 0.5)),
+            "merged": (merge_cells, (0.1, 0.5)),
+            "dropped": (drop_cells, (0.1, 0.5)),
             "shifted": (lambda labels, px: shift_cells(labels, int(px)), (1, 2, 4)),
         }
     )
 )
 FLAWS = tuple(_FLAWS)
 """Ways in which the truth is spoilt."""
+NUCLEUS_UM = 4.0
+"""Diameter of the smallest nucleus, µm, by which nuclei are found alike for all masks."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +83,97 @@ def spoilt(true: np.ndarray) -> list[Tried]:
     return made
 
 
+def choose_cohort(cohorts: Sequence[str], models: Sequence[str]) -> str | None:
+    """Choose what to score: a cohort with a truth and several annotators, or the next best.
+
+    Parameters
+    ----------
+    cohorts
+        Keys, in the order of preference.
+    models
+        Whose masks count as well.
+
+    Returns
+    -------
+    str or None
+        The first cohort with a truth and most annotators; without a truth, the first with two masks
+        or more of an image; None where there is none.
+    """
+    opened = {key: open_cohort(key) for key in cohorts}
+    with_truth = [
+        key for key, one in opened.items() if any(rater.kind == TRUTH for rater in one.raters)
+    ]
+    if with_truth:
+        return max(with_truth, key=lambda key: len(opened[key].annotators))
+    several = (
+        key
+        for key, one in opened.items()
+        if len(one.references) + len(find_models(key, models, "whole")) > 1
+    )
+    return next(several, None)
+
+
+def masks_of(
+    cohort: Cohort, sample: str, models: Sequence[str], crop_px: int = 0
+) -> tuple[np.ndarray, list[Tried], np.ndarray, np.ndarray]:
+    """Read all masks of the middle of an image, the truth spoilt included where it is known.
+
+    Parameters
+    ----------
+    cohort, sample
+        The image.
+    models
+        Whose masks to read, of those that ran.
+    crop_px
+        Edge of the piece in the middle, pixels; 0 for the whole image.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        (C, H, W) counts.
+    masks : list of Tried
+        Truth, people or tools, models, then the truth spoilt.
+    nuclei : numpy.ndarray
+        (H, W) nuclei, found in the nuclear channels in the same way for all masks.
+    foreground : numpy.ndarray
+        (H, W) bool: tissue, told from the whole image.
+    """
+    whole = cohort.read_image(sample)
+    height, width = whole.shape[1:]
+    edge = crop_px or max(height, width)
+    top, left = max(0, (height - edge) // 2), max(0, (width - edge) // 2)
+    piece = slice(top, top + edge), slice(left, left + edge)
+    made = [
+        Tried(
+            rater.name,
+            cohort.read_mask(sample, rater.name)[piece],
+            TRUTH if rater.kind == TRUTH else "people",
+        )
+        for rater in sorted(cohort.raters_of(sample), key=lambda rater: rater.kind != TRUTH)
+    ]
+    for model, run in find_models(cohort.name, models, "whole").items():
+        if any(one.sample == sample for one in run.samples):
+            labels = read_prediction(cohort.name, model, "whole", sample)
+            made.append(Tried(model, labels[piece], "model"))
+    if made and made[0].kind == TRUTH:
+        made += spoilt(made[0].labels)
+    nuclear = list(cohort.panel.compartment("nucleus"))
+    diameter_px = NUCLEUS_UM / cohort.um_per_px(sample)
+    nuclei = (
+        find_nuclei(whole[nuclear].mean(axis=0), diameter_px)
+        if nuclear
+        else np.zeros(whole.shape[1:], np.int32)
+    )
+    return whole[:, *piece], made, nuclei[piece], image_foreground(whole)[piece]
+
+
 def score_masks_alone(
     image: np.ndarray,
     masks: Sequence[Tried],
     nuclei: np.ndarray,
     um_per_px: float,
     *,
-    equal: bool = True,
+    foreground: np.ndarray | None = None,
     settings: LeidenSettings = LeidenSettings(),  # noqa: B008  (frozen)
     per_column: bool = False,
     seed: int = 0,
@@ -99,8 +190,8 @@ def score_masks_alone(
         (H, W) nuclei, the same for all masks.
     um_per_px
         Edge of a pixel, µm.
-    equal
-        Score with equal numbers of cells as well: as many as the mask with fewest has.
+    foreground
+        Where the image holds tissue; found in it when not given.
     settings
         Of Leiden.
     per_column
@@ -111,10 +202,10 @@ def score_masks_alone(
     Returns
     -------
     pandas.DataFrame
-        One row per mask and way of counting: ``mask``, ``kind``, ``amount``, ``numbers``
-        (`AS_FOUND` or `EQUAL`), ``cells``, `SCORES`, and ``clusters`` by resolution. With the
-        truth also, of the mask as found, ``ap50``, ``map``, ``sap`` and
-        `imc_helpers.downstream.mask_errors.ERROR_RATES`.
+        One row per mask and way of counting, all cells or as many as the mask with fewest has:
+        ``mask``, ``kind``, ``amount``, ``numbers`` (`AS_FOUND` or `EQUAL`), ``cells``, `SCORES`,
+        and ``clusters`` by resolution. With the truth also, of the mask as found, ``ap50``,
+        ``map``, ``sap`` and `imc_helpers.downstream.mask_errors.ERROR_RATES`.
 
     Raises
     ------
@@ -125,7 +216,8 @@ def score_masks_alone(
         raise InputError(f"masks: expected two or more to compare, found {len(masks)}")
     truth = next((one.labels for one in masks if one.kind == TRUTH), None)
     counts = [count_cells(one.labels) for one in masks]
-    foreground = image_foreground(image)
+    tissue = image_foreground(image) if foreground is None else foreground
+    fewest = min((cells for cells in counts if cells), default=0)
     rows = []
     for one, cells in zip(masks, counts, strict=True):
         about: dict[str, object] = {"mask": one.name, "kind": one.kind, "amount": one.amount}
@@ -133,17 +225,15 @@ def score_masks_alone(
             scores = evaluate(table=contingency_table(truth, one.labels))
             about |= {metric: getattr(scores, metric) for metric in ("ap50", "map", "sap")}
             about |= error_rates(truth, one.labels)
-        ways = {AS_FOUND: one.labels}
-        if equal:
-            share = 1 - min(counts) / max(cells, 1)
-            ways[EQUAL] = drop_cells(one.labels, share, seed)
+        lost = 1 - fewest / max(cells, 1)
+        ways = {AS_FOUND: one.labels, EQUAL: drop_cells(one.labels, max(0.0, lost), seed)}
         for numbers, labels in ways.items():
             quality = cell_quality(
                 image,
                 labels,
                 nuclei,
                 um_per_px,
-                foreground=foreground,
+                foreground=tissue,
                 per_column=per_column,
                 seed=seed,
             )
@@ -189,6 +279,67 @@ def rank_correlations(table: pd.DataFrame, by: str = "map") -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def mean_ranks(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Average the rank correlations over images, with their intervals.
+
+    Parameters
+    ----------
+    ranks
+        What `rank_correlations` returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per score and way of counting, the best score (all cells) first: ``score``,
+        ``numbers``, ``mean``, ``low``, ``high`` (missing with one image), ``images``. Scores that
+        cannot be ranked in more than half of the images are left out: those that are the same for
+        all masks, and those of clusters where there is one cluster.
+    """
+    rows = [
+        {
+            "score": score,
+            "numbers": numbers,
+            **mean_intervals(some[["rho"]], some["sample"]).iloc[0],
+        }
+        for (score, numbers), some in ranks.groupby(["score", "numbers"], sort=False)
+        if some["rho"].notna().mean() > 0.5
+    ]
+    table = pd.DataFrame(rows, columns=["score", "numbers", "mean", "low", "high", "images"])
+    table[["low", "high"]] = table[["low", "high"]].clip(-1, 1)
+    best = table[table["numbers"] == AS_FOUND].set_index("score")["mean"]
+    table["order"] = table["score"].map(best)
+    table = table.dropna(subset="order").sort_values(["order", "score"], ascending=[False, True])
+    return table.drop(columns="order").reset_index(drop=True)
+
+
+def changes_by_flaw(table: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
+    """Say how scores answer to each flaw, in standard deviations over all masks of the image.
+
+    Parameters
+    ----------
+    table
+        What `score_masks_alone` returns, of images with a truth, with ``sample``.
+    scores
+        Columns: `SCORES`, or scores against the truth.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per flaw and amount, with the truth as amount 0 of each: ``kind``, ``amount``, and
+        each score less the truth's, mean over images; more is better.
+    """
+    found = table[table["numbers"] == AS_FOUND]
+    parts = []
+    for _, masks in found.groupby("sample", sort=False):
+        values = masks[list(scores)] * [SCORES.get(score, 1) for score in scores]
+        own = values[(masks["kind"] == TRUTH).to_numpy()].iloc[0]
+        parts.append(((values - own) / values.std()).assign(**masks[["kind", "amount"]]))
+    every = pd.concat(parts)
+    flawed = every[every["kind"].isin(FLAWS)].groupby(["kind", "amount"], sort=False).mean()
+    start = pd.DataFrame({"kind": FLAWS, "amount": 0.0, **dict.fromkeys(scores, 0.0)})
+    return pd.concat([start, flawed.reset_index()], ignore_index=True)
 
 
 def _spearman(one: np.ndarray, two: np.ndarray) -> float:

@@ -49,6 +49,7 @@ def support_bars(shares: pd.DataFrame, *, width: float) -> Figure:
             axis.vlines(at, shares[f"{name}_low"], shares[f"{name}_high"], color="black", lw=1)
     axis.set_xticks(list(x), [str(n) for n in shares["others"]])
     axis.set_ylim(0, 1.02)
+    axis.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])
     axis.set_xlabel("other masks that have the cell")
     handles = [
         Line2D([], [], color=looks[n][0], marker="s", linestyle="", label=looks[n][1])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from imc_helpers.downstream.mask_errors import ERROR_RATES
+from imc_helpers.downstream.reference_free import LeidenSettings
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.without_truth import (
     AS_FOUND,
@@ -12,6 +13,8 @@ from imc_helpers.experiments.without_truth import (
     FLAWS,
     SCORES,
     Tried,
+    changes_by_flaw,
+    mean_ranks,
     rank_correlations,
     score_masks_alone,
     spoilt,
@@ -25,7 +28,8 @@ def test_every_flaw_is_worse_by_the_truth_the_more_there_is_of_it():
     true = sample.masks["truth"]
     nuclei = find_nuclei(sample.image[:2].mean(axis=0), 4.0)
     masks = [Tried("truth", true, "truth"), *spoilt(true)]
-    table = score_masks_alone(sample.image, masks, nuclei, 1.0)
+    no_graph = LeidenSettings(neighbours=10_000)  # clusters are tested elsewhere, and take long
+    table = score_masks_alone(sample.image, masks, nuclei, 1.0, settings=no_graph)
     assert set(table["kind"]) == {"truth", *FLAWS}
     as_found = table[table["numbers"] == AS_FOUND].set_index("mask")
     for flaw in FLAWS:
@@ -33,6 +37,9 @@ def test_every_flaw_is_worse_by_the_truth_the_more_there_is_of_it():
         assert falling.is_monotonic_decreasing, flaw
     assert (as_found.loc["truth", [*ERROR_RATES]] == 0).all()
     assert as_found.loc["truth, 50% merged", "doublets"] > 0.25
+    changes = changes_by_flaw(table.assign(sample="s"), ["map", "NC"])
+    assert (changes[changes["amount"] == 0][["map", "NC"]] == 0).all(axis=None)
+    assert (changes[changes["amount"] > 0]["map"] < 0).all()
     equal = table[table["numbers"] == EQUAL]
     assert (equal["cells"] == as_found["cells"].min()).all()
     with pytest.raises(InputError, match="two or more to compare, found 1"):
@@ -56,3 +63,11 @@ def test_a_score_that_agrees_one_that_errs_and_one_that_says_nothing():
     assert found.loc["NC", "others"] == 2
     assert found.loc["NC", "rho"] == pytest.approx(-1)
     assert np.isnan(found.loc["FCF", "rho"])
+
+
+def test_means_over_images_leave_out_what_says_nothing():
+    rows = [masks(silhouette=[4, 3, 2, 1]), masks(silhouette=[4, 2, 3, 1]).assign(sample="other")]
+    found = mean_ranks(rank_correlations(pd.concat(rows)))
+    assert found["score"].tolist() == ["silhouette"]
+    assert found["mean"].iloc[0] == pytest.approx((1 + 0.8) / 2)
+    assert found["images"].iloc[0] == 2

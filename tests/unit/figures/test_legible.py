@@ -15,14 +15,16 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.decisions.generalizability import COMPONENTS
 from imc_helpers.downstream.conclusions import Verdict
-from imc_helpers.experiments import label_trials
+from imc_helpers.experiments import label_trials, without_truth
 from imc_helpers.figures import (
     agreement_plots,
     biology_plots,
+    carried_plots,
     claim_plots,
     decision_plots,
     mask_plots,
     model_plots,
+    reference_free_plots,
     speed_plots,
     sweep_overview,
     sweep_plots,
@@ -201,6 +203,36 @@ def sizes():
         for o in ("whole cells", "nuclei, expanded by 3 px")
         for r in [*PEOPLE, *MODELS]
         for k, x in enumerate(rng.uniform(0.6, 1.6, 5), start=1)
+    )
+
+
+def ranks():
+    return pd.DataFrame(
+        {"score": score, "numbers": numbers, "mean": x, "low": x - 0.2, "high": x + 0.2}
+        for score, x in zip(without_truth.SCORES, rng.uniform(-0.7, 0.7, 17), strict=True)
+        for numbers in (without_truth.AS_FOUND, without_truth.EQUAL)
+    )
+
+
+def flaws():
+    return pd.DataFrame(
+        {"kind": flaw, "amount": amount, "map": -amount, "silhouette": 0.2, "FCF": amount}
+        for flaw in without_truth.FLAWS
+        for amount in ((0, 0.1, 0.5) if flaw in ("merged", "dropped") else (0, 1, 2))
+    )
+
+
+def supported():
+    rows = {"others": range(4), "cells": 0.25, "real": 0.8, "typed_right": 0.7}
+    ends = {f"{name}_{end}": 0.75 for name in ("real", "typed_right") for end in ("low", "high")}
+    return pd.DataFrame(rows | ends)
+
+
+def pooled():
+    return pd.DataFrame(
+        {"result": r, "way": w, "value": 0.3, "low": 0.2, "high": 0.4, "truth": 0.35}
+        for r in ("CD4 T", "endothelial", "macrophage")
+        for w in (*["one mask"] * 4, "pooled")
     )
 
 
@@ -413,6 +445,21 @@ DRAWN = {
     ),
     "size curves": partial(mask_plots.size_curves, sizes()),
     "few labels": partial(truth_plots.trial_curves, few_labels()),
+    "ranks without a reference": partial(reference_free_plots.rank_rows, ranks()),
+    "flaws": partial(reference_free_plots.flaw_curves, flaws(), ["map", "silhouette", "FCF"]),
+    "scores without a reference": partial(
+        reference_free_plots.score_rows,
+        pd.DataFrame(
+            {"mask": m, **dict.fromkeys(without_truth.CLUSTER_SCORES, rng.uniform())}
+            for m in [*MODELS, *PEOPLE]
+        ),
+        list(without_truth.CLUSTER_SCORES),
+    ),
+    "map of cells": partial(
+        reference_free_plots.map_of_cells, rng.normal(size=(60, 2)), MODELS * 15, MODELS
+    ),
+    "support of cells": partial(carried_plots.support_bars, supported()),
+    "pooled": partial(carried_plots.pooled_rows, pooled(), "share of the cells"),
     "toys": partial(
         tissue_images.toy_cases,
         {"D: one missed, one made up": (TRUE[:2, :8], PRED[:2, :8]), "C": (TRUE[:2, :8],) * 2},
