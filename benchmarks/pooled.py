@@ -19,7 +19,7 @@ from scipy import stats
 
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.raters import TRUTH
-from imc_helpers.downstream.typing import TYPE, type_cells
+from imc_helpers.downstream.cell_types import TYPE, type_cells
 from imc_helpers.downstream.uncertainty import pooled_mean
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators
 from imc_helpers.phantom.recipes import find_recipe, make_sample

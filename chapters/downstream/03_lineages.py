@@ -55,7 +55,7 @@ from imc_helpers.data.samples import evenly_spread
 from imc_helpers.downstream.lineage_tables import study_lineages
 from imc_helpers.downstream.lineages import RULES
 from imc_helpers.downstream.mask_sets import mask_sets
-from imc_helpers.downstream.typing import TYPE
+from imc_helpers.downstream.cell_types import TYPE
 from imc_helpers.figures.mask_plots import mask_rows
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table

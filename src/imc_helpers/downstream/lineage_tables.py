@@ -9,8 +9,8 @@ import pandas as pd
 from imc_helpers.agreement.intervals import mean_intervals
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
+from imc_helpers.downstream.cell_types import UNGATED, cell_profiles, cluster_cells
 from imc_helpers.downstream.lineages import Gate, gate, panel_gates, thresholds, type_shares
-from imc_helpers.downstream.typing import UNGATED, cell_profiles, cluster_cells
 
 
 @dataclass(frozen=True, eq=False)

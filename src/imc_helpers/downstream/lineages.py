@@ -14,7 +14,7 @@ import pandas as pd
 from skimage.filters import threshold_otsu
 from sklearn.mixture import GaussianMixture
 
-from imc_helpers.downstream.typing import TYPE, UNGATED
+from imc_helpers.downstream.cell_types import TYPE, UNGATED
 from imc_helpers.errors import InputError
 
 
@@ -72,7 +72,7 @@ def thresholds(
     ----------
     profiles
         Cells to learn from, one column of mean counts per channel
-        (`imc_helpers.downstream.typing.cell_profiles`).
+        (`imc_helpers.downstream.cell_types.cell_profiles`).
     gates
         Whose markers.
     rule

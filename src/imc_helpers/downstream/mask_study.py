@@ -251,11 +251,11 @@ def quantity_shares(study: MaskStudy, profiles: Profiles, *, draws: int = 1000) 
                 wide = by_mask(described, kind, name, study.raters)
                 asked.append((kind.value, name, cells, wide.to_numpy(), list(wide.index)))
     rows = []
-    for kind, name, cells, values, images in asked:
+    for what, name, cells, values, images in asked:
         found = variance_shares(values, images, draws=draws)
         agreement = found.table.set_index("component").loc["agreement"]
         rows.append(
-            {"kind": kind, "name": name, "cells": cells, "images": found.images}
+            {"kind": what, "name": name, "cells": cells, "images": found.images}
             | {component: found.share(component) for component in COMPONENTS}
             | {
                 "masks": 1 - agreement["share"],

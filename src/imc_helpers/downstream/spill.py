@@ -16,10 +16,7 @@ from skimage.filters import threshold_otsu
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.samples import Cohort
-from imc_helpers.metrics import contingency_table
 
-DOUBLET_SHARE = 0.5
-"""A cell that holds this much of two true cells, or more, is a doublet."""
 EXCLUSIVE = (("CD3", "CD20"), ("CD5", "CD20"), ("CD8a", "CD20"))
 """Markers of T cells and of B cells, the best pair first."""
 EDGE_PX = 2
@@ -87,29 +84,6 @@ def implausible_cells(
             }
         )
     return pd.DataFrame(rows)
-
-
-def is_doublet(
-    labels: NDArray[np.integer], truth: NDArray[np.integer], *, share: float = DOUBLET_SHARE
-) -> pd.Series:
-    """Say which cells of a mask hold two true cells.
-
-    Parameters
-    ----------
-    labels, truth
-        (H, W) masks.
-    share
-        Of each of the two true cells that has to lie in the cell.
-
-    Returns
-    -------
-    pandas.Series
-        True or False, by id of `labels`.
-    """
-    table = contingency_table(truth, labels)
-    held = table.intersection >= share * table.true_areas[table.i]
-    number = np.bincount(table.j[held], minlength=table.n_pred)
-    return pd.Series(number >= 2, index=pd.Index(table.pred_ids, name="id"), name="doublet")
 
 
 def positive_for_both(

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.data.samples import Cohort
-from imc_helpers.downstream.lineages import gate, panel_gates, thresholds
-from imc_helpers.downstream.typing import (
+from imc_helpers.downstream.cell_types import (
     UNGATED,
     cell_profiles,
     cluster_cells,
     true_profiles,
     type_cells,
 )
+from imc_helpers.downstream.lineages import gate, panel_gates, thresholds
 from imc_helpers.errors import InputError
 
 RULES = ("regression", "gates", "clusters")

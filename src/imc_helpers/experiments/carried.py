@@ -10,7 +10,7 @@ from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
-from imc_helpers.downstream.typing import (
+from imc_helpers.downstream.cell_types import (
     TYPE,
     cell_profiles,
     cluster_cells,

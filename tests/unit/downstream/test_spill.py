@@ -9,20 +9,11 @@ from imc_helpers.data.writers import write_cohort
 from imc_helpers.downstream.spill import (
     exclusive_pair,
     implausible_cells,
-    is_doublet,
     neighbour_slope,
     positive_for_both,
     redsea,
     shared_borders,
 )
-
-
-def test_doublets_hold_half_of_two_true_cells():
-    truth = np.array([[1, 1, 2, 2, 3, 3, 3, 0]])
-    labels = np.array([[5, 5, 5, 9, 9, 9, 4, 4]])  # 5: cell 1 and half of 2; 9: half of 2, 2/3 of 3
-    assert is_doublet(labels, truth).to_dict() == {4: False, 5: True, 9: True}
-    assert not is_doublet(truth, truth).any()
-    assert is_doublet(np.zeros_like(truth), truth).empty
 
 
 def test_positive_for_both_of_those_with_either():

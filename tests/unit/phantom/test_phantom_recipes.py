@@ -15,7 +15,7 @@ from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.downstream.typing import type_cells
+from imc_helpers.downstream.cell_types import type_cells
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.likeness import channel_statistics, likeness, neighbour_correlation
 from imc_helpers.metrics import evaluate

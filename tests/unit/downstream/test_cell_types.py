@@ -7,7 +7,7 @@ import pytest
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.downstream.typing import (
+from imc_helpers.downstream.cell_types import (
     cell_profiles,
     cluster_cells,
     gate_cells,
