@@ -79,6 +79,7 @@ from imc_helpers.downstream.mask_study import (
     quantity_shares,
     reference_profiles,
     study_masks,
+    surely_wrong,
 )
 from imc_helpers.downstream.profiles import profile_agreement
 from imc_helpers.downstream.spill import exclusive_pair, implausible_cells
@@ -153,18 +154,19 @@ if key:
         )
     if TRUTH in study.beside:
         biased = against_truth(study)
-        sure = biased[(biased["low"] > 0) | (biased["high"] < 0)]
-        off = (
-            sure[sure["kind"] == Kind.FRACTION].groupby("name")["bias"].agg(["min", "max", "size"])
-        )
-        off = 100 * (2 ** off.loc[off["size"] == len(study.raters), ["min", "max"]] - 1)
-        if len(off):
-            named = [
-                f"{name} ({low:+.0f}% to {high:+.0f}%)" for name, low, high in off.itertuples()
-            ]
+        fractions, contacts = (surely_wrong(biased, k) for k in (Kind.FRACTION, Kind.CONTACT))
+        wrong = [
+            f"the fraction of {name} ({100 * low - 100:+.0f}% to {100 * high - 100:+.0f}%)"
+            for name, low, high in fractions.itertuples()
+        ] + [
+            f"contacts {name} ({low:.1f} to {high:.1f} times the truth's enrichment)"
+            for name, low, high in contacts.itertuples()
+        ]
+        if wrong:
             summary += (
-                f" Agreeing is not being right: the fractions that all {whose} surely have wrong, beside the planted truth, "
-                f"are those of {', '.join(named)}."
+                f" Agreeing is not being right: beside the planted truth, all {whose} surely have wrong "
+                f"{'; '.join(wrong[:4])}"
+                + (f"; and {len(wrong) - 4} more." if len(wrong) > 4 else ".")
             )
 else:
     summary = (

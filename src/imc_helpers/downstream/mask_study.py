@@ -456,6 +456,29 @@ def against_truth(study: MaskStudy) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def surely_wrong(biased: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return what all compared masks surely have wrong, in the same direction.
+
+    Parameters
+    ----------
+    biased
+        What `against_truth` returns.
+    kind
+        One of `Kind`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By ``name``, the least and the largest ratio of a mask to the truth: ``low`` and ``high``.
+    """
+    of_kind = biased[biased["kind"] == kind]
+    signs = (of_kind["low"] > 0).astype(int) - (of_kind["high"] < 0).astype(int)
+    ends = signs.groupby(of_kind["name"], sort=False).agg(["min", "max"])
+    sure = ends.index[(ends["min"] == ends["max"]) & (ends["min"] != 0)]
+    ratios = 2 ** of_kind.groupby("name", sort=False)["bias"].agg(low="min", high="max")
+    return ratios.loc[sure]
+
+
 def off_reference(
     cohort: Cohort, rater: str, *, graph: str, rule: str = "", most_images: int = 12
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from imc_helpers.data.raters import TRUTH, Rater
@@ -23,6 +24,7 @@ from imc_helpers.downstream.mask_study import (
     quantity_shares,
     reference_profiles,
     study_masks,
+    surely_wrong,
 )
 from imc_helpers.downstream.profiles import profile_agreement
 from imc_helpers.downstream.typed_masks import RULES, find_rule, type_masks
@@ -133,3 +135,26 @@ def test_one_mask_cannot_be_compared(apart, tmp_path):
         study_masks(alone, ())
     with pytest.raises(InputError, match="graph 'web'"):
         study_masks(apart.cohort, (), graph="web")
+
+
+def test_what_all_masks_have_wrong_is_wrong_in_the_same_direction():
+    def rows(name, *ends):
+        return [
+            {"kind": "contact", "name": name, "bias": (low + high) / 2, "low": low, "high": high}
+            for low, high in ends
+        ]
+
+    biased = pd.DataFrame(
+        [
+            *rows("more", (0.5, 1.5), (1.5, 2.5)),
+            *rows("less", (-2, -0.1), (-3, -1)),
+            *rows("either way", (1, 2), (-2, -1)),
+            *rows("one unsure", (1, 2), (-0.1, 2)),
+            *rows("one image", (np.nan, np.nan), (np.nan, np.nan)),
+        ]
+    )
+    wrong = surely_wrong(biased, "contact")
+    assert list(wrong.index) == ["more", "less"]
+    assert wrong.loc["more"].tolist() == [2, 4]
+    assert surely_wrong(biased, "fraction").empty
+    assert surely_wrong(biased.iloc[:0], "contact").empty
