@@ -10,6 +10,7 @@
 #     - pages/decisions/02_models
 #     - pages/decisions/06_plan
 #     - pages/decisions/07_few_labels
+#     - pages/downstream/08_biology
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: imc_book
@@ -27,7 +28,7 @@
 # %% [markdown]
 # # What should my lab do?
 #
-# **How many annotators, which model, which metric, which threshold, and when to retrain?**
+# **How many annotators, which model, metric and threshold, when to retrain, and what may be concluded?**
 
 # %% tags=["parameters"]
 edition: str = "demo"  # edition of the book: a file in editions/
@@ -57,6 +58,7 @@ from imc_helpers.experiments.advice import (
     people_and_images,
     read_table,
     when_to_retrain,
+    what_masks_change,
     which_metric,
     which_model,
     which_threshold,
@@ -97,6 +99,10 @@ advice = [
     which_threshold(falls, named=cohort_name),
     check_a_model(read_table(edition, "decisions/few_labels.csv")),
     when_to_retrain(scale, verdicts, named=model_name),
+    what_masks_change(
+        read_table(edition, "downstream/conclusions.csv"),
+        read_table(edition, "downstream/groups.csv"),
+    ),
 ]
 whose = (
     "These are synthetic images: learn the method from them, and take the numbers from your own. "
@@ -143,7 +149,7 @@ for one in advice:
 # ## What this does not show
 #
 # - Your tissue. The numbers belong to the images named above, and the advice to the numbers.
-# - What a wrong mask costs your analysis: the pages on biology measure that.
+# - What is right. Where a line compares with people, it says how near a mask is to theirs.
 
 # %% tags=["remove-cell"]
 assert len({one.decision for one in advice}) == len(advice)

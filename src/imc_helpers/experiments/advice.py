@@ -15,6 +15,7 @@ from imc_helpers.agreement.equivalence import MEAN, Decision
 from imc_helpers.agreement.hand_drawn import DRAWN, EXTENDED
 from imc_helpers.agreement.statistics import rank_sets
 from imc_helpers.data.paths import results_dir
+from imc_helpers.downstream.conclusions import Verdict
 
 LEARNED = "†"
 """Mark of a model that has learned from the kind of labels that it is judged by."""
@@ -390,6 +391,49 @@ def when_to_retrain(
         "Staining, tissue and instrument change more than the size of a pixel, and no sweep here "
         "covers them all.",
         ("sweeps/scale", "sweeps/preprocessing", "beyond/01_equivalence"),
+    )
+
+
+def what_masks_change(judged: pd.DataFrame, alarms: pd.DataFrame) -> Advice:
+    """Say which conclusions need a second person's masks.
+
+    Parameters
+    ----------
+    judged
+        ``downstream/conclusions.csv``: what `imc_helpers.downstream.conclusions.judge` returns.
+    alarms
+        ``downstream/groups.csv``: per type the rates of ``false alarm`` and ``worst`` where each
+        group of images is drawn by someone else.
+    """
+    because = []
+    each = judged.drop_duplicates(["kind", "name"]) if len(judged) else judged
+    for kind, rows in _by(each, "kind"):
+        counts = rows["verdict"].value_counts()
+        because.append(
+            f"{kind.capitalize()}, {len(rows)} in all: "
+            + "; ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in Verdict)
+            + ", had another of these raters drawn the cells."
+        )
+    if len(alarms) and alarms["worst"].notna().any():
+        worst = alarms.loc[alarms["worst"].idxmax()]
+        because.append(
+            "Groups that do not differ, each drawn by someone else: up to "
+            f"{worst['worst']:.0%} of studies would find a difference in {worst['name']}, where a "
+            "test may err in 5%."
+        )
+    do = ""
+    if because:
+        do = (
+            "Let the same person or model draw all groups that you compare, and have a second "
+            "person draw some images before you report a fraction or a contact."
+        )
+    return Advice(
+        "Which of our conclusions depend on who drew the cells?",
+        do,
+        tuple(because),
+        "The verdicts are about these raters and images; where it cannot be told, images are too "
+        "few, which is no reassurance.",
+        ("downstream/08_biology", "downstream/09_carry_it_on"),
     )
 
 

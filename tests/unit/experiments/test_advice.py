@@ -51,6 +51,7 @@ def verdicts():
         advice.hand_or_software(NOTHING),
         advice.check_a_model(NOTHING),
         advice.when_to_retrain(NOTHING, NOTHING),
+        advice.what_masks_change(NOTHING, NOTHING),
     ],
     ids=lambda told: told.decision,
 )
@@ -159,3 +160,17 @@ def test_what_a_model_was_not_told_is_set_beside_what_it_was():
     (line, _) = advice.when_to_retrain(scale, verdicts()).because
     assert "0.70 on images as they are" in line
     assert "0.65 where it is told so, 0.10 where" in line
+
+
+def test_conclusions_are_counted_once_and_the_worst_alarm_is_named():
+    judged = pd.DataFrame(
+        {
+            "kind": "contact",
+            "name": ["a – b", "a – b", "a – c"],
+            "verdict": ["would have changed", "would have changed", "cannot be told"],
+        }
+    )
+    alarms = pd.DataFrame({"name": ["B", "T"], "worst": [0.2, 0.36]})
+    told = advice.what_masks_change(judged, alarms)
+    assert told.because[0].startswith("Contact, 2 in all: 0 would not have changed; 1 would have")
+    assert "36% of studies would find a difference in T" in told.because[1]
