@@ -134,8 +134,8 @@ def which_model(
         ranks = rank_sets(rows)
         first = ranks.loc[ranks["first"] == 1, "model"].tolist()
         leading = True
-        number = "may be the nearest" if len(first) > 1 else "is nearest, beyond the interval"
-        because.append(f"{cohort_named(cohort)}: {listed(first)} {number} of {len(ranks)}.")
+        sure = "may be nearest" if len(first) > 1 else "surely nearest on images like these"
+        because.append(f"{cohort_named(cohort)}, {sure} of {len(ranks)}: {listed(first)}.")
     tested = set(differences["one"]) | set(differences["two"]) if leading else set()
     for cohort, rows in _by(_of_means(verdicts), "cohort"):
         judged = rows[rows["model"].isin(tested)]

@@ -83,10 +83,10 @@ def test_a_study_that_nobody_can_promise_is_said_with_its_largest_width():
 
 def test_the_first_model_is_named_alone_only_where_its_interval_clears_the_others():
     alone = advice.which_model(differences(0.01), verdicts(), NOTHING, frozenset({"a"}))
-    assert "a† is nearest" in alone.because[0]
+    assert "surely nearest on images like these of 3: a†." in alone.because[0]
     assert alone.because[-1].startswith("†")
     together = advice.which_model(differences(0.5), verdicts(), NOTHING, frozenset())
-    assert "a, b, c may be the nearest of 3" in together.because[0]
+    assert "may be nearest of 3: a, b, c." in together.because[0]
 
 
 def test_people_are_not_counted_among_the_models():
