@@ -261,6 +261,7 @@ COHORTS: Mapping[str, CohortRecipe] = MappingProxyType(
                     "Collagen1": "Tm169",
                     "CD3": "Er170",
                     "panCK": "Yb174",
+                    "HistoneH3": "In113",
                 }
                 | _BACKGROUND,
             ),
