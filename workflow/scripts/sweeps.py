@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 import yaml
@@ -88,6 +88,8 @@ class Sweep(BaseModel):
     """Notebook of a point, ``sweeps/channels_point`` for instance."""
     kernel: str = ""
     """Jupyter kernel; the notebook's own when empty."""
+    device: dict[str, Literal["cpu", "cuda"]] = {}
+    """By edition: where its points run; the notebook's own device for those not named."""
     seeds: tuple[int, ...] = ()
     """Each combination runs once with each, as the parameter ``seed``."""
     editions: dict[str, tuple[Block, ...]] = Field(min_length=1)
@@ -238,7 +240,7 @@ def resolve(
         edition=edition,
         notebook=sweep.notebook,
         kernel=kernel,
-        device=header(notebook).device,
+        device=sweep.device.get(edition, header(notebook).device),
         minutes=sweep.minutes,
         memory_mb=sweep.memory_mb,
         points=tuple(found.values()),
