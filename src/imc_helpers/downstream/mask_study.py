@@ -475,8 +475,8 @@ def surely_wrong(biased: pd.DataFrame, kind: str) -> pd.DataFrame:
     signs = (of_kind["low"] > 0).astype(int) - (of_kind["high"] < 0).astype(int)
     ends = signs.groupby(of_kind["name"], sort=False).agg(["min", "max"])
     sure = ends.index[(ends["min"] == ends["max"]) & (ends["min"] != 0)]
-    ratios = 2 ** of_kind.groupby("name", sort=False)["bias"].agg(low="min", high="max")
-    return ratios.loc[sure]
+    bias = of_kind.groupby("name", sort=False)["bias"]
+    return pd.DataFrame({"low": 2 ** bias.min(), "high": 2 ** bias.max()}).loc[sure]
 
 
 def off_reference(

@@ -415,7 +415,7 @@ def what_masks_change(judged: pd.DataFrame, alarms: pd.DataFrame) -> Advice:
             + ", had another of these raters drawn the cells."
         )
     if len(alarms) and alarms["worst"].notna().any():
-        worst = alarms.loc[alarms["worst"].idxmax()]
+        worst = alarms.dropna(subset="worst").sort_values("worst").iloc[-1]
         because.append(
             "Groups that do not differ, each drawn by someone else: up to "
             f"{worst['worst']:.0%} of studies would find a difference in {worst['name']}, where a "
