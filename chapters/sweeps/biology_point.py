@@ -93,7 +93,7 @@ if key:
 
 # %% tags=["remove-cell"]
 if key:
-    hand_over(rows)
+    hand_over(rows.drop(columns="rule"))  # the sweep adds its parameters, this one among them
 
 # %% [markdown]
 # ## What this does not show

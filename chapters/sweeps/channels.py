@@ -77,7 +77,8 @@ def differences(points):
 
 def sides(parts):
     """Put the tables of `differences` together, the choice in a column of one name."""
-    return pd.concat([part.rename(columns={"channels": "way"}) for part in parts])
+    named = [part.rename(columns={"channels": "way"}) for part in parts]
+    return pd.concat([part for part in named if len(part)] or named[:1])
 
 
 ways = alone = without = table
