@@ -196,10 +196,10 @@ def stage(project: Project, plan: Plan, folder: Path) -> None:
         target = folder / (f"{ABOUT}.md" if answers and name == "index.md" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".md":
-            text = without((project.root / name).read_text(encoding="utf-8"), name)
+            text = (project.root / name).read_text(encoding="utf-8")
+            text = without(with_answers(text, project, plan), name)
             if name == "index.md":
                 text = _with_findings(text, project, plan, folder) + without.section
-            text = with_answers(text, project, plan)
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(project.root / name, target)
