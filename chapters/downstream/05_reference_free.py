@@ -253,6 +253,11 @@ if rankable:
         f"better. *Shifted* is a sweep of registration: the true mask, moved against its image. Mean over {n_images} images. {data}",
         alt="A panel for each flaw. The score against the truth falls in all of them; some scores without a reference rise.",
     )
+else:
+    display(Markdown("*Flaws of known size take a known truth.*"))
+
+# %% tags=["hide-input"]
+if rankable:
     worse = changes[(changes["amount"] > 0)]
     praised = {
         score: [flaw for flaw in FLAWS if (worse.loc[worse["kind"] == flaw, score] > 0).all()]
@@ -264,8 +269,6 @@ if rankable:
         if flaws
     ]
     display(Markdown(" ".join(lines)))
-else:
-    display(Markdown("*Flaws of known size take a known truth.*"))
 
 # %% [markdown]
 # {cite:t}`bruhns2025` move, turn and stretch single cells at random, and find that clusters and types change with it. The flaws here

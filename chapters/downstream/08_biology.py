@@ -367,6 +367,9 @@ if recipe is not None:
         f"{source_note([key])}",
         alt="A bar for the truth, each annotator and each model, divided into own counts, blur and mask error.",
     )
+
+# %% tags=["hide-input"]
+if recipe is not None:
     display(
         Markdown(
             f"With true masks, {mean_spill['blur'].iloc[0]:.0%} of the counts are other cells' light. Annotators' outlines "
@@ -429,6 +432,9 @@ if key:
         alt="A row per pair of cell types with three dots: the mean difference of two masks, and its parts by geometry and by "
         "types.",
     )
+
+# %% tags=["hide-input"]
+if key:
     by_part = exchanged[["geometry", "types"]].mean()
     display(
         Markdown(
@@ -488,14 +494,16 @@ if key:
         f"over pairs of masks, and the *worst* pair. From Student's t, with these images' means and spread. {source_note([key])}",
         alt="A row per cell type with dots for power, wrong sign, mean and worst rate of false alarms.",
     )
-    if planted is not None:
-        show_table(
-            planted.loc[list(study.samples)]
-            .reset_index()
-            .assign(image=lambda t: [sample_name(s, key) for s in t["image"]]),
-            label="tab-biology-planted",
-            caption=f"What was planted in the images. {source_note([key])}",
-        )
+
+# %% tags=["hide-input"]
+if key and planted is not None:
+    show_table(
+        planted.loc[list(study.samples)]
+        .reset_index()
+        .assign(image=lambda t: [sample_name(s, key) for s in t["image"]]),
+        label="tab-biology-planted",
+        caption=f"What was planted in the images. {source_note([key])}",
+    )
 
 # %% [markdown]
 # ## How sure the verdicts are

@@ -341,7 +341,10 @@ def test_the_contents_follow_the_parts_and_a_section_follows_its_page(pages):
                     }
                 ],
             },
-            {"caption": "Conclusion and reference", "chapters": [{"file": "glossary"}, {"file": "status"}]},
+            {
+                "caption": "Conclusion and reference",
+                "chapters": [{"file": "glossary"}, {"file": "status"}],
+            },
         ],
     }
     write_edition(pages.tiny, pages=["part/two"])

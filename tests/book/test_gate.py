@@ -136,6 +136,12 @@ def test_two_figures_of_one_cell_are_refused():
     assert found.startswith("cell 1: 2 figures")
 
 
+def test_a_figure_and_another_output_of_one_cell_are_refused():
+    text = v4.new_output("display_data", {"text/markdown": "More."})
+    (found,) = problems(notebook(code(figure(), text)))
+    assert found.startswith("cell 1: a figure and something else")
+
+
 def test_a_label_used_twice_is_refused():
     found = problems(notebook(code(figure()), code(figure())))
     assert found == ["label `fig-square` is used 2 times"]

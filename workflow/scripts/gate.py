@@ -181,6 +181,12 @@ def _figures(cell: NotebookNode) -> Iterator[str]:
     found = list(images(cell))
     if len(found) > 1:
         yield f"{len(found)} figures: show one figure a cell, so that each has its own caption"
+    shown = [
+        o for o in cell.get("outputs", []) if o.output_type in ("display_data", "execute_result")
+    ]
+    if len(found) == 1 and len(shown) > 1:
+        # The label belongs to the cell, and so to each of its outputs.
+        yield "a figure and something else: show the rest in a cell of its own"
     for image in found:
         for field in ("alt", "caption", "label"):
             if not str(image.get(field, "")).strip():
