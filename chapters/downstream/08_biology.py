@@ -159,7 +159,7 @@ if key:
             f"the fraction of {name} ({100 * low - 100:+.0f}% to {100 * high - 100:+.0f}%)"
             for name, low, high in fractions.itertuples()
         ] + [
-            f"contacts {name} ({low:.1f} to {high:.1f} times the truth's enrichment)"
+            f"contacts {name} ({low:.2f} to {high:.2f} times the truth's enrichment)"
             for name, low, high in contacts.itertuples()
         ]
         if wrong:
