@@ -105,7 +105,7 @@ if several:
     if known and len(shares) > 1:
         text += (
             f"; on this synthetic tissue {every['real']:.0%} of those are really cells{between(every)}; of the cells that "
-            f"{alone['others']:.0f} of them have, {alone['real']:.0%}{between(alone)}"
+            f"{'none' if alone['others'] == 0 else int(alone['others'])} of them has, {alone['real']:.0%}{between(alone)}"
         )
     text += f". **How many cells there are** depends on the mask: {single.min():,.0f} to {single.max():,.0f} per mm²"
     if len(fractions) and len(masks) > 1:
