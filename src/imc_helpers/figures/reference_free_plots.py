@@ -188,8 +188,9 @@ def map_of_cells(
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, mask in zip(axes.flat, shown, strict=False):
-        axis.scatter(*places.T, s=3, color=GREY, alpha=0.25, linewidths=0)
-        axis.scatter(*places[whose == mask].T, s=3, color=BLUE, linewidths=0)
+        # As pixels: thousands of dots as shapes would swell the page.
+        axis.scatter(*places.T, s=3, color=GREY, alpha=0.25, linewidths=0, rasterized=True)
+        axis.scatter(*places[whose == mask].T, s=3, color=BLUE, linewidths=0, rasterized=True)
         axis.set_title(wrapped([rater_name(mask)], width, wide=20, narrow=18)[0])
         axis.set_aspect("equal", "datalim")
     return figure
