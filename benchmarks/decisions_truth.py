@@ -24,13 +24,13 @@ from imc_helpers.agreement.support import (
     cross_fitted,
     held_out_cells,
 )
-from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.decisions.crops import by_crop, mask_crops
 from imc_helpers.decisions.disagreement import personal_errors
 from imc_helpers.decisions.distances import mask_distances
 from imc_helpers.decisions.powered import powered_mean
 from imc_helpers.experiments.label_trials import draw_trials, label_trials
+from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import evaluate
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators
 from imc_helpers.phantom.recipes import find_recipe, make_sample

@@ -15,28 +15,12 @@ from imc_helpers.agreement.score_table import METRICS, score_candidates
 from imc_helpers.data.predictions import MODES
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
+from imc_helpers.images.imperfect_masks import drop_cells
 
 LOSS = 0.05
 """Share of a person's cells whose loss is taken not to matter, unless a page says otherwise."""
 SEEDS = 5
 """How often cells are drawn; the mean over draws is the weakened person's score."""
-
-
-def drop_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Return a copy without a share of its cells, drawn at random.
-
-    Parameters
-    ----------
-    labels
-        (H, W) uint32.
-    share
-        0 … 1; the number of cells is rounded.
-    seed
-        The same seed drops the same cells; a larger share drops them too.
-    """
-    ids = np.unique(labels[labels > 0])
-    dropped = np.random.default_rng(seed).permutation(ids)[: round(share * len(ids))]
-    return np.where(np.isin(labels, dropped), 0, labels).astype(np.uint32)
 
 
 def weakened_scores(

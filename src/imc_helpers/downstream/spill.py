@@ -1,4 +1,4 @@
-"""Counts that belong to other cells: doublets, impossible pairs of markers, and REDSEA.
+"""Counts that belong to other cells: impossible pairs of markers, and REDSEA.
 
 On a phantom, `true_spill` says from which cell counts come. Elsewhere two markers that no cell has
 together, and a cell's neighbours, have to tell.
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage as ndi
 from scipy import sparse
 from skimage.filters import threshold_otsu
+from skimage.segmentation import find_boundaries
 
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.cells.expression import mean_intensities
@@ -206,14 +207,7 @@ def redsea(
 
 def _inner(labels: NDArray[np.integer], edge_px: int) -> NDArray[np.bool_]:
     """Tell which pixels are farther inside their cell than its rim."""
-    padded = np.pad(labels, 1, mode="edge")  # the image's frame is no border of a cell
-    outline = np.zeros(padded.shape, bool)
-    for axis in (0, 1):
-        for step in (1, -1):
-            outline |= np.roll(padded, step, axis) != padded
-    # Rolling compares the pad with the far side: only the middle is kept, whose neighbours are all
-    # there.
-    outline = outline[1:-1, 1:-1]
+    outline = find_boundaries(labels, connectivity=1)  # the image's frame is no border
     return ndi.distance_transform_cdt(~outline, "taxicab") >= edge_px if outline.any() else ~outline
 
 

@@ -23,10 +23,11 @@ from imc_helpers.agreement.equivalence import (
 from imc_helpers.agreement.score_table import Candidate, score_candidates, score_cohort
 from imc_helpers.agreement.statistics import ALPHA
 from imc_helpers.agreement.summaries import against
-from imc_helpers.agreement.weakened import LOSS, drop_cells, weakened_scores
+from imc_helpers.agreement.weakened import LOSS, weakened_scores
 from imc_helpers.cells.contacts import touching_pairs
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
+from imc_helpers.images.imperfect_masks import drop_cells
 
 
 def merge_cells(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:

@@ -15,7 +15,6 @@ from scipy import stats
 from skimage.segmentation import expand_labels
 
 from imc_helpers.agreement.intervals import mean_intervals
-from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.predictions import find_models, read_prediction
@@ -27,6 +26,7 @@ from imc_helpers.downstream.mask_errors import error_rates
 from imc_helpers.downstream.reference_free import CLUSTER_SCORES, LeidenSettings, image_scores
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.known_quality import merge_cells, shift_cells, shrink_cells
+from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import contingency_table, evaluate
 from imc_helpers.models.adapters.cellprofiler import find_nuclei
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage as ndi
+from skimage.segmentation import find_boundaries
 
 from imc_helpers.errors import InputError
 
@@ -14,7 +15,7 @@ SURE_PX = 3.0
 
 
 def drop_cells(
-    labels: np.ndarray, share: float, *, seed: int, last: np.ndarray | None = None
+    labels: np.ndarray, share: float, seed: int = 0, *, last: np.ndarray | None = None
 ) -> np.ndarray:
     """Leave out a share of the cells.
 
@@ -23,7 +24,7 @@ def drop_cells(
     labels
         (H, W) integers, 0 is background.
     share
-        Of the cells, 0 to 1.
+        Of the cells, 0 to 1; their number is rounded.
     seed
         Of the draw. With the same seed, what is left out at a smaller share is also left out at a
         larger one.
@@ -116,7 +117,4 @@ def sure_pixels(labels: np.ndarray, reach_px: float = SURE_PX) -> np.ndarray:
 
 def interior(labels: np.ndarray) -> np.ndarray:
     """Return the pixels whose four neighbours all belong to the same cell: (H, W) bool."""
-    padded = np.pad(labels, 1, mode="edge")
-    centre = padded[1:-1, 1:-1]
-    sides = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return (centre > 0) & np.logical_and.reduce([side == centre for side in sides])
+    return (labels > 0) & ~find_boundaries(labels, mode="inner", connectivity=1)

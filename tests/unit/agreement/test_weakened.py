@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from imc_helpers.agreement.weakened import SEEDS, drop_cells, weakened_scores
+from imc_helpers.agreement.weakened import SEEDS, weakened_scores
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.errors import InputError
+from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import evaluate
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
@@ -16,6 +15,7 @@ from imc_helpers.decisions.disagreement import (
     profiles,
 )
 from imc_helpers.errors import InputError
+from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import contingency_table
 from imc_helpers.metrics.shared_cells import squared_distance
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from imc_helpers.agreement.score_table import score_cohort
-from imc_helpers.agreement.weakened import drop_cells
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
@@ -17,6 +16,7 @@ from imc_helpers.experiments.known_quality import (
     trial,
     verdicts,
 )
+from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import evaluate
 
 TRUTH = Rater("truth", "truth")
