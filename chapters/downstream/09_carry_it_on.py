@@ -50,7 +50,8 @@ from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import evenly_spread
-from imc_helpers.downstream.uncertainty import MATCH_IOU, carried_cells
+from imc_helpers.downstream.profiles import MATCH_IOU
+from imc_helpers.downstream.uncertainty import carried_cells
 from imc_helpers.experiments.carried import (
     pool_results,
     read_masks,

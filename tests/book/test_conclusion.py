@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from conclusion import ANSWERS, LEAD, answer_of, from_root, question_of, with_answers
+from conclusion import ANSWERS, answer_of, from_root, question_of, with_answers
 
 
 def page(answer="Mostly. See [](02_other).", question="Does it\nhold?"):
@@ -14,7 +14,7 @@ def page(answer="Mostly. See [](02_other).", question="Does it\nhold?"):
     if answer:
         box = new_output(
             "display_data",
-            {"text/markdown": LEAD + answer},
+            {"text/markdown": f"**In short.** {answer}", "text/plain": answer},
             metadata={"text/markdown": {"role": "answer"}},
         )
         cells.append(new_code_cell("answer(...)", outputs=[box]))

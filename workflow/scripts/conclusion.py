@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import nbformat
 from nbformat import NotebookNode
 
+from gate import is_answer
 from plan import Page, Plan
 from project import CHAPTERS, Project
 
 ANSWERS = "<!-- every page's answer -->"
 """Stands in a text where the answers go."""
-LEAD = "**In short.** "
-"""How a page's answer begins in its box."""
 LINK = re.compile(r"\]\((?!https?:|#|/)([^)\s]+)\)")
 _REPEAT = "yours/", "closing/"
 """Parts that repeat what other pages found."""
@@ -59,9 +58,8 @@ def answer_of(notebook: NotebookNode) -> str:
     """Return the text of a page's answer, without its lead; empty where it gave none."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            about = output.get("metadata", {}).get("text/markdown", {})
-            if about.get("role") == "answer":
-                return "".join(output["data"]["text/markdown"]).removeprefix(LEAD)
+            if is_answer(output):
+                return "".join(output["data"]["text/plain"])
     return ""
 
 

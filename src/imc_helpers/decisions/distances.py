@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
@@ -99,7 +100,7 @@ def mask_distances(masks: Mapping[str, np.ndarray], annotators: Sequence[str]) -
         scores = squared_distance(table), soft_ap(table)
         rows.append((one, two, table.n_true, table.n_pred, *scores))
     frame = pd.DataFrame(rows, columns=list(COLUMNS[1:-1]))
-    cells = float(np.mean([np.unique(masks[a][masks[a] > 0]).size for a in annotators]))
+    cells = float(np.mean([count_cells(masks[a]) for a in annotators]))
     frame["distance"] = frame["squared"] / (2 * cells if cells else np.nan)
     return frame
 

@@ -23,6 +23,7 @@ from skimage.segmentation import find_boundaries, morphological_geodesic_active_
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table
@@ -200,7 +201,7 @@ def cell_quality(
     found["FCF"] = _share(tissue, covered)
     # The formula has a pole at a spread of 1/e px, and below it says the opposite.
     found["1/(ln(CSSD)+1)"] = float(1 / (np.log(spread) + 1)) if spread > np.exp(-1) else np.nan
-    n_cells, n_nuclei = (np.count_nonzero(np.unique(each)) for each in (labels, nuclei))
+    n_cells, n_nuclei = (count_cells(each) for each in (labels, nuclei))
     found["FMCN"] = matched / (n_cells + n_nuclei - matched)
     if missed.any():
         found["1/(ACVF+1)"] = 1 / (_pixel_variation(image, missed) + 1)

@@ -12,7 +12,7 @@ from skimage.segmentation import expand_labels
 
 from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.errors import InputError
-from imc_helpers.metrics import contingency_table
+from imc_helpers.metrics import contingency_table, largest_overlaps
 from imc_helpers.metrics.contingency import ContingencyTable
 from imc_helpers.metrics.error_types import Kind, mesmer_errors
 
@@ -53,7 +53,7 @@ def link_nuclei(cells: np.ndarray, nuclei: np.ndarray, *, source: str) -> np.nda
     """
     overlaps = _overlaps(cells, nuclei, source)
     taken = np.zeros(overlaps.n_true, np.int64)
-    best = _largest(overlaps.i, overlaps)
+    best = largest_overlaps(overlaps, overlaps.i)
     taken[overlaps.i[best]] = overlaps.pred_ids[overlaps.j[best]]
     inside = cells > 0
     of = np.searchsorted(overlaps.true_ids, cells[inside])
@@ -90,7 +90,7 @@ def unite_with_nuclei(
     a union takes from another cell: here the larger overlap wins, and the nucleus has its pixels.
     """
     overlaps = _overlaps(cells, nuclei, source)
-    mutual = _largest(overlaps.i, overlaps) & _largest(overlaps.j, overlaps)
+    mutual = largest_overlaps(overlaps, overlaps.i) & largest_overlaps(overlaps, overlaps.j)
     next_id = int(overlaps.true_ids.max(initial=0)) + 1
     owner = np.zeros(overlaps.n_pred, np.int64)
     owner[overlaps.j[mutual]] = overlaps.true_ids[overlaps.i[mutual]]
@@ -117,14 +117,6 @@ def _overlaps(cells: np.ndarray, nuclei: np.ndarray, source: str) -> Contingency
             "another image, or empty? Segment the nuclei again, or leave it out"
         )
     return overlaps
-
-
-def _largest(of: np.ndarray, overlaps: ContingencyTable) -> np.ndarray:
-    """Mark the largest overlap of each cell or nucleus; among equal ones the first."""
-    order = np.lexsort((overlaps.j, overlaps.i, -overlaps.intersection, of))
-    first = np.zeros(len(of), bool)
-    first[order[np.diff(of[order], prepend=-1) > 0]] = True
-    return first
 
 
 @dataclass(frozen=True, eq=False)

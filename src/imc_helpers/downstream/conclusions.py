@@ -16,11 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from imc_helpers.agreement.intervals import CONFIDENCE
 from imc_helpers.downstream.spatial import GRAPHS, enrichment
 from imc_helpers.downstream.typed_masks import TypedMask
 from imc_helpers.errors import InputError
 
-CONFIDENCE = 0.95
 MARGIN = 0.1
 """Relative change of a fraction below which it counts as the same."""
 

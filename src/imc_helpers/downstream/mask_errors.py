@@ -7,7 +7,7 @@ say how much two masks differ, and not who is wrong.
 import numpy as np
 
 from imc_helpers.cells.contacts import touching_pairs
-from imc_helpers.metrics import contingency_table
+from imc_helpers.metrics import contingency_table, largest_overlaps
 
 ERROR_RATES = ("doublets", "split_neighbours", "foreign", "background")
 """What `error_rates` returns."""
@@ -35,11 +35,10 @@ def error_rates(true: np.ndarray, pred: np.ndarray) -> dict[str, float]:
     if n == 0:
         return dict.fromkeys(ERROR_RATES, np.nan)
     held = np.bincount(table.j[2 * table.intersection >= table.true_areas[table.i]], minlength=n)
-    # The largest overlap of each cell is the last to be written; of equal ones, the first listed.
-    order = np.lexsort((-table.i, table.intersection))
+    best = largest_overlaps(table, table.j)
     owner, most = np.full(n, -1), np.zeros(n)
-    owner[table.j[order]] = table.i[order]
-    most[table.j[order]] = table.intersection[order]
+    owner[table.j[best]] = table.i[best]
+    most[table.j[best]] = table.intersection[best]
     within = np.bincount(table.j, table.intersection, minlength=n)
     pairs = np.searchsorted(table.pred_ids, touching_pairs(pred)[0])
     one, two = owner[pairs].T if len(pairs) else (np.empty(0, int), np.empty(0, int))

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from imc_helpers.agreement.intervals import CONFIDENCE
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort, evenly_spread
 from imc_helpers.downstream.conclusions import (
-    CONFIDENCE,
     Kind,
     by_mask,
     contacts,

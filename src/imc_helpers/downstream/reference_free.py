@@ -9,7 +9,7 @@ the truth does is another question (`imc_helpers.experiments.without_truth`).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silho
 
 from imc_helpers.agreement.statistics import holm
 from imc_helpers.errors import InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 RESOLUTIONS = (0.05, 0.10, 0.15)
 """Leiden resolutions of Goldsborough 2025."""
@@ -101,12 +104,8 @@ def leiden_clusters(
     if len(features) <= settings.neighbours:
         return {resolution: np.zeros(len(features), int) for resolution in resolutions}
     import scanpy  # noqa: PLC0415  (slow to load)
-    from anndata import AnnData  # noqa: PLC0415
 
-    cells = AnnData(features.astype(np.float32))
-    scanpy.pp.neighbors(
-        cells, n_neighbors=settings.neighbours, use_rep="X", random_state=settings.seed
-    )
+    cells = _with_neighbours(features, settings)
     found = {}
     for resolution in resolutions:
         scanpy.tl.leiden(
@@ -175,6 +174,18 @@ def image_scores(
     }
 
 
+def _with_neighbours(features: np.ndarray, settings: LeidenSettings) -> "AnnData":
+    """Build the graph of each cell's neighbours, which clusters and maps start from."""
+    import scanpy  # noqa: PLC0415  (slow to load)
+    from anndata import AnnData  # noqa: PLC0415
+
+    cells = AnnData(features.astype(np.float32))
+    scanpy.pp.neighbors(
+        cells, n_neighbors=settings.neighbours, use_rep="X", random_state=settings.seed
+    )
+    return cells
+
+
 def embedded(
     means: ArrayLike,
     settings: LeidenSettings = LeidenSettings(),
@@ -197,12 +208,8 @@ def embedded(
     if len(features) <= settings.neighbours:
         return np.full((len(features), 2), np.nan)
     import scanpy  # noqa: PLC0415  (slow to load)
-    from anndata import AnnData  # noqa: PLC0415
 
-    cells = AnnData(features.astype(np.float32))
-    scanpy.pp.neighbors(
-        cells, n_neighbors=settings.neighbours, use_rep="X", random_state=settings.seed
-    )
+    cells = _with_neighbours(features, settings)
     scanpy.tl.umap(cells, random_state=settings.seed)
     return cells.obsm["X_umap"]
 

@@ -20,11 +20,9 @@ from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.export import as_anndata
 from imc_helpers.downstream.measure import measure
+from imc_helpers.downstream.profiles import MATCH_IOU
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, matched_pairs
-
-MATCH_IOU = 0.5
-"""Two masks have the same cell from this IoU on."""
 
 
 @dataclass(frozen=True, eq=False)

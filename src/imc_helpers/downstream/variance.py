@@ -14,11 +14,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chndtrinc, ndtri
 
+from imc_helpers.agreement.intervals import CONFIDENCE
 from imc_helpers.errors import InputError
 
 COMPONENTS = ("image", "cell", "mask", "image × mask", "cell × mask")
 """What a value depends on. The last holds all that is left of a single value."""
-CONFIDENCE = 0.95
 DRAWS = 2000
 """Draws of the mean squares behind an interval."""
 _LARGE = 200.0

@@ -250,14 +250,14 @@ def which_threshold(agreement: pd.DataFrame, *, named: Callable[[str], str] = st
     do = ""
     if last and not np.all(np.isnan(last)):
         do = (
-            f"Count cells as found at an IoU of {0.5:.2f}, and treat what happens above "
+            f"Count cells as found at an IoU of 0.50, and treat what happens above "
             f"{np.nanmin(last):.2f} as a matter of drawing habit: there people share fewer cells "
             "than not."
         )
     elif last:
         do = (
             "Do not rank by IoU here: these raters share fewer cells than not even at "
-            f"{0.5:.2f}. Agree on what a cell is first."
+            "0.50. Agree on what a cell is first."
         )
     return Advice(
         "At which overlap does a cell count as found?",

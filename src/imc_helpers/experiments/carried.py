@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from imc_helpers.agreement.intervals import mean_intervals
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.predictions import find_models, read_prediction
 from imc_helpers.data.raters import TRUTH
@@ -17,7 +18,8 @@ from imc_helpers.downstream.cell_types import (
     true_profiles,
     type_cells,
 )
-from imc_helpers.downstream.uncertainty import MATCH_IOU, mask_disagreement, pooled_mean
+from imc_helpers.downstream.profiles import MATCH_IOU
+from imc_helpers.downstream.uncertainty import mask_disagreement, pooled_mean
 from imc_helpers.metrics import contingency_table, matched_pairs
 
 CLUSTERS = 6
@@ -176,7 +178,7 @@ def results_by_mask(
         height, width = cohort.shape(sample)
         mm2 = height * width * (cohort.um_per_px(sample) / 1000) ** 2
         named = {rater: types[rater].xs(sample) for rater in raters} if types else {}
-        cells = {rater: int(np.count_nonzero(np.unique(own))) for rater, own in raters.items()}
+        cells = {rater: count_cells(own) for rater, own in raters.items()}
         if cohort.has_truth_table:
             named[TRUTH] = cohort.read_truth(sample)[TYPE]
             cells[TRUTH] = len(named[TRUTH])

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import ndimage as ndi
 
 from imc_helpers.agreement.intervals import mean_intervals, paired_differences
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.cells_of_maps import components, grown_from_interiors, grown_from_nuclei
@@ -263,7 +264,7 @@ def train(
         targets[name] = np.stack([mask > 0, interior(mask)])
         known[name] = sure_pixels(mask) if labels.unknown else np.ones(mask.shape, bool)
         if name in tissue.split.train:
-            labelled += len(np.unique(mask[mask > 0])) + gone
+            labelled += count_cells(mask) + gone
             deleted += gone
     network, curve, seconds = _fit(tissue, targets, known, training, folder, device)
     return Trained(network, curve, training.patch_px, labelled, deleted, seconds, targets)

@@ -11,6 +11,7 @@ from imc_helpers.metrics.matching import (
     MatchedPairs,
     global_assignment,
     largest_matching_levels,
+    largest_overlaps,
     matched_pairs,
 )
 from imc_helpers.metrics.scores import (
@@ -36,6 +37,7 @@ __all__ = [
     "evaluate_many",
     "global_assignment",
     "largest_matching_levels",
+    "largest_overlaps",
     "matched_pairs",
     "sap_curve",
     "warm_up",

@@ -54,6 +54,26 @@ def exact_threshold(threshold: float) -> Fraction:
     return Fraction(threshold).limit_denominator(LARGEST_DENOMINATOR)
 
 
+def largest_overlaps(table: ContingencyTable, of: IntArray) -> NDArray[np.bool_]:
+    """Mark the pair with which each object shares most pixels.
+
+    Parameters
+    ----------
+    table : ContingencyTable
+    of : (n_pairs,) int array
+        ``table.i`` for one pair per true object, ``table.j`` for one per predicted object.
+
+    Returns
+    -------
+    (n_pairs,) bool array
+        One pair per object that overlaps any; among equal ones the first listed.
+    """
+    order = np.lexsort((table.j, table.i, -table.intersection, of))
+    first = np.zeros(len(of), bool)
+    first[order[np.diff(of[order], prepend=-1) > 0]] = True
+    return first
+
+
 def matched_pairs(
     table: ContingencyTable, threshold: float = 0.5, *, strict: bool = False
 ) -> MatchedPairs:

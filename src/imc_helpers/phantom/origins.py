@@ -15,6 +15,7 @@ from scipy import ndimage as ndi
 
 from imc_helpers.data.panels import Panel
 from imc_helpers.errors import InputError
+from imc_helpers.metrics import contingency_table, largest_overlaps
 from imc_helpers.phantom.imaging import (
     ImagingParameters,
     cell_levels,
@@ -136,13 +137,10 @@ def split_counts(mask: np.ndarray, light: Light) -> pd.DataFrame:
 
 def _owners(labels: np.ndarray, cells: np.ndarray, n: int) -> np.ndarray:
     """Return the true cell that each label shares most pixels with; 0 for none, and for label 0."""
+    shared = contingency_table(cells, labels)
+    best = largest_overlaps(shared, shared.j)
     owner = np.zeros(n, np.int64)
-    both = (labels > 0) & (cells > 0)
-    if not both.any():
-        return owner
-    pairs, shared = np.unique(np.stack([labels[both], cells[both]]), axis=1, return_counts=True)
-    order = np.lexsort((-pairs[1], shared))  # the last one written stays
-    owner[pairs[0, order]] = pairs[1, order]
+    owner[shared.pred_ids[shared.j[best]]] = shared.true_ids[shared.i[best]]
     return owner
 
 

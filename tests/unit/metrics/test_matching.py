@@ -13,6 +13,7 @@ from imc_helpers.metrics import (
     contingency_table,
     global_assignment,
     largest_matching_levels,
+    largest_overlaps,
     matched_pairs,
 )
 
@@ -111,3 +112,12 @@ def test_equal_sums_are_equal_whatever_their_fractions() -> None:
     table = contingency_table(true, pred)
     assert sorted(table.iou.tolist()) == [1 / 6, 1 / 6, 1 / 3]
     assert global_assignment(table).iou.tolist() == [1 / 3]
+
+
+def test_the_largest_overlap_of_each_object_and_the_first_of_equal_ones():
+    # Object 1 shares 2 px with each of two, object 2 shares 1 px with the second alone.
+    table = contingency_table([[1, 1, 1, 1, 2, 3]], [[1, 1, 2, 2, 2, 0]])
+    by_true = largest_overlaps(table, table.i)
+    assert list(zip(table.i[by_true], table.j[by_true], strict=True)) == [(0, 0), (1, 1)]
+    by_pred = largest_overlaps(table, table.j)
+    assert list(zip(table.i[by_pred], table.j[by_pred], strict=True)) == [(0, 0), (0, 1)]
