@@ -20,8 +20,8 @@ import pandas as pd
 from imc_helpers.data.manifest import model_record
 from imc_helpers.metrics import evaluate
 from imc_helpers.models.adapters.instanseg import InstanSeg, load
+from imc_helpers.models.availability import weights_dir
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.registry import weights_dir
 from imc_helpers.phantom.drawing import TRUTH
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 

@@ -16,7 +16,8 @@ import pandas as pd
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.models.registry import CORE_KERNEL, load_segmenter, why_not
+from imc_helpers.models.availability import CORE_KERNEL, why_not
+from imc_helpers.models.registry import load_segmenter
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 RESULTS = Path(__file__).parent / "results" / "models.csv"

@@ -47,7 +47,7 @@ from imc_helpers.figures.names import rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import model_overlays, overlay_panels
 from imc_helpers.data.manifest import load_edition, model_record
-from imc_helpers.data.predictions import MODES
+from imc_helpers.patching import MODES
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import (
     describe_doubts,

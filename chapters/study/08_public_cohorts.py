@@ -63,7 +63,7 @@ from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.data.manifest import load_edition, published_table
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
-from imc_helpers.data.predictions import MODES
+from imc_helpers.patching import MODES
 from imc_helpers.data.raters import describe_raters, noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.models.run_tables import describe_runs

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MODES = ("whole", "patch")
+"""The study's two modes: the whole image, or sliding windows."""
 WINDOW_PX = 256
 """Edge of a window, pixels."""
 STRIDE_PX = 128

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import make_kernel
-from imc_helpers.models import registry
+from imc_helpers.models import availability
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -53,6 +53,6 @@ def test_no_fitting_python(monkeypatch, tmp_path):
 def test_a_registered_kernel_is_found(tmp_path, monkeypatch):
     make_kernel.register(tmp_path, "other", Path("/opt/other/bin/python"))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share" / "jupyter"))
-    assert registry._kernel_installed("other")
+    assert availability._kernel_installed("other")
     spec = json.loads((tmp_path / "share/jupyter/kernels/other/kernel.json").read_text())
     assert spec["argv"][0] == "/opt/other/bin/python"

@@ -364,7 +364,7 @@ def models(planner, monkeypatch):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    monkeypatch.setattr("imc_helpers.models.registry._kernel_installed", lambda _: True)
+    monkeypatch.setattr("imc_helpers.models.availability._kernel_installed", lambda _: True)
     add_header(planner, "one", "imc_book: {reads: [predictions]}")
     write_edition(planner, models=list(MODELS))
     planner()
@@ -503,6 +503,6 @@ def test_large_files_count_by_content(models, how):
 
 
 def test_a_page_that_reads_no_masks_does_not_care_which_models_can_run(models, monkeypatch):
-    monkeypatch.setattr("imc_helpers.models.registry._kernel_installed", lambda _: False)
+    monkeypatch.setattr("imc_helpers.models.availability._kernel_installed", lambda _: False)
     assert models.changed() == {ONE, SCORES}
     assert "net" not in [task.model for task in models().segmentations]

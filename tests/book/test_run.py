@@ -2,10 +2,12 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
-from conftest import COHORT
+from conftest import COHORT, REPOSITORY
 
 import run
 from project import Project
@@ -79,3 +81,14 @@ def test_without_a_mirror_there_is_none(tmp_path, monkeypatch, given):
     if given is not None:
         monkeypatch.setenv("IMC_BOOK_MIRROR", given)
     assert not run.environment(Project(tmp_path)).get("IMC_BOOK_MIRROR")
+
+
+def test_a_job_starts_without_what_only_some_jobs_need():
+    """Every job is a process of its own: what it loads at its start is paid a hundred times."""
+    heavy = {"pandas", "scipy", "papermill", "skimage", "matplotlib", "torch"}
+    code = f"import sys, job, run; print(sorted({heavy} & set(sys.modules)))"
+    scripts = REPOSITORY / "workflow" / "scripts"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "[]\n"

@@ -12,10 +12,10 @@ from archive_server import ArchiveServer
 from imitation import WEIGHTS
 
 from imc_helpers.data.manifest import load_edition
-from imc_helpers.data.predictions import MODES
 from imc_helpers.data.samples import Cohort
 from imc_helpers.metrics import evaluate
-from imc_helpers.models.registry import why_not
+from imc_helpers.models.availability import why_not
+from imc_helpers.patching import MODES
 
 PAGES = (
     "study/01_datasets",

@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
-from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 import gate
 import parameters
@@ -119,6 +115,12 @@ def execute(project: Project, job: Job, sockets: Path) -> None:
 def _run(
     project: Project, notebook: NotebookNode, draft: Path, job: Job, sockets: Path
 ) -> NotebookNode:
+    # Slow to load, and most jobs run no notebook.
+    import papermill  # noqa: PLC0415
+    from nbclient.exceptions import DeadKernelError  # noqa: PLC0415
+    from papermill.exceptions import PapermillExecutionError  # noqa: PLC0415
+    from traitlets.config import Config  # noqa: PLC0415
+
     try:
         return papermill.execute_notebook(
             notebook,

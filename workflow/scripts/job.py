@@ -14,8 +14,8 @@ import execute
 import gpu
 import parameters
 import plan as plans
-from imc_helpers.data.predictions import MODES
 from imc_helpers.errors import DownloadError, InputError
+from imc_helpers.patching import MODES
 from kernels import KernelError, imports_of, kernels
 from plan import Page, Plan
 from project import SEGMENT, Project, read_chapter

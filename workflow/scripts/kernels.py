@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from nbformat import NotebookNode
 
-from imc_helpers.models.registry import CORE_KERNEL
+from imc_helpers.models.availability import CORE_KERNEL
 from project import Project
 
 WARM = Path(__file__).with_name("warm.py")

@@ -21,7 +21,7 @@ import yaml
 
 from imc_helpers.data.manifest import load_edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.models.registry import CORE_KERNEL
+from imc_helpers.models.availability import CORE_KERNEL
 
 _FOLDER = ".kernels"
 

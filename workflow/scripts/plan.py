@@ -28,9 +28,9 @@ from imc_helpers.data.manifest import (
     load_edition,
     model_record,
 )
-from imc_helpers.data.predictions import MODES
 from imc_helpers.errors import InputError
-from imc_helpers.models.registry import CORE_KERNEL, why_not
+from imc_helpers.models.availability import CORE_KERNEL, why_not
+from imc_helpers.patching import MODES
 from project import OVERVIEW, SEGMENT, Header, Project, header, read_chapter
 from sweeps import PlannedSweep
 

@@ -6,6 +6,7 @@ process behind.
 
 import argparse
 import contextlib
+import csv
 import os
 import signal
 import subprocess
@@ -16,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import pandas as pd
 import psutil
 
 import execute
@@ -24,7 +24,6 @@ import gpu
 import kernels
 import lock
 import plan as plans
-import points
 import slurm
 import sweeps
 from imc_helpers.errors import InputError
@@ -78,8 +77,12 @@ def report(project: Project, sweep: PlannedSweep) -> bool:
     able = [point for point in sweep.points if not point.why_not]
     missing = [point for point in able if not sweeps.is_there(project, sweep, point)]
     table = project.sweep_table(sweep.edition, sweep.name)
-    # Of a sweep that failed in part, Snakemake makes no table: what there is is collected here.
-    failed = points.collect(project, sweep) if missing or not table.is_file() else {}
+    failed = {}
+    if missing or not table.is_file():
+        # Of a sweep that failed in part, Snakemake makes no table: what there is is collected here.
+        import points  # noqa: PLC0415  (slow to load, and seldom needed)
+
+        failed = points.collect(project, sweep)
     for text, reason in failed.items():
         print(f"sweep {sweep.name}, {text}: {reason}", file=sys.stderr)
     idle = len(sweep.points) - len(able)
@@ -120,15 +123,16 @@ def write_costs(project: Project, edition: str) -> None:
     Snakemake measures it: wall and processor time in seconds, largest resident memory in MB.
     """
     folder = project.root / "_build" / edition / "cost"
-    rows = []
+    rows = [["rule", "job", "seconds", "cpu_seconds", "peak_memory_mb"]]
     for path in sorted(folder.rglob("*.tsv")):
         rule, _, name = str(path.relative_to(folder).with_suffix("")).partition("/")
-        cost = pd.read_csv(path, sep="\t").iloc[0]
+        with path.open(newline="", encoding="utf-8") as file:
+            cost = next(csv.DictReader(file, delimiter="\t"))
         rows.append([rule, name, cost["s"], cost["cpu_time"], cost["max_rss"]])
     table = project.root / "results" / edition / "jobs.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
-    columns = ["rule", "job", "seconds", "cpu_seconds", "peak_memory_mb"]
-    pd.DataFrame(rows, columns=columns).to_csv(table, index=False)
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
 
 
 def environment(project: Project) -> dict[str, str]:

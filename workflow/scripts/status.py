@@ -17,9 +17,10 @@ import pandas as pd
 
 from gate import read_stamp
 from imc_helpers.data.manifest import PublishedTable, Value, cohort_record, published_studies
-from imc_helpers.data.predictions import MODES, read_run
+from imc_helpers.data.predictions import read_run
 from imc_helpers.experiments.reproduction import MEASUREMENTS, VERDICTS, Comparison, compare
 from imc_helpers.figures.names import cohort_name, model_name
+from imc_helpers.patching import MODES
 from plan import Plan
 from project import CHAPTERS, STATUS, Project
 

@@ -17,7 +17,7 @@ import gate
 import parameters
 from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
-from imc_helpers.models.registry import why_not
+from imc_helpers.models.availability import why_not
 from project import Project, header, read_chapter
 
 MODEL = "model"

@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import project_root
-from imc_helpers.data.predictions import MODES, RunRecord, find_models, read_prediction
+from imc_helpers.data.predictions import RunRecord, find_models, read_prediction
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import TP_COLUMNS, evaluate_many
 from imc_helpers.models.controls import CONTROLS
-from imc_helpers.patching import BORDER_PX, STRIDE_PX, WINDOW_PX, Window, cut, windows
+from imc_helpers.patching import BORDER_PX, MODES, STRIDE_PX, WINDOW_PX, Window, cut, windows
 
 METRICS = ("ap50", "map", "sap")
 """The study's three scores."""

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from imc_helpers.agreement.score_table import METRICS, score_candidates
-from imc_helpers.data.predictions import MODES
 from imc_helpers.data.samples import Cohort
 from imc_helpers.errors import InputError
 from imc_helpers.images.imperfect_masks import drop_cells
+from imc_helpers.patching import MODES
 
 LOSS = 0.05
 """Share of a person's cells whose loss is taken not to matter, unless a page says otherwise."""

@@ -7,14 +7,16 @@ The files are ``data_manifest/cohorts.yml``, ``data_manifest/models.yml``,
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imc_helpers.data.paths import shipped
 from imc_helpers.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNKNOWN = "unknown"
 """The licence of data whose record nobody could open: they are not handed on."""
@@ -585,7 +587,7 @@ def _own_model(name: str, stands_in: tuple[str, ...]) -> ModelRecord:
     )
 
 
-def published_table(name: str) -> pd.DataFrame:
+def published_table(name: str) -> "pd.DataFrame":
     """Return a table that a study reports, as a frame; every row says where it stands.
 
     Parameters
@@ -605,6 +607,8 @@ def published_table(name: str) -> pd.DataFrame:
     }
     if name not in tables:
         raise InputError(f"published table {name!r}: not there; there are {', '.join(tables)}")
+    import pandas as pd  # noqa: PLC0415  (slow to load, and every job of the workflow reads records)
+
     study, table = tables[name]
     return pd.DataFrame(table.rows).assign(source=f"{study.study}, {table.place}")
 

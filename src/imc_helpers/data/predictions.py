@@ -26,10 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from imc_helpers.data.paths import project_root
 from imc_helpers.data.samples import read_tiff
 from imc_helpers.errors import InputError
-from imc_helpers.patching import cut
+from imc_helpers.patching import MODES, cut
 
-MODES = ("whole", "patch")
-"""The study's two modes: the whole image, or sliding windows."""
 RUN = "run.json"
 PROGRESS = ".progress.json"
 """File beside the masks; it stays when the run is complete."""

@@ -1,31 +1,19 @@
 """From a model's key in the manifest to a segmenter, or to the reason why there is none."""
 
 import hashlib
-import os
 import re
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pooch
 
 from imc_helpers.data.manifest import ModelRecord, model_record
-from imc_helpers.data.paths import project_root
 from imc_helpers.errors import InputError
+from imc_helpers.models.availability import TRAINING, missing_packages, missing_weights, weights_dir
 from imc_helpers.models.device import find_device
 from imc_helpers.models.first_seen import check_first_seen
 from imc_helpers.models.protocol import Segmenter
-
-CORE_KERNEL = "python3"
-TRAINING = "training.json"
-"""File beside trained weights: what the training took. A folder that has it is whole."""
-
-
-def weights_dir(key: str) -> Path:
-    """Return the folder of a model's weights, which need not be there."""
-    return project_root() / "weights" / key
 
 
 def weights_digest(key: str) -> str:
@@ -62,7 +50,7 @@ def load_segmenter(key: str, device: str = "cpu") -> Segmenter:
     record = model_record(key)
     if record.source == "files":
         raise InputError(f"model {key!r}: its masks are files; there is nothing to load")
-    missing = _missing_packages(record) or _missing_weights(key, record)
+    missing = missing_packages(record) or missing_weights(key, record)
     if missing:
         raise InputError(f"model {key!r}: {missing}")
     files = [weights_dir(key) / file.name for file in record.weights]
@@ -113,47 +101,3 @@ def version_remark(asked: str, found: str) -> str:
         if wanted and not f"{number}.".startswith(f"{wanted[1]}."):
             other.append(f"{name} {wanted[1]} was asked for, and {number} ran")
     return "; ".join(other)
-
-
-def why_not(key: str) -> str:
-    """Say why a model cannot run here and which command helps; empty where it can.
-
-    It can where its kernel is there, and its weights are, or the build makes them.
-    """
-    record = model_record(key)
-    if record.kernel != CORE_KERNEL:
-        if not _kernel_installed(record.kernel):
-            return f"no kernel `{record.kernel}` here: `make kernel-{record.kernel}`"
-    elif missing := _missing_packages(record):
-        return missing
-    return "" if record.training is not None else _missing_weights(key, record)
-
-
-def _missing_packages(record: ModelRecord) -> str:
-    missing = [name for name in record.packages if find_spec(name) is None]
-    if not missing:
-        return ""
-    if record.kernel != CORE_KERNEL:
-        help_ = (
-            f"it runs on the kernel `{record.kernel}`, which `make kernel-{record.kernel}` makes"
-        )
-    else:
-        help_ = f"`pip install {' '.join(missing)}`"
-    return f"Python lacks {', '.join(missing)}: {help_}"
-
-
-def _missing_weights(key: str, record: ModelRecord) -> str:
-    folder = weights_dir(key)
-    if record.training is not None:
-        return "" if (folder / TRAINING).is_file() else "not trained yet: `make book` trains it"
-    missing = [file.name for file in record.weights if not (folder / file.name).exists()]
-    if not missing:
-        return ""
-    token = f" with {record.token} set" if record.token and record.token not in os.environ else ""
-    return f"no {', '.join(missing)} in weights/{key}: `make weights-{key}`{token}"
-
-
-def _kernel_installed(name: str) -> bool:
-    from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415  # heavy, rarely needed
-
-    return name in KernelSpecManager().find_kernel_specs()

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from imc_helpers.data.manifest import StudySetting, model_record
-from imc_helpers.data.predictions import MODES, find_models, read_run
-from imc_helpers.models.registry import why_not
+from imc_helpers.data.predictions import find_models, read_run
+from imc_helpers.models.availability import why_not
+from imc_helpers.patching import MODES
 
 DESCRIPTION = (
     "model",

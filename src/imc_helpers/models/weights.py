@@ -17,8 +17,8 @@ import requests
 from imc_helpers.data.download import Request, download
 from imc_helpers.data.manifest import WeightsFile, load_edition, model_record
 from imc_helpers.errors import DownloadError, InputError
+from imc_helpers.models.availability import weights_dir
 from imc_helpers.models.first_seen import check_first_seen, first_seen
-from imc_helpers.models.registry import weights_dir
 
 _DEEPCELL = "users.deepcell.org"
 """Gives its files to holders of a token, by a request of its own."""

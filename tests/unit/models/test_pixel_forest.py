@@ -10,8 +10,8 @@ from imc_helpers.data.manifest import model_record
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import evaluate
 from imc_helpers.models.adapters.pixel_forest import load, train
+from imc_helpers.models.availability import TRAINING
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.registry import TRAINING
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 RECORD = model_record("pixel_forest")

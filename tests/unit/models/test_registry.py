@@ -9,13 +9,8 @@ from pybtex.database import parse_file
 
 from imc_helpers.data.manifest import cohort_record, load_edition, model_record
 from imc_helpers.errors import InputError
-from imc_helpers.models import registry
-from imc_helpers.models.registry import (
-    adapter_module,
-    load_segmenter,
-    version_remark,
-    why_not,
-)
+from imc_helpers.models.availability import CORE_KERNEL
+from imc_helpers.models.registry import adapter_module, load_segmenter, version_remark
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = sorted(yaml.safe_load((ROOT / "data_manifest/models.yml").read_text(encoding="utf-8")))
@@ -31,7 +26,7 @@ def test_what_a_record_names_is_there(key):
     record = model_record(key)
     assert record.citation in CITATIONS
     assert find_spec(f"imc_helpers.models.adapters.{record.adapter}")
-    if record.kernel != registry.CORE_KERNEL:
+    if record.kernel != CORE_KERNEL:
         assert (ROOT / "envs" / f"{record.kernel}.yml").is_file()
     assert all(cohort_record(mask.cohort) for mask in record.masks)
 
@@ -79,34 +74,6 @@ def test_training_tissue_is_no_cohorts_tissue(key):
 def test_each_edition_names_every_model_that_is_not_somebodys_files():
     runnable = {key for key in KEYS if model_record(key).source != "files"}
     assert runnable == set(load_edition("demo").models)
-
-
-def test_missing_weights_name_the_command(monkeypatch, tmp_path):
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    assert why_not("cyto3") == "no cyto3 in weights/cyto3: `make weights-cyto3`"
-    with pytest.raises(InputError, match="make weights-cyto3"):
-        load_segmenter("cyto3")
-
-
-def test_a_missing_kernel_names_the_command(monkeypatch):
-    monkeypatch.setattr(registry, "_kernel_installed", lambda name: False)
-    assert why_not("mesmer") == "no kernel `deepcell` here: `make kernel-deepcell`"
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
-    assert "Python lacks cellpose, torch" in why_not("cyto3")
-
-
-def test_a_model_that_the_build_trains_can_always_run(monkeypatch, tmp_path):
-    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    assert why_not("pixel_forest") == ""
-    with pytest.raises(InputError, match="not trained yet"):
-        load_segmenter("pixel_forest")
-
-
-def test_a_classical_model_needs_nothing():
-    assert why_not("watershed") == ""
 
 
 def test_masks_that_are_files_are_not_loaded():

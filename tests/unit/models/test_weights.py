@@ -70,7 +70,7 @@ def test_a_file_that_changed_where_it_lies_is_never_loaded(tmp_path, monkeypatch
 
 def test_a_model_is_not_loaded_with_weights_that_changed(tmp_path, monkeypatch):
     monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
-    monkeypatch.setattr(registry, "_missing_packages", lambda _: "")
+    monkeypatch.setattr(registry, "missing_packages", lambda _: "")
     loaded = []
     adapter = SimpleNamespace(load=lambda *given: loaded.append(given))
     monkeypatch.setattr(registry, "adapter_module", lambda _: adapter)

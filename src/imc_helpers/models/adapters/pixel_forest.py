@@ -20,8 +20,8 @@ from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.pixel_classifier import grow_cells, grow_forest, multiscale_features
+from imc_helpers.models.availability import TRAINING
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.registry import TRAINING
 
 LIBRARIES = ("scikit-learn", "centrosome")
 """Distributions that do the work: run records ask them for their versions."""

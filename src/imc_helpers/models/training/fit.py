@@ -10,8 +10,9 @@ from imc_helpers.data.manifest import Training, model_record
 from imc_helpers.data.paths import replacing
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
+from imc_helpers.models.availability import weights_dir
 from imc_helpers.models.device import find_device
-from imc_helpers.models.registry import adapter_module, weights_dir
+from imc_helpers.models.registry import adapter_module
 from imc_helpers.phantom.drawing import ONE_EXPERT
 from imc_helpers.phantom.experts import N_CROPS, annotate, train_experts
 from imc_helpers.phantom.recipes import find_recipe, make_sample

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.manifest import ModelRecord, Training
 from imc_helpers.data.samples import Sample
-from imc_helpers.models.registry import TRAINING, library_versions
+from imc_helpers.models.availability import TRAINING
+from imc_helpers.models.registry import library_versions
 from imc_helpers.models.training.labels import training_labels
 
 
