@@ -68,6 +68,7 @@ bench: .venv/.installed
 	@"$(PYTHON)" benchmarks/install.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/run.py
 	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/peer_errors.py
+	@OMP_WAIT_POLICY=PASSIVE .venv-bench/bin/python benchmarks/staple.py
 	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/models.py
 	@OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 .venv/bin/python benchmarks/instanseg_speed.py
 	@.venv/bin/python benchmarks/job_seconds.py

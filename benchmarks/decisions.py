@@ -3,7 +3,7 @@
 Each simulation is a function that returns a table; ``results/decisions_NAME.csv`` holds it. Run
 from the repository's root, all of them or some (a few minutes each on one core):
 
-    python benchmarks/decisions.py [coverage phantom models trial personal components plan]
+    python benchmarks/decisions.py [coverage phantom models trial personal components patches plan]
 """
 
 import sys
@@ -31,7 +31,9 @@ from imc_helpers.data.writers import write_cohort
 from imc_helpers.decisions.disagreement import disagreement_of_masks, personal_errors
 from imc_helpers.decisions.generalizability import (
     COMPONENTS,
+    PATCH_COMPONENTS,
     analysis_of_variance,
+    nested_analysis,
     restricted_likelihood,
 )
 from imc_helpers.decisions.planning import Pilot, half_widths
@@ -327,6 +329,39 @@ def variance_components(trials: int = 2000, incomplete: int = 100, seed: int = 0
     )
 
 
+PLANTED_IN_PATCHES = (
+    *(0.010, 0.006, 0.002, 0.003, 0.001, 0.002, 0.001),
+    *(0.004, 0.002, 0.001, 0.006),
+)
+"""Variances of the components, in the order of `PATCH_COMPONENTS`."""
+
+
+def patches(trials: int = 10_000, seed: int = 0) -> pd.DataFrame:
+    """Estimate planted components of scores in patches, as many in each image and not."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({"component": PATCH_COMPONENTS, "planted": PLANTED_IN_PATCHES})
+    designs = {"4 patches each": (4, 4, 4, 4, 4, 4), "1 to 8 patches": (1, 2, 3, 4, 6, 8)}
+    for design, counts in designs.items():
+        images = np.repeat(range(len(counts)), counts)
+        n_models, n_annotators = 6, 4
+        scores = np.full((trials, n_models, n_annotators, len(images)), 0.6)
+        for name, variance in zip(PATCH_COMPONENTS, PLANTED_IN_PATCHES, strict=True):
+            of_image = "image" in name
+            of_patch = "patch" in name or name == "rest"
+            places = len(counts) if of_image else len(images) if of_patch else 1
+            shape = (
+                n_models if "model" in name or name == "rest" else 1,
+                n_annotators if "annotator" in name or name == "rest" else 1,
+                places,
+            )
+            drawn = rng.normal(0, np.sqrt(variance), (trials, *shape))
+            scores += drawn[..., images] if of_image else drawn
+        found = nested_analysis(scores, images)
+        table[f"6 × 4 × 6 images, {design}, mean"] = found.mean(axis=0)
+        table[f"its spread, {design}"] = found.std(axis=0)
+    return table
+
+
 def planned(trials: int = 500, seed: int = 0) -> pd.DataFrame:
     """Plan studies from pilots, carry them out, and see how wide their intervals are."""
     rng = np.random.default_rng(seed)
@@ -372,6 +407,7 @@ SIMULATIONS: dict[str, Callable[[], pd.DataFrame]] = {
     "trial": trial_of_groups,
     "personal": personal,
     "components": variance_components,
+    "patches": patches,
     "plan": planned,
 }
 

@@ -49,7 +49,14 @@ from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.disagreement import KINDS, pairwise_disagreement, profiles
 from imc_helpers.decisions.distances import cohort_distances
-from imc_helpers.decisions.generalizability import COMPONENTS, components, dependability
+from imc_helpers.decisions.generalizability import (
+    COMPONENTS,
+    PLACES,
+    components,
+    dependability,
+    patch_components,
+    places,
+)
 from imc_helpers.errors import InputError
 from imc_helpers.figures.decision_plots import personal_rows, share_bars
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
@@ -64,6 +71,7 @@ from imc_helpers.figures.page import (
     show,
     show_table,
 )
+from imc_helpers.patching import windows_apart
 
 record = load_edition(edition)
 everything = {key: open_cohort(key) for key in record.cohorts}
@@ -83,8 +91,8 @@ who = pd.concat(
 )
 who.to_csv(results_dir(edition, "decisions") / "profiles.csv", index=False)
 
-scores = read_scores(edition, strict=strict)
-scores = scores[scores["mode"] == "whole"]
+every_score = read_scores(edition, strict=strict)
+scores = every_score[every_score["mode"] == "whole"]
 taken, why_not, without_one = {}, {}, {}
 for key, cohort in cohorts.items():
     judged = against(scores, {key: cohort.references}, record.models)
@@ -323,6 +331,75 @@ if taken:
     )
 
 # %% [markdown]
+# ### Within images, or between them?
+#
+# Would other patches of the same images have done, or does it take other images? Scores in patches answer that: patches lie
+# in images, and those whose scored squares do not overlap are taken. What differs from patch to patch of one image more
+# patches average out; what differs from image to image only more images do.
+
+# %% tags=["hide-input"]
+patch_scores = every_score[every_score["mode"] == "patch"]
+in_patches, why_no_patches, lies, left_out = {}, {}, {}, {}
+for key, cohort in cohorts.items():
+    judged = against(patch_scores, {key: cohort.references}, record.models)
+    apart = {sample: windows_apart(cohort.shape(sample)) for sample in chosen[key]}
+    try:
+        in_patches[key] = patch_components(judged, metric, apart)
+    except InputError as error:
+        why_no_patches[key] = str(error)
+        continue
+    lies[cohort_name(key)] = places(in_patches[key])
+    if in_patches[key].levels[2] > 2:
+        others = [{s: k for s, k in apart.items() if s != one} for one in apart]
+        left_out[key] = [places(patch_components(judged, metric, k)) for k in others]
+if lies:
+    show(
+        partial(
+            share_bars,
+            {"": pd.DataFrame(lies).T},
+            dict(zip(PLACES, (BLUE, GOLD, GREEN, SKY), strict=True)),
+        ),
+        label="fig-within-images",
+        caption=f"Variance of single {metric} scores in patches that do not overlap: the model; who judges it, alone or with the "
+        "model; what differs between images, alone or with model and annotator; and what differs between the patches of one "
+        f"image. {data}",
+        alt="A bar for each cohort, divided into the shares of the model, of who judges it, between images and within them.",
+    )
+else:
+    display(Markdown("*There is nothing to draw.*"))
+
+# %% tags=["hide-input"]
+lines = []
+for key, one in in_patches.items():
+    share = places(one)
+    text = (
+        f"**{cohort_name(key)}**: of the variance of single {metric} scores ({one.levels[3]} patches of {one.levels[2]} images) "
+        f"{share['between images']:.0%} lies between images and {share['within images']:.0%} within them"
+    )
+    found = [one_less["between images"] for one_less in left_out.get(key, ())]
+    lines.append(
+        text
+        + f"; without one of the images, {min(found):.0%} to {max(found):.0%} lies between them."
+        if found
+        else text + ", which two images tell only roughly."
+    )
+lines += [
+    f"*Not identifiable in {cohort_name(key)}: {why}.*" for key, why in why_no_patches.items()
+]
+if not cohorts:
+    lines = ["*Not identifiable: nobody's masks can be compared.*"]
+display(Markdown("\n\n".join(lines)))
+if in_patches:
+    show_table(
+        pd.concat(one.table.assign(cohort=key) for key, one in in_patches.items())[
+            ["cohort", "component", "estimate", "share"]
+        ],
+        label="tab-patch-components",
+        caption=f"All eleven components of scores in patches, as they came out. {data}",
+        decimals=5,
+    )
+
+# %% [markdown]
 # :::{dropdown} How it is computed
 # **Kinds.** Cell $i$ of one mask disagrees by $1-\sum_j |a_i\cap b_j|^2/(|a_i||b_j|)$, between 0 and 1; its kind is that
 # of {cite:t}`xiao2021`. Summed over the cells of both masks and divided by twice the mean number of cells, that is
@@ -337,6 +414,12 @@ if taken:
 #
 # $$\Phi=\frac{\sigma^2_m}{\sigma^2_m+\frac{\sigma^2_a+\sigma^2_{ma}}{n_a}+\frac{\sigma^2_i+\sigma^2_{mi}}{n_i}
 # +\frac{\sigma^2_{ai}+\sigma^2_e}{n_a n_i}} .$$
+#
+# **Patches** lie within images and are crossed with models and annotators, so that eleven components come apart. The mean
+# score of a patch, its contrasts between models, between annotators, and of both are four separate analyses of patches
+# within images, each unbiased with unequal numbers of patches as well {cite:p}`searle1992`; an image then counts by its
+# patches. Of patches, those are taken that every model and every annotator outlined, and that are empty in no pair of
+# masks.
 # :::
 
 # %% [markdown]
@@ -359,6 +442,14 @@ show_table(
     "single studies stray from them. Written by `benchmarks/decisions.py`.",
     decimals=4,
 )
+nested = pd.read_csv(shipped("benchmarks/results") / "decisions_patches.csv")
+show_table(
+    nested,
+    label="tab-patches-check",
+    caption="The same for scores in patches, with as many patches in each image and with one to eight. Written by "
+    "`benchmarks/decisions.py`.",
+    decimals=4,
+)
 
 # %% [markdown]
 # ## What this does not show
@@ -372,8 +463,9 @@ show_table(
 for pairs in measured.values():
     assert pairs["distance"].ge(0).all()
     assert (pairs[list(KINDS)] >= 0).all(axis=None)
-for one in taken.values():
+for one in [*taken.values(), *in_patches.values()]:
     assert abs(one.table["share"].sum() - 1) < 1e-9
+for one in taken.values():
     n_annotators = one.levels[1]
     assert (
         dependability(one, annotators=1, images=1)

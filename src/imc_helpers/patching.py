@@ -115,6 +115,35 @@ def cover(shape: tuple[int, int], *, size: int) -> list[Window]:
     return [Window(y, x, size) for y in starts(shape[0]) for x in starts(shape[1])]
 
 
+def windows_apart(
+    shape: tuple[int, int],
+    *,
+    size: int = WINDOW_PX,
+    stride: int = STRIDE_PX,
+    border: int = BORDER_PX,
+) -> list[int]:
+    """Choose windows whose scored squares do not overlap, from the top left.
+
+    Parameters
+    ----------
+    shape
+        Height and width, pixels.
+    size, stride, border
+        Edge of a window, step between windows, and ignored border, pixels.
+
+    Returns
+    -------
+    list of int
+        Positions in the list of `windows`: with the study's sizes every second row and column.
+    """
+    apart_px = -(-(size - 2 * border) // stride) * stride
+    return [
+        k
+        for k, window in enumerate(windows(shape, size=size, stride=stride))
+        if window.y % apart_px == window.x % apart_px == 0
+    ]
+
+
 def count_windows(
     height: float, width: float, *, size: int = WINDOW_PX, stride: int = STRIDE_PX
 ) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_helpers.data.manifest import published_table
-from imc_helpers.patching import Window, count_windows, cover, covered_share, windows
+from imc_helpers.patching import Window, count_windows, cover, covered_share, windows, windows_apart
 
 SIDES = st.integers(0, 70)
 
@@ -47,6 +47,18 @@ def test_the_scored_part_of_a_window_is_200_px():
     window = Window(128, 0, 256).shrink(28)
     assert window == Window(156, 28, 200)
     assert np.zeros((1000, 1000))[window.slices].shape == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chosen"),
+    [((255, 900), []), ((511, 511), [0]), ((512, 512), [0, 2, 6, 8]), ((256, 1000), [0, 2, 4])],
+)
+def test_windows_whose_scored_squares_do_not_overlap(shape, chosen):
+    assert windows_apart(shape) == chosen
+    seen = np.zeros(shape, int)
+    for k in windows_apart(shape):
+        seen[windows(shape)[k].shrink(28).slices] += 1
+    assert seen.max(initial=0) <= 1
 
 
 @pytest.mark.parametrize("border", [-1, 128, 300])

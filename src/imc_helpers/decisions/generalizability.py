@@ -2,9 +2,10 @@
 
 Every model is scored against every annotator on every image, so the variance of the scores comes
 apart into seven components (Brennan 2001, Generalizability Theory, doi:10.1007/978-1-4757-3456-0).
+Of scores in patches, which lie within images, it comes apart into eleven.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -28,6 +29,27 @@ COMPONENTS = (
     "rest",
 )
 """Of the variance of a score: three facets, their pairs, and what is left of a single score."""
+PATCH_COMPONENTS = (
+    *COMPONENTS[:-1],
+    "model × annotator × image",
+    "patch",
+    "model × patch",
+    "annotator × patch",
+    "rest",
+)
+"""Of the variance of a score in a patch; a patch lies within one image."""
+PLACES = {
+    "the model": ("model",),
+    "who judges it": ("annotator", "model × annotator"),
+    "between images": (
+        "image",
+        "model × image",
+        "annotator × image",
+        "model × annotator × image",
+    ),
+    "within images": ("patch", "model × patch", "annotator × patch", "rest"),
+}
+"""What the eleven components say in four words."""
 _EFFECTS: tuple[tuple[int, ...], ...] = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 _MOST_SCORES = 2500
 """Scores of an incomplete design that REML takes: its cost grows with their third power."""
@@ -38,10 +60,10 @@ class Components:
     """Variance components of a score."""
 
     table: pd.DataFrame
-    """One row for each of `COMPONENTS`: ``component``, ``estimate`` (as it came out, negative ones
-    too), ``variance`` (not below 0), ``share`` of the sum of variances."""
-    levels: tuple[int, int, int]
-    """Number of models, annotators and images."""
+    """One row for each of `COMPONENTS` or `PATCH_COMPONENTS`: ``component``, ``estimate`` (as it
+    came out, negative ones too), ``variance`` (not below 0), ``share`` of the sum of variances."""
+    levels: tuple[int, ...]
+    """Number of models, annotators and images, and of patches where scores are of patches."""
     method: str
     """``"ANOVA"``, or ``"REML"`` where not every score is there."""
 
@@ -90,11 +112,61 @@ def components(scores: pd.DataFrame, metric: str) -> Components:
         estimates, method = restricted_likelihood(cube), "REML"
     else:
         estimates, method = analysis_of_variance(cube), "ANOVA"
+    return Components(_as_table(COMPONENTS, estimates), levels, method)
+
+
+def _as_table(names: Sequence[str], estimates: np.ndarray) -> pd.DataFrame:
     variance = np.maximum(estimates, 0.0)
     total = variance.sum()
     share = variance / total if total > 0 else np.zeros_like(variance)
-    table = {"component": COMPONENTS, "estimate": estimates, "variance": variance, "share": share}
-    return Components(pd.DataFrame(table), (levels[0], levels[1], levels[2]), method)
+    return pd.DataFrame(
+        {"component": names, "estimate": estimates, "variance": variance, "share": share}
+    )
+
+
+def patch_components(
+    scores: pd.DataFrame, metric: str, patches: Mapping[str, Sequence[int]]
+) -> Components:
+    """Take the variance of models' scores in patches apart: within images, and between them.
+
+    Parameters
+    ----------
+    scores
+        What `summaries.against` returns, of one cohort in patches.
+    metric
+        The score.
+    patches
+        By image, which patches: those that do not overlap (`patching.windows_apart`). Images may
+        have different numbers of them. A patch counts where every annotator and model has a score
+        and some cell, and an image where a patch does.
+
+    Raises
+    ------
+    InputError
+        If fewer than two models, annotators or images remain, or no image has two patches.
+    """
+    wanted = {(image, k) for image, chosen in patches.items() for k in chosen}
+    keys = ["sample", "patch"]
+    rows = scores[[pair in wanted for pair in zip(scores["sample"], scores["patch"], strict=True)]]
+    facets = [*keys, "rater_pred", "rater_true"]
+    # Two masks without a cell agree on nothing: their score of 1 would pass for a difference.
+    value = rows[metric].where(rows["n_true"] + rows["n_pred"] > 0)
+    wide = value.set_axis(pd.MultiIndex.from_frame(rows[facets])).unstack(facets[2:])
+    # A model that lacks an annotator has no score anywhere that all have one.
+    models, annotators = (sorted(set(rows[name])) for name in facets[2:])
+    wide = wide.reindex(columns=pd.MultiIndex.from_product([models, annotators])).dropna()
+    images = pd.factorize(wide.index.get_level_values("sample"))[0]
+    counts = np.bincount(images)
+    levels = (len(models), len(annotators), len(counts), len(images))
+    few = [f"{n} {facet}" for n, facet in zip(levels, FACETS, strict=False) if n < 2]
+    if few or counts.max() < 2:
+        found = ", ".join(few) or "one patch in each image"
+        raise InputError(
+            "patches: two of each of model, annotator and image, and two patches of some image "
+            f"that do not overlap, are needed in which all have scores; found {found}"
+        )
+    cube = wide.to_numpy().T.reshape(*levels[:2], -1)
+    return Components(_as_table(PATCH_COMPONENTS, nested_analysis(cube, images)), levels, "ANOVA")
 
 
 def _shared_images(
@@ -149,6 +221,70 @@ def analysis_of_variance(scores: np.ndarray) -> NDArray[np.float64]:
         others = np.prod([sizes[other] for other in {0, 1, 2} - {k}])
         facets.append((squares[k,] - with_one - with_other + rest) / others)
     return np.stack([*facets, *pairs.values(), rest], axis=-1)
+
+
+def places(found: Components) -> pd.Series:
+    """Sum the shares of `patch_components` over each of `PLACES`: they add up to 1."""
+    shares = found.table.set_index("component")["share"]
+    return pd.Series({place: shares[list(names)].sum() for place, names in PLACES.items()})
+
+
+def nested_analysis(scores: np.ndarray, images: np.ndarray) -> NDArray[np.float64]:
+    """Estimate the eleven components of scores in patches from mean squares.
+
+    Models and annotators are crossed with every patch. So patches' mean scores, their contrasts
+    between models, between annotators, and of both are four separate analyses, each of patches
+    within images, and with unequal numbers of patches each is unbiased (Searle, Casella and
+    McCulloch 1992, Variance Components, chapter 3, doi:10.1002/9780470316856). Images count by
+    their patches.
+
+    Parameters
+    ----------
+    scores
+        (..., n_m, n_a, n_p) a score for every model, annotator and patch, of many studies at once
+        if need be.
+    images
+        (n_p,) number of the image that each patch lies in, from 0; one of them holds two or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., 11) in the order of `PATCH_COMPONENTS`; unbiased, so that some may be negative.
+    """
+    counts = np.bincount(images)
+    n_patches, n_images = len(images), len(counts)
+    squared = (counts**2).sum() / n_patches
+    member = np.equal.outer(np.arange(n_images), images) / counts[:, None]
+    sizes = scores.shape[-3:-1]
+
+    def contrasts(over: tuple[int, ...]) -> np.ndarray:
+        """Return the variances of such a contrast over the study, between images and in them."""
+        part = scores
+        for axis, k in ((-3, 0), (-2, 1)):
+            mean = part.mean(axis=axis, keepdims=True)
+            part = part - mean if k in over else mean
+        degrees = np.prod([sizes[k] - 1 for k in over])
+
+        def size(values: np.ndarray) -> np.ndarray:
+            return (values**2).sum(axis=(-3, -2, -1)) / degrees
+
+        means = part @ member.T
+        whole = part.mean(axis=-1, keepdims=True)
+        within = size(part - means[..., images]) / (n_patches - n_images)
+        spread = size((means - whole) * np.sqrt(counts))
+        between = (spread - (n_images - 1) * within) / (n_patches - squared)
+        return np.stack(
+            [size(whole) - between * squared / n_patches - within / n_patches, between, within]
+        )
+
+    both = contrasts((0, 1))
+    models = contrasts((0,)) - both / sizes[1]
+    annotators = contrasts((1,)) - both / sizes[0]
+    common = contrasts(()) - models / sizes[0] - annotators / sizes[1] - both / np.prod(sizes)
+    of_study = (models[0], annotators[0], common[1], both[0])
+    between_images = (models[1], annotators[1], both[1])
+    within_images = (common[2], models[2], annotators[2], both[2])
+    return np.stack([*of_study, *between_images, *within_images], axis=-1)
 
 
 def restricted_likelihood(scores: np.ndarray) -> NDArray[np.float64]:

@@ -8,10 +8,14 @@ import pytest
 
 from imc_helpers.decisions.generalizability import (
     COMPONENTS,
+    PATCH_COMPONENTS,
     Components,
     analysis_of_variance,
     components,
     dependability,
+    nested_analysis,
+    patch_components,
+    places,
     restricted_likelihood,
 )
 from imc_helpers.errors import InputError
@@ -126,3 +130,83 @@ def test_dependability_is_the_share_of_the_models():
     assert dependability(known, annotators=10**6, images=10**6) == pytest.approx(1, abs=1e-5)
     with pytest.raises(InputError, match="one annotator and one image or more"):
         dependability(known, annotators=0, images=1)
+
+
+IMAGES = np.repeat(range(5), (1, 2, 3, 4, 6))
+"""Of each patch, the image; not as many in each."""
+
+
+def test_with_one_component_planted_in_patches_the_others_stay_at_0():
+    """Of scores that differ in one way only, the mean over studies is that component alone."""
+    shapes = {
+        "image": (1, 1, 5),
+        "model × image": (3, 1, 5),
+        "annotator × image": (1, 4, 5),
+        "model × annotator × image": (3, 4, 5),
+        "model": (3, 1, 1),
+        "annotator": (1, 4, 1),
+        "model × annotator": (3, 4, 1),
+        "patch": (1, 1, 16),
+        "model × patch": (3, 1, 16),
+        "annotator × patch": (1, 4, 16),
+        "rest": (3, 4, 16),
+    }
+    for name, shape in shapes.items():
+        own = np.random.default_rng(1).normal(size=(4000, *shape))
+        own = own[..., IMAGES] if shape[-1] == 5 else own
+        found = nested_analysis(np.broadcast_to(own, (4000, 3, 4, 16)), IMAGES)
+        expected = np.array([float(component == name) for component in PATCH_COMPONENTS])
+        error = found.std(axis=0) / np.sqrt(len(found))
+        assert (np.abs(found.mean(axis=0) - expected) <= 4 * error + 1e-12).all(), name
+
+
+def in_patches(cube, images, *, empty=()):
+    rows = [
+        {
+            "rater_pred": f"m{m}",
+            "rater_true": f"a{a}",
+            "sample": f"s{images[p]}",
+            "patch": p,
+            "ap50": cube[m, a, p],
+            "n_true": 0 if p in empty else 9,
+            "n_pred": 0 if p in empty else 8,
+        }
+        for m, a, p in np.ndindex(cube.shape)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_with_as_many_patches_everywhere_the_means_of_images_have_their_components():
+    images = np.repeat(range(4), 3)
+    cube = rng.normal(size=(3, 4, 12))
+    nested = nested_analysis(cube, images)
+    averaged = analysis_of_variance(cube.reshape(3, 4, 4, 3).mean(axis=-1))
+    assert nested[[0, 1, 3]] == pytest.approx(averaged[[0, 1, 3]])
+    between, within = nested[[2, 4, 5, 6]], nested[7:]
+    assert between + within / 3 == pytest.approx(averaged[[2, 4, 5, 6]])
+
+
+def test_only_patches_that_were_asked_for_and_hold_cells_count():
+    images = np.array([0, 0, 0, 1, 1, 1])
+    cube = rng.normal(size=(3, 4, 6))
+    scores = in_patches(cube, images, empty=(2,)).sample(frac=1, random_state=0)
+    found = patch_components(scores, "ap50", {"s0": [0, 1, 2], "s1": [3, 5]})
+    kept = [0, 1, 3, 5]
+    assert found.levels == (3, 4, 2, 4)
+    assert found.table["component"].tolist() == list(PATCH_COMPONENTS)
+    expected = nested_analysis(cube[..., kept], images[kept])
+    assert found.table["estimate"].to_numpy() == pytest.approx(expected)
+    assert found.table["share"].sum() == pytest.approx(1)
+    shares = found.table["share"]
+    assert places(found).to_numpy() == pytest.approx(
+        [shares[0], shares[[1, 3]].sum(), shares[[2, 4, 5, 6]].sum(), shares[7:].sum()]
+    )
+    with pytest.raises(InputError, match="found one patch in each image"):
+        patch_components(scores, "ap50", {"s0": [0], "s1": [3]})
+    with pytest.raises(InputError, match="found 1 image"):
+        patch_components(scores, "ap50", {"s0": [0, 1]})
+    alone = scores["rater_pred"] + scores["rater_true"] != "m0a1"
+    with pytest.raises(InputError, match="found 0 image"):
+        patch_components(scores[alone], "ap50", {"s0": [0, 1], "s1": [3, 5]})
+    with pytest.raises(InputError, match="found 0 model, 0 annotator, 0 image"):
+        patch_components(scores, "ap50", {})
