@@ -342,6 +342,11 @@ if key and TRUTH in study.beside:
 
 # %% tags=["hide-input"]
 recipe = cohort_record(key).phantom if key else None
+if key:
+    labels = {
+        rater: {sample: mask.labels for sample, mask in own.items()}
+        for rater, own in study.typed.masks.items()
+    }
 if recipe is not None:
     from imc_helpers.downstream.true_spill import PARTS as ORIGINS, spill_by_mask
     from imc_helpers.phantom.recipes import sample_light
@@ -349,10 +354,6 @@ if recipe is not None:
     lights = {
         sample: sample_light(recipe.recipe, sample, scale=recipe.scale, seed=recipe.seed)
         for sample in study.samples[:spill_images]
-    }
-    labels = {
-        rater: {sample: mask.labels for sample, mask in own.items()}
-        for rater, own in study.typed.masks.items()
     }
     spill = spill_by_mask(labels, lights)
     spill.to_csv(folder / "spill.csv", index=False)
@@ -370,21 +371,17 @@ if recipe is not None:
 
 # %% tags=["hide-input"]
 if recipe is not None:
+    people = mean_spill.loc[[rater_name(rater) for rater in study.raters], "mask error"]
     display(
         Markdown(
             f"With true masks, {mean_spill['blur'].iloc[0]:.0%} of the counts are other cells' light. Annotators' outlines "
-            f"take another {mean_spill.loc[[rater_name(r) for r in study.raters], 'mask error'].min():.0%} to "
-            f"{mean_spill.loc[[rater_name(r) for r in study.raters], 'mask error'].max():.0%}."
+            f"take another {people.min():.0%} to {people.max():.0%}."
         )
     )
 
 # %% tags=["hide-input"]
 pair = exclusive_pair(opened[key].panel.names) if key else None
 if pair:
-    labels = {
-        rater: {sample: mask.labels for sample, mask in own.items()}
-        for rater, own in study.typed.masks.items()
-    }
     rows = implausible_cells(opened[key], labels, study.samples, pair)
     rows.to_csv(folder / "implausible.csv", index=False)
     show_table(
