@@ -246,6 +246,32 @@ def test_a_hole_is_cut_out_and_the_first_of_two_outlines_keeps_its_pixels():
     assert not outside.any()
 
 
+def composite(*rings):
+    """Make a ROI of several closed paths, as ImageJ stores it: 0 moves, 1 draws, 4 closes."""
+    path = []
+    for ring in rings:
+        path += [v for k, point in enumerate(ring) for v in (int(k > 0), *point)] + [4]
+    roi = roifile.ImagejRoi.frompoints(np.concatenate(rings))
+    roi.roitype, roi.options = roifile.ROI_TYPE.RECT, roifile.ROI_OPTIONS(0)
+    roi.integer_coordinates = roi.subpixel_coordinates = None
+    roi.n_coordinates, roi.multi_coordinates = 0, np.array(path, np.float32)
+    roi.shape_roi_size = len(path)
+    return roi
+
+
+def test_imagejs_composites_keep_their_holes_and_its_points_and_lines_are_no_cells(lab):
+    outer = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], float)
+    hole = np.array([[4, 4], [5, 4], [6, 4], [6, 5], [6, 6], [5, 6], [4, 6]], float)
+    small = outer / 5 + 14
+    marks = [roifile.ImagejRoi.frompoints(outer) for _ in range(3)]
+    kinds = ("POINT", "POLYLINE", "FREELINE")
+    for mark, kind in zip(marks, kinds, strict=True):
+        mark.roitype = roifile.ROI_TYPE[kind]
+    roifile.roiwrite(lab / "m.zip", [composite(outer, hole, small), *marks])
+    labels = read_labels(lab / "m.zip", (20, 20))
+    assert np.bincount(labels.ravel()).tolist() == [304, 96]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

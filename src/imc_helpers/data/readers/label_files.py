@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image, UnidentifiedImageError
 from skimage.draw import polygon2mask
+from skimage.measure import points_in_poly
 
 from imc_helpers.data.readers.mask_files import ArraysOnly, read_pickled_mask
 from imc_helpers.data.samples import read_tiff
@@ -161,11 +162,16 @@ def _polygons(shape: dict[str, Any]) -> list[Polygon]:
         return [[np.asarray(ring, float)[:, :2] for ring in shape["coordinates"]]]
     if shape["type"] == "MultiPolygon":  # one cell in several parts: the largest
         parts = [[np.asarray(r, float)[:, :2] for r in part] for part in shape["coordinates"]]
-        return [max(parts, key=lambda part: float(np.ptp(part[0], axis=0).prod()))]
+        return [max(parts, key=lambda part: _extent(part[0]))]
     return []  # points and lines mark, and outline nothing
 
 
+def _extent(ring: np.ndarray) -> float:
+    return float(np.ptp(ring, axis=0).prod())
+
+
 def _imagej(path: Path) -> list[Polygon]:
+    """Read the areas that the ROI Manager saves; points and lines mark, and outline nothing."""
     import roifile  # noqa: PLC0415  (only for those who have such files)
 
     try:
@@ -176,7 +182,15 @@ def _imagej(path: Path) -> list[Polygon]:
             "Manager"
         ) from error
     rois = found if isinstance(found, list) else [found]
-    return [[np.asarray(roi.coordinates(), float)] for roi in rois if len(roi.coordinates()) > 2]
+    areas = {roifile.ROI_TYPE[name] for name in ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")}
+    rings = [roi.coordinates(multi=True) for roi in rois if roi.roitype in areas]
+    return [_composite(one if isinstance(one, list) else [one]) for one in rings]
+
+
+def _composite(rings: list[np.ndarray]) -> Polygon:
+    """Return the largest part of a ROI in several parts, with the holes in it."""
+    border, *others = sorted(rings, key=_extent, reverse=True)
+    return [border, *(ring for ring in others if points_in_poly(ring, border).mean() > 0.5)]
 
 
 _ARRAYS: dict[str, Callable[[Path], np.ndarray]] = {
