@@ -295,8 +295,11 @@ class ModelRecord(_Record):
     """Type of the network's numbers, ``"float32"`` for instance; empty without a network."""
     gpu: bool = False
     """Whether it uses a GPU where there is one."""
-    inputs: tuple[Literal["nucleus", "membrane", "zeros", "all"], ...] = ()
-    """The planes it takes, in its own order; ``all`` stands for every channel of the panel."""
+    inputs: tuple[
+        Literal["nucleus", "membrane", "merged nucleus", "merged membrane", "zeros", "all"], ...
+    ] = ()
+    """The planes it takes, in its own order: means of channels, or of channels that were each
+    stretched to the same range (``merged``); ``all`` stands for every channel of the panel."""
     um_per_px: float | None = Field(default=None, gt=0)
     """Pixel size that it was made for, micrometres; None where it has none."""
     normalisation: str = ""

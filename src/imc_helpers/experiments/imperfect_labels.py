@@ -332,7 +332,7 @@ def _fit(
         training.epochs,
         training.batch,
         training.rate,
-        training.turned,
+        "turned" if training.turned else "none",
         training.seed,
     )
     start = time.process_time()

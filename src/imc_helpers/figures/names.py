@@ -37,6 +37,8 @@ _MODELS: Mapping[str, str] = MappingProxyType(
         "cellpose_sam": "Cellpose-SAM",
         "instanseg": "InstanSeg",
         "instanseg_phantom": "InstanSeg (phantom)",
+        "dice_teacher": "Dice-XMBD's teacher",
+        "dice_student": "Dice-XMBD (phantom)",
         "mesmer": "Mesmer",
         "samcell": "SAMCell",
         "micro_sam": "micro-sam",

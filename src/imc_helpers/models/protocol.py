@@ -15,7 +15,11 @@ from imc_helpers.aggregation import aggregate
 from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample, as_labels
 from imc_helpers.errors import InputError
+from imc_helpers.images.merging import merge_channels
 from imc_helpers.models.tiling import segment_tiles
+
+MERGED = "merged "
+"""How planes are called whose channels are stretched to one range before they are averaged."""
 
 
 class Adapter(Protocol):
@@ -129,7 +133,9 @@ def model_input(sample: Sample, inputs: Sequence[str]) -> np.ndarray:
         Its panel says which channels show nucleus and membrane.
     inputs
         ``"nucleus"`` and ``"membrane"``: per-pixel means of those channels; ``"zeros"``: an empty
-        plane; ``"all"``: every channel of the panel.
+        plane; ``"all"``: every channel of the panel; ``"merged nucleus"`` and ``"merged
+        membrane"``: means of those channels after each was stretched to 0 to 255
+        (`imc_helpers.images.merging`).
     """
     planes: list[np.ndarray] = []
     for name in inputs:
@@ -137,6 +143,9 @@ def model_input(sample: Sample, inputs: Sequence[str]) -> np.ndarray:
             planes += list(sample.image)
         elif name == "zeros":
             planes.append(np.zeros(sample.shape, np.float32))
+        elif name.startswith(MERGED):
+            channels = sample.panel.compartment(name.removeprefix(MERGED))
+            planes.append(merge_channels(sample.image[list(channels)]))
         else:
             planes.append(aggregate(sample.image, sample.panel.compartment(name)))
     return np.stack(planes).astype(np.float32, copy=False)

@@ -30,7 +30,7 @@ from imc_helpers.data.samples import Cohort, Sample, label_folder
 from imc_helpers.errors import InputError
 from imc_helpers.models.adapters.own_masks import published_labels
 from imc_helpers.models.device import Device, find_device
-from imc_helpers.models.protocol import Segmenter
+from imc_helpers.models.protocol import MERGED, Segmenter
 from imc_helpers.models.registry import (
     library_versions,
     load_segmenter,
@@ -302,8 +302,9 @@ def _threads() -> int:
 def _check_channels(cohorts: Sequence[Cohort], record: ModelRecord) -> None:
     """Refuse cohorts whose panels lack what the model takes."""
     for cohort in cohorts:
-        for name in {"nucleus", "membrane"} & set(record.inputs):
-            cohort.panel.compartment(name)
+        for name in {name.removeprefix(MERGED) for name in record.inputs}:
+            if name in ("nucleus", "membrane"):
+                cohort.panel.compartment(name)
 
 
 def _check_disk(jobs: Sequence[_Job]) -> None:

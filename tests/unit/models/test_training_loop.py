@@ -7,11 +7,13 @@ import torch
 from imc_helpers.errors import InputError
 from imc_helpers.models.dropout_unet import DropoutUNet, count_parameters, predict
 from imc_helpers.models.training import loop
-from imc_helpers.models.training.augmentation import Turned
+from imc_helpers.models.training.augmentation import Turned, Varied
 from imc_helpers.models.training.loop import FitSettings, fit_network
 from imc_helpers.models.training.patches import make_patches
 
-SETTINGS = FitSettings(epochs=3, batch=2, turned=True, seed=4)
+SETTINGS = FitSettings(
+    epochs=3, batch=2, augmentation="varied", seed=4, patience=0, loss="cross-entropy"
+)
 
 
 def make():
@@ -105,7 +107,12 @@ def test_a_loss_that_is_no_number_stops_a_training(patches, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [({"loss": "hinge"}, "expected one of soft Dice"), ({"batch": 1}, "batches of two or more")],
+    [
+        ({"loss": "hinge"}, "expected one of soft Dice"),
+        ({"batch": 1}, "batches of two or more"),
+        ({"augmentation": "bent"}, "expected one of none, turned, varied"),
+        ({"chosen_by": "eye"}, "expected dice or loss"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(wrong, says):
     with pytest.raises(InputError, match=says):
@@ -152,3 +159,36 @@ def test_a_patch_and_its_target_are_turned_alike():
     assert len(seen) == 8, "all that a square can be turned to"
     again = np.asarray(Turned(3)(dict.fromkeys(("image", "target", "known"), plane), 59)["image"])
     assert np.array_equal(again, moved["image"])
+
+
+def test_the_epoch_is_chosen_by_what_was_asked(patches, tmp_path):
+    for chosen_by, best in (("dice", np.argmax), ("loss", np.argmin)):
+        settings = FitSettings(epochs=3, batch=2, chosen_by=chosen_by)
+        network, curve = fit_network(make, patches, patches, settings, tmp_path / chosen_by)
+        logits = network(torch.as_tensor(patches.images)).detach()
+        loss = loop.LOSSES["soft Dice"](
+            logits, torch.as_tensor(patches.targets), torch.as_tensor(patches.known)
+        )
+        kept = best(curve[f"validation_{chosen_by}"])
+        assert loss.item() == pytest.approx(curve["validation_loss"][kept], abs=1e-4)
+
+
+def test_a_varied_patch_stays_in_range_and_its_corners_are_not_known():
+    varied = Varied(1)
+    image = np.random.default_rng(0).random((2, 32, 32)).astype(np.float32)
+    target = np.ones((3, 32, 32), np.float32)
+    known = np.ones((1, 32, 32), np.float32)
+    levels = []
+    for number in range(20):
+        patch = varied({"image": image, "target": target, "known": known}, number)
+        found = {name: np.asarray(plane) for name, plane in patch.items()}
+        sure = found["known"][0] > 0
+        assert 0.6 < sure.mean() <= 1, "a square turned within itself loses its corners"
+        assert set(np.unique(found["known"])) <= {0, 1}
+        assert (found["target"] >= 0).all() and (found["target"] <= 1).all()
+        assert found["target"][:, sure].mean() > 0.97
+        assert found["image"].shape == image.shape
+        levels.append(found["image"][:, sure].mean() / image.mean())
+    assert min(levels) < 0.75 and max(levels) > 1.15, "darker and brighter"
+    again = varied({"image": image, "target": target, "known": known}, 19)
+    assert np.array_equal(np.asarray(again["image"]), found["image"])

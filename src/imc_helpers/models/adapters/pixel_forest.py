@@ -59,7 +59,7 @@ class PixelForest:
         scaled = tuple(max(_LEAST_SIDE_PX, round(side * zoom)) for side in shape)
         if scaled != shape:
             image = resize(image, (len(image), *scaled), order=1, anti_aliasing=zoom < 1)
-        features = multiscale_features(list(_compressed(image, _bright(image))))
+        features = forest_features(image)
         cells, _ = grow_cells(features, self.forest, self.threshold, self.seed_sigma_px)
         if scaled != shape:
             back = resize(cells, shape, order=0, preserve_range=True, anti_aliasing=False)
@@ -136,6 +136,11 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
         "device": device,
     }
     (weights / TRAINING).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+
+
+def forest_features(planes: np.ndarray) -> np.ndarray:
+    """Compute what a forest sees of a whole image's planes (C, H, W): (H, W, F) float32."""
+    return multiscale_features(list(_compressed(planes, _bright(planes))))
 
 
 def _bright(planes: np.ndarray) -> np.ndarray:

@@ -1,12 +1,34 @@
-"""Patches turned and mirrored, each in its own way in each epoch."""
+"""Patches changed at random, each in its own way in each epoch."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from monai.transforms import Compose, RandFlipd, RandRotate90d
+from monai.transforms import (
+    Compose,
+    RandFlipd,
+    RandGaussianNoised,
+    RandRotate90d,
+    RandRotated,
+    RandScaleIntensityd,
+    RandScaleIntensityFixedMeand,
+)
 
 KEYS = ("image", "target", "known")
-"""What is turned together."""
+"""What is moved together."""
+STRONGER = 0.5
+"""Intensity and contrast are multiplied by 1 less to 1 and this (Xiao et al. 2021, 2.4.2)."""
+NOISE_SD = 1 / 255
+"""Of the noise, as a share of the range; the paper names none, and the program 1 of 255."""
+NOISY = 0.5
+"""Share of patches with noise, as in the program."""
+
+
+class Augmentation(Protocol):
+    """Changes a patch as its number says, so that an interrupted training can go on."""
+
+    def __call__(self, patch: dict[str, np.ndarray], number: int) -> dict[str, Any]:
+        """Return the patch as it looks at its ``number``, which is another in each epoch."""
+        ...
 
 
 class Turned:
@@ -34,3 +56,49 @@ class Turned:
         rng = np.random.default_rng((self._seed, number))
         self._moves.set_random_state(seed=int(rng.integers(2**31)))
         return self._moves(patch)
+
+
+class Varied(Turned):
+    """Change contrast and intensity, mirror, rotate by any angle, and add noise.
+
+    As Dice-XMBD was trained (Xiao et al. 2021, section 2.4.2; its program has the rotation, and
+    does not use it). Images are expected in 0 to 1, and are clipped to it before the noise. What a
+    rotation brings in from outside the patch is not known, and so does not count.
+
+    Parameters
+    ----------
+    seed
+        Of all draws, as for `Turned`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        factors = (-STRONGER, STRONGER)
+        self._moves = Compose(
+            [
+                RandScaleIntensityFixedMeand("image", factors=factors, prob=1.0),
+                RandScaleIntensityd("image", factors=factors, prob=1.0),
+                RandFlipd(KEYS, prob=0.5, spatial_axis=0),
+                RandFlipd(KEYS, prob=0.5, spatial_axis=1),
+                RandRotated(
+                    KEYS,
+                    range_x=np.pi,
+                    prob=1.0,
+                    mode=("bilinear", "bilinear", "nearest"),
+                    padding_mode="zeros",
+                ),
+                _Clipped(),
+                RandGaussianNoised("image", prob=NOISY, std=NOISE_SD, sample_std=False),
+            ]
+        )
+
+
+class _Clipped:
+    """Keep what is moved within 0 to 1: images, and probabilities between two pixels."""
+
+    def __call__(self, patch: dict[str, Any]) -> dict[str, Any]:
+        return {name: plane.clip(0, 1) for name, plane in patch.items()}
+
+
+AUGMENTATIONS: dict[str, type[Turned] | None] = {"none": None, "turned": Turned, "varied": Varied}
+"""Augmentations by name."""

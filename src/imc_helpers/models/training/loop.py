@@ -16,11 +16,12 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imc_helpers.errors import InputError
 from imc_helpers.models.checkpoint import load_state
-from imc_helpers.models.training.augmentation import Turned
+from imc_helpers.models.training.augmentation import AUGMENTATIONS, Augmentation
 from imc_helpers.models.training.losses import LOSSES, is_finite
 from imc_helpers.models.training.patches import Patches
 
@@ -39,13 +40,24 @@ class FitSettings:
     batch: int = 64
     rate: float = 0.01
     """Of Adam."""
-    turned: bool = False
-    """Whether patches are mirrored and turned at random."""
+    augmentation: str = "none"
+    """A name of `imc_helpers.models.training.augmentation.AUGMENTATIONS`."""
     seed: int = 0
+    chosen_by: str = "dice"
+    """What chooses the epoch: ``"dice"``, the Dice coefficient of the pixels of the first plane, or
+    ``"loss"``, both of the images for validation."""
+    patience: int | None = None
+    """Epochs without a lower loss in validation after which the rate falls to a tenth."""
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise InputError(f"loss {self.loss!r}: expected one of {', '.join(LOSSES)}")
+        if self.augmentation not in AUGMENTATIONS:
+            raise InputError(
+                f"augmentation {self.augmentation!r}: expected one of {', '.join(AUGMENTATIONS)}"
+            )
+        if self.chosen_by not in ("dice", "loss"):
+            raise InputError(f"chosen_by {self.chosen_by!r}: expected dice or loss")
         if self.epochs < 1 or self.batch < 2:
             raise InputError(
                 f"training: {self.epochs} epochs of batches of {self.batch}; expected an epoch or "
@@ -80,9 +92,10 @@ def fit_network(
     Returns
     -------
     network : torch.nn.Module
-        With the weights of the epoch whose Dice of validation pixels was highest, on the CPU.
+        With the weights of the epoch that was best in validation, on the CPU.
     curve : pandas.DataFrame
-        One row per epoch: ``epoch``, ``loss`` (mean over batches), ``validation_dice``.
+        One row per epoch: ``epoch``, ``loss`` (mean over batches), ``validation_dice``,
+        ``validation_loss``.
 
     Raises
     ------
@@ -141,11 +154,17 @@ def _train(
 ) -> None:
     module = _Module(network, settings)
     best = ModelCheckpoint(
-        folder, "best", monitor="validation_dice", mode="max", save_last=True, verbose=False
+        folder,
+        "best",
+        monitor=f"validation_{settings.chosen_by}",
+        mode="max" if settings.chosen_by == "dice" else "min",
+        save_last=True,
+        verbose=False,
     )
+    made = AUGMENTATIONS[settings.augmentation]
     order = _Order(len(train), settings.seed)
     learn = DataLoader(
-        _Numbered(train, Turned(settings.seed) if settings.turned else None),
+        _Numbered(train, made(settings.seed) if made else None),
         batch_size=settings.batch,
         sampler=order,
         # A last batch of one patch has no spread to normalise by.
@@ -189,9 +208,17 @@ class _Module(lightning.LightningModule):
         self._loss = LOSSES[settings.loss]
         self._losses: list[float] = []
         self._counts = torch.zeros(3)
+        self._validation: list[tuple[float, int]] = []
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), self._settings.rate)
+    def configure_optimizers(self) -> Any:
+        adam = torch.optim.Adam(self.network.parameters(), self._settings.rate)
+        if self._settings.patience is None:
+            return adam
+        lower = ReduceLROnPlateau(adam, patience=self._settings.patience)
+        return {
+            "optimizer": adam,
+            "lr_scheduler": {"scheduler": lower, "monitor": "validation_loss"},
+        }
 
     def on_train_epoch_start(self) -> None:
         self._losses = []
@@ -211,23 +238,30 @@ class _Module(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._counts = torch.zeros(3)
+        self._validation = []
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        logits = self.network(batch["image"])
+        loss = self._loss(logits, batch["target"], batch["known"])
+        self._validation.append((float(loss), len(logits)))
         known = batch["known"][:, 0] > 0
         true = (batch["target"][:, 0] > 0.5) & known
-        found = (self.network(batch["image"])[:, 0] > 0) & known
+        found = (logits[:, 0] > 0) & known
         sums = [(true & found).sum(), true.sum(), found.sum()]
         self._counts += torch.tensor([float(one) for one in sums])
 
     def on_validation_epoch_end(self) -> None:
         both, true, found = self._counts.tolist()
         dice = 2 * both / (true + found) if true + found else 0.0
-        self.log("validation_dice", dice)
+        losses, sizes = zip(*self._validation, strict=True)
+        loss = float(np.average(losses, weights=sizes))
+        self.log_dict({"validation_dice": dice, "validation_loss": loss})
         self.curve.append(
             {
                 "epoch": self.current_epoch + 1,
                 "loss": float(np.mean(self._losses)),
                 "validation_dice": dice,
+                "validation_loss": loss,
             }
         )
 
@@ -241,9 +275,9 @@ class _Module(lightning.LightningModule):
 class _Numbered(Dataset):
     """Patches by a number that says which patch it is, and in which epoch."""
 
-    def __init__(self, patches: Patches, turned: Turned | None) -> None:
+    def __init__(self, patches: Patches, change: Augmentation | None) -> None:
         self._patches = patches
-        self._turned = turned
+        self._change = change
 
     def __len__(self) -> int:
         return len(self._patches)
@@ -254,8 +288,8 @@ class _Numbered(Dataset):
         patch = {
             name: plane[i] for name, plane in zip(("image", "target", "known"), planes, strict=True)
         }
-        if self._turned is not None:
-            patch = self._turned(patch, number)
+        if self._change is not None:
+            patch = self._change(patch, number)
         return {name: torch.as_tensor(np.array(plane)) for name, plane in patch.items()}
 
 
