@@ -43,18 +43,19 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.names import choice_name, cohort_name, counted, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import best_and_worst_choices
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.experiments.study_limits import SWEEPS, best_and_worst
 from imc_helpers.experiments.sweep_results import read_sweep
-from imc_helpers.experiments.sweeps import annotated_cohort
+from imc_helpers.experiments.sweeps import annotated_cohort, in_words
 
 run = [name for name in SWEEPS if name in load_edition(edition).sweeps]
 sweeps = {name: read_sweep(edition, name) for name in run}
 summary = best_and_worst(sweeps, metric)
 summary["model"] = summary["model"].map(model_name)
+summary["choice"] = summary["choice"].map(choice_name)
 if len(summary):
     cohort = annotated_cohort(edition)
     images = max(table["sample"].nunique() for table in sweeps.values())
@@ -62,16 +63,29 @@ if len(summary):
     gain = summary[summary["which"] == "best"]
     top = gain.loc[gain["mean"].idxmax()]
     low = summary.loc[summary["mean"].idxmin()]
+    up, down = bool(top["low"] > 0), bool(low["high"] < 0)
+    verdict = {
+        (
+            True,
+            True,
+        ): "Yes, for single models: some choices surely raise a score and others surely lower it",
+        (True, False): "Yes, for single models: some choices surely raise a score",
+        (
+            False,
+            True,
+        ): "Only for the worse: some choices surely lower a model's score, and none surely raises one",
+        (False, False): "These images cannot say: no choice surely changes a model's score",
+    }[up, down]
     text = (
-        f"From the study's own choice, the largest gain in mean {metric} was {top['mean']:+.3f} (95% "
-        f"interval {top['low']:+.3f} to {top['high']:+.3f}; {top['question']}: *{top['choice']}*, {top['model']}), the "
-        f"largest loss {low['mean']:+.3f} ({low['low']:+.3f} to {low['high']:+.3f}; {low['question']}: "
-        f"*{low['choice']}*, {low['model']}), in {cohort_name(cohort)}."
+        f"{verdict} (95% intervals over {counted(images, 'image')} of {cohort_name(cohort)}; the extremes were picked "
+        f"afterwards, so they look larger than they are). Mean {metric} changes from the study's own choice by {in_words(low)} "
+        f"in the worst case ({low['question']}: *{low['choice']}*, {low['model']}) and by {in_words(top)} in the best "
+        f"({top['question']}: *{top['choice']}*, {top['model']})."
     )
 else:
     text = (
-        f"This edition runs none of the sweeps {', '.join(SWEEPS)}, so what such a choice can do was not measured "
-        "here."
+        f"This edition runs none of the sweeps ({', '.join(SWEEPS)}) that would tell, so the effect of such choices was "
+        "not measured here."
     )
 answer(text)
 
@@ -82,81 +96,81 @@ if len(summary):
             best_and_worst_choices, summary, label=f"{metric}, difference from the study's choice"
         ),
         label="fig-limitations",
-        caption="The best choice (blue) and the worst (red) for each question, with 95% intervals: picked after the "
-        f"fact, so they look more extreme than they are. {data}",
-        alt="A panel per model: for each question the best and the worst choice, as difference in score from the "
+        caption="The best choice (blue) and the worst (red) for each question, with 95% intervals. They were picked "
+        f"afterwards, so they look more extreme than they are. {data}",
+        alt="One panel per model: the best and the worst choice for each question, as differences in score from the "
         "study's choice, with intervals.",
     )
 else:
     display(Markdown("*No sweep, no figure: `make sweep NAME=channels` runs one.*"))
 
 # %% [markdown]
-# The study ends with five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that
-# can be tried, so this book tries them: as *sweeps*, one notebook run over many combinations of parameters. The
-# other two ask for other models. A sixth, its annotators, the study does not name.
+# The study names five limits of its own ({cite:t}`schuiki2025`, section 4.4). Three of them are choices that can
+# be varied, and this book varies them in *sweeps*: one notebook run with many combinations of parameters. The other
+# two ask for other models. A sixth limit, the choice of annotators, the study does not name.
 
 # %% tags=["hide-input"]
 if len(summary):
     show_table(
         summary,
         label="tab-limitations",
-        caption=f"The same in numbers: mean difference in {metric} with the references and its 95% interval. "
-        f"*tried*: choices beside the study's. {data}",
+        caption=f"The same in numbers: mean difference in {metric} from the study's choice, with its 95% interval. "
+        f"*Tried*: number of alternatives to the study's choice. {data}",
     )
 
 # %% [markdown]
 # ## The limits, one by one
 #
-# **Scale.** Models saw a whole image, or windows of 256 px, and scored differently. [](../sweeps/scale) enlarges
+# **Scale.** Models scored differently on whole images and on windows of 256 px. [](../sweeps/scale) enlarges
 # the input, and tries windows from 128 pixels to the whole image. The study names SpiDe-Sr
-# {cite:p}`chen2024spidesr`, a network that enlarges IMC images and learns how from them. It is not tried here: as far
-# as we could see, its public repository holds data and no program, and no package registry has one. The enlargements
-# that are tried interpolate; they add pixels, and no detail.
+# {cite:p}`chen2024spidesr`, a network that learns from IMC images how to enlarge them. It is not tried here: as far
+# as we could see, its public repository holds data but no program, and no package registry has one. The enlargements
+# tried here interpolate, which adds pixels but no detail.
 #
-# **Annotators.** Four people from one laboratory, on ten images of one donor's lymphoid tissue, who all extrapolated
-# their drawings with the same software. Other people, tissues or software may agree more or less, and the
-# agreement is lent to four other tissues ([](08_public_cohorts)). [](05_annotators) shows what agreement says of
-# truth, where the truth is known.
+# **Annotators.** Four people from one laboratory annotated ten images of one donor's lymphoid tissue, and all of them
+# extended their drawings with the same software. Other people, tissues or software may agree more or less, and the
+# study applies their agreement to four other tissues ([](08_public_cohorts)). [](05_annotators) shows what agreement
+# says about the truth, where the truth is known.
 #
 # **Pre-processing.** [](../sweeps/preprocessing) tries what IMC laboratories do before they outline cells: hot pixels,
 # spillover, clipping, equalisation, and four denoisers that need no training. The study names IMC-Denoise
-# {cite:p}`lu2023imcdenoise`. It is not tried here: its licence allows research only and forbids to pass it on, it
-# is in no package registry, and its network is trained anew for every marker, with TensorFlow. You can run it on your
-# own images and let this book compare both: a folder of cleaned images is a cohort like any other.
+# {cite:p}`lu2023imcdenoise`. It is not tried here: its licence is for research only and forbids redistribution, it
+# is in no package registry, and its network must be trained anew for every marker, with TensorFlow. You can run it on
+# your own images and let this book compare the two: a folder of cleaned images is a cohort like any other.
 #
-# **Channels.** [](../sweeps/channels) tries each marker alone, all but one, and eight ways to put them together.
+# **Channels.** [](../sweeps/channels) tries each marker alone, all markers but one, and eight ways to combine them.
 #
-# **Models made for IMC.** The study took generalists only. Dice-XMBD {cite:p}`xiao2021` was trained on IMC, with
-# masks made by ilastik and CellProfiler for labels, as most public masks are. Its network is not part of this book.
-# What it was compared with is: CellProfiler's three methods stand among the models ([](06_models)), and so does a pixel
-# forest, which is what ilastik trains.
+# **Models made for IMC.** The study tested generalist models only. Dice-XMBD {cite:p}`xiao2021` was trained on IMC;
+# its labels were masks made with ilastik and CellProfiler, as most public masks are. Its network is not part of this
+# book, but the methods that it was compared with are: CellProfiler's three methods are among the models
+# ([](06_models)), and so is a pixel forest, which is what ilastik trains.
 #
 # **Newer architectures.** micro-sam and SAMCell, which the study names, and Cellpose-SAM have their adapters here;
 # [](06_models) says which of them ran in this edition, and why others did not.
 #
-# `make sweep NAME=channels` runs one of the sweeps again; a file in `sweeps/` makes a new one
+# `make sweep NAME=channels` runs one of the sweeps again; to add a sweep, write a file in `sweeps/`
 # ([](../../how_to_run)).
 
 # %% [markdown]
 # ## The study's conclusion
 #
-# The study concludes three things (section 5). What this book has to say to each:
+# The study draws three conclusions (section 5). This is where the book examines each of them:
 #
 # | The study | Where it is asked here |
 # |---|---|
 # | The agreement of experts is a reasonable upper bound for models. | [](05_annotators): where the truth is known, a perfect model can score below it. So it is called a yardstick here. |
 # | Measured by it, generalist models leave room for improvement. | [](07_models_vs_annotators) sets each model beside the annotators; [](../beyond/01_equivalence) asks whether one could take a person's place. |
-# | The same holds on public data, if the bound does. | [](08_public_cohorts): that bound is lent by another tissue, and cannot be checked with one mask per image. |
+# | The same holds on public data, if the bound does. | [](08_public_cohorts): that bound was measured on another tissue, and cannot be checked with one mask per image. |
 #
-# Which of the study's numbers this edition reproduces stands in [](../../status).
+# [](../../status) lists which of the study's numbers this edition reproduces.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - How choices act together. Each sweep changes one thing and keeps the rest as the study had it.
-# - The study's four models, unless they stand in the figure: their weights are not part of this book.
-# - A winner. The best of many tries is partly luck, and the tries were scored on the images they were
-#   picked on.
+# - How choices interact. Each sweep changes one thing and keeps the rest as in the study.
+# - The study's four models, unless they appear in the figure: their weights are not part of this book.
+# - A winner. The best of many attempts is partly luck, and each choice was scored on the same images on which it was
+#   picked.
 
 # %% tags=["remove-cell"]
 if len(summary):
@@ -167,6 +181,6 @@ if len(summary):
 # %% [markdown]
 # ## Takeaways
 #
-# - Compare what a choice of channels, cleaning or scale does with what separates two models: a comparison of
-#   models holds for one such choice.
+# - A comparison of models holds for one choice of channels, cleaning and scale. Before you rank models, compare what
+#   such a choice changes with the difference between two models.
 # - State these choices with every score.

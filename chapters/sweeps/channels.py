@@ -44,7 +44,7 @@ from IPython.display import Markdown, display
 
 from imc_helpers.data.manifest import cohort_record, published_table
 from imc_helpers.data.paths import shipped
-from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.names import choice_name, cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.experiments.sweeps import (
@@ -66,9 +66,10 @@ baseline = "the plain mean of all membrane markers"
 
 
 def differences(points):
-    """Return how much each way, each marker alone and each left out differ from the plain mean of all."""
+    """Return how far each aggregation, each single marker and each omission is from the plain mean of all."""
     named = points.assign(model=points["model"].map(model_name), way=way_names(points))
     ways = by_choice(named[named["channels"] == ALL], "way", "mean", metric)
+    ways["way"] = ways["way"].map(choice_name)
     against_all = by_choice(named[named["way"] == "mean"], "channels", ALL, metric)
     names = against_all["channels"].astype(str)
     alone = names.str.startswith(ONLY) | (names == "none")
@@ -86,7 +87,8 @@ if not why_not:
     images = table["sample"].nunique()
     data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     ways, alone, without = differences(table)
-    table["model"], table["way"] = table["model"].map(model_name), way_names(table)
+    table["model"] = table["model"].map(model_name)
+    table["way"] = way_names(table).map(choice_name)
 
 
 def sentence(rows, choice):
@@ -98,21 +100,21 @@ def sentence(rows, choice):
         best, worst = own.loc[own["mean"].idxmax()], own.loc[own["mean"].idxmin()]
         said.append(
             f"{model}: best *{best[choice]}*, {in_words(best)}; worst *{worst[choice]}*, {in_words(worst)}; "
-            f"{int(differ(own).sum())} of {len(own)} intervals leave out 0"
+            f"{int(differ(own).sum())} of {len(own)} intervals exclude 0"
         )
     return ". ".join(said) + "."
 
 
 questions = {
     "How they are put together": sentence(ways, "way"),
-    "One marker alone, or none": sentence(alone, "channels"),
+    "A single marker, or none": sentence(alone, "channels"),
     "All but one": sentence(without, "channels"),
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
 # Of a synthetic cohort: how many of its markers were fitted, and what real tissue says.
 assumed, real_says, together = "", "", pd.DataFrame()
 if not why_not:
-    summary = f"{verdict([sides((ways, alone, without))], 'way', baseline)} ({metric} with the annotators.)"
+    summary = f"{verdict([sides((ways, alone, without))], 'way', baseline)} Scores are {metric} with the annotators."
     if cohort_record(cohort).synthetic:
         folder, spleen = shipped("benchmarks/results"), "spleen_imc"
         fitted = set(pd.read_csv(folder / f"{spleen}_channels.csv")["name"])
@@ -120,9 +122,8 @@ if not why_not:
         membrane = study.loc[study["compartment"] == "membrane", "marker"]
         analogous = [name for name in membrane if name not in fitted]
         assumed = (
-            f"The phantom's levels of {len(analogous)} of the study's {len(membrane)} membrane markers are "
-            "set by analogy and not fitted to anything, so on synthetic tissue this sweep measures mostly those "
-            "assumptions"
+            f"The phantom's levels of {len(analogous)} of the study's {len(membrane)} membrane markers are set by "
+            "analogy rather than fitted to data, so on synthetic tissue this sweep mostly tests those assumptions"
         )
         points = pd.read_csv(folder / f"{spleen}_sweep_channels.csv")
         real = sides(differences(points))
@@ -130,15 +131,15 @@ if not why_not:
         names = ("synthetic", f"{cohort_name(spleen)}, real")
         together = beside(sides((ways, alone, without)), real, "way", names)
         summary += (
-            f" **{assumed}.** On real spleen ({points['sample'].nunique()} images, scored with two tools' "
-            f"masks; {{numref}}`tab-sweep-real`): {real_says[0].lower()}{real_says[1:]}"
+            f" **{assumed}.** On real spleen ({points['sample'].nunique()} images, scored against the masks of two "
+            f"tools; {{numref}}`tab-sweep-real`): {real_says[0].lower()}{real_says[1:]}"
         )
 answer(why_not or summary)
 
 
 def left_out():
     """Say why a figure is missing."""
-    display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
+    display(Markdown(f"*{why_not or 'The sweep of this edition did not try this.'}*"))
 
 
 # %% tags=["hide-input"]
@@ -146,30 +147,35 @@ if len(ways):
     show(
         partial(choice_dots, ways, "way", label=f"{metric}, difference from the plain mean"),
         label="fig-sweep-aggregation",
-        caption=f"The same membrane markers put together in another way, best first. {bars} {data}",
-        alt="A panel per model, a row per way to aggregate: the difference in score from the mean, with its interval.",
+        caption=f"The same membrane markers combined in other ways, best first: difference in {metric} from the plain "
+        f"mean. {bars} {data}",
+        alt="One panel per model with one row per aggregation: its difference in score from the plain mean, with an interval.",
     )
 else:
     left_out()
 
 # %% [markdown]
-# The study takes the plain mean of all its membrane markers, and says that nobody has tried what else one
-# could do ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
-# all are put together in eight ways, among them the thesis's baselines ({cite:t}`goldsborough2025`, section
-# 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; run by hand, it also draws what the
-# model saw.
+# The study takes the plain mean of all its membrane markers, and notes that alternatives have not been
+# explored ({cite:t}`schuiki2025`, section 4.4). Here each marker is used alone, each is left out once, and
+# all are combined in eight ways, including the baselines of {cite:t}`goldsborough2025` (section
+# 4.3.5). Each combination is one run of `chapters/sweeps/channels_point.py`; if you run that notebook by hand, it
+# also draws what the model saw.
 
 # %% tags=["hide-input"]
 if not why_not:
     display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
-# *sum*, *max* and *median* are taken per pixel. *scaled_mean* first stretches every channel between its 1st
-# and 99th percentile, *arcsinh_mean* first takes the inverse hyperbolic sine. *first_component* is the first
-# principal component of the pixels. *rgb* colours each marker at random, as viewers do, and gives red to the
-# nuclei: a model with two inputs sees red as nucleus, and the mean of green and blue as membrane. A sum is a
-# mean times a number: where the two differ, the model depends on the unit of its input. *nuclei by mean*: only
-# the membrane plane was made in that way, so what is left of a difference is due to the membrane.
+# - *Sum*, *max* and *median* are taken pixel by pixel.
+# - *Scaled mean* first stretches every channel between its 1st and 99th percentiles; *arcsinh mean* first takes the
+#   inverse hyperbolic sine.
+# - *First principal component* is that of the pixels.
+# - *Random colours (RGB)* gives each marker a random colour, as viewers do, and red to the nuclei. A model with two
+#   inputs sees red as the nucleus plane, and the mean of green and blue as the membrane plane.
+# - *Nuclei by mean*: only the membrane plane was made in this way. The nucleus plane is the plain mean, so any
+#   remaining difference is due to the membrane plane.
+#
+# A sum is a mean times a constant. Where the two give different scores, the model depends on the units of its input.
 
 # %% tags=["hide-input"]
 said = []
@@ -187,12 +193,13 @@ for model, own in ways.groupby("model", sort=False) if len(ways) else ():
 if said:
     display(
         Markdown(
-            f"**Nuclei or membrane?** {'. '.join(said)}. The rest is the nuclear plane's part."
+            f"**Is the gain due to the nuclei or to the membrane?** {'. '.join(said)}. The difference between the two is due to "
+            "the nucleus plane."
         )
     )
 
 # %% [markdown]
-# ## Beside real tissue
+# ## Does real tissue agree?
 
 # %% tags=["hide-input"]
 if len(together):
@@ -200,17 +207,17 @@ if len(together):
     said = ", ".join(f"{n} {what}" for what, n in counts.items())
     display(
         Markdown(
-            f"{assumed}: {', '.join(analogous)}. Choices that were tried on both, on synthetic tissue and "
-            f"on real spleen: {said}. A choice that real tissue does not confirm is a finding about the phantom."
+            f"{assumed} ({', '.join(analogous)}). Choices that were tried both on synthetic tissue and on real spleen: "
+            f"{said}. A result that real tissue does not confirm says something about the phantom only."
         )
     )
     show_table(
         together.rename(columns={"way": "choice"}),
         label="tab-sweep-real",
-        caption=f"Difference in mean {metric} from {baseline}, with 95% intervals over images: synthetic, and "
-        f"on real spleen (the open edition's sweep, kept with the code; its membrane markers are the four of "
-        "the study's that its panel has, and it is scored with two tools' masks). *together*: whether the two "
-        "intervals lie on one side of 0.",
+        caption=f"Difference in mean {metric} from {baseline}, with 95% intervals over images, on synthetic tissue and "
+        "on real spleen (the open edition's sweep, stored with the code; its membrane markers are the four that its "
+        "panel shares with the study, and its references are the masks of two tools). *Together*: whether both "
+        "intervals lie on the same side of 0.",
     )
 elif why_not:
     left_out()
@@ -218,34 +225,35 @@ elif assumed:
     display(Markdown("*No choice of this sweep was tried on real spleen as well.*"))
 else:
     display(
-        Markdown("*The numbers above come from real tissue: nothing is to be set beside them.*")
+        Markdown("*The numbers above come from real tissue, so no comparison with it is needed.*")
     )
 
 # %% [markdown]
-# ## One marker alone
+# ## A single marker
 
 # %% tags=["hide-input"]
 if len(alone):
     show(
         partial(choice_dots, alone, "channels", label=f"{metric}, difference from all markers"),
         label="fig-sweep-alone",
-        caption="One channel alone makes the membrane plane, or none does and the plane is empty; best first. "
-        f"{bars} {data}",
-        alt="A panel per model, a row per marker: the difference in score from all markers, with its interval.",
+        caption="The membrane plane made from a single marker, or left empty (*none*), best first: difference in "
+        f"{metric} from the mean of all markers. {bars} {data}",
+        alt="One panel per model with one row per marker: its difference in score from all markers, with an interval.",
     )
 else:
     left_out()
 
 # %% [markdown]
-# ## All but one
+# ## All markers but one
 
 # %% tags=["hide-input"]
 if len(without):
     show(
         partial(choice_dots, without, "channels", label=f"{metric}, difference from all markers"),
         label="fig-sweep-without",
-        caption=f"One membrane marker left out, best first. {bars} {data}",
-        alt="A panel per model, a row per marker left out: the difference in score from all, with its interval.",
+        caption=f"The membrane plane without one of its markers, best first: difference in {metric} from the mean of all "
+        f"markers. {bars} {data}",
+        alt="One panel per model with one row per marker left out: its difference in score from all markers, with an interval.",
     )
 else:
     left_out()
@@ -260,7 +268,7 @@ else:
     scores = ["ap50", "map", "sap", "truth_ap50"]
     means = table.groupby(["model", "channels", "way"], sort=False)[scores].mean().reset_index()
     show_table(
-        means.rename(columns={"truth_ap50": "ap50 with the truth"}),
+        means.rename(columns={"way": "aggregation", "truth_ap50": "ap50 with the truth"}),
         label="tab-sweep-channels",
         caption="Mean scores with the annotators (IoU ≥ t), and with the truth where it is known; a dash where "
         f"it is not. {data}",
@@ -270,9 +278,9 @@ else:
 # ## What this does not show
 #
 # - A general rule. The markers, their brightness and the tissue are those of one cohort.
-# - What a model would do that had been *trained* on another aggregate. The thesis trains one for each.
-# - Luck. The best of many choices looks better than it is; the intervals are not corrected for the choosing,
-#   and with few images they are wide.
+# - How a model *trained* on another aggregate would do. {cite:t}`goldsborough2025` trains one for each.
+# - The role of luck. The best of many choices looks better than it is: the intervals are not corrected for picking
+#   the best afterwards, and with few images they are wide.
 
 # %% tags=["remove-cell"]
 if not why_not:
@@ -290,5 +298,5 @@ if not why_not:
 # %% [markdown]
 # ## Takeaways
 #
-# - Report which channels made the planes, and how: it is part of the method.
-# - Before choosing markers by a score, look at how far apart the scores are, and how sure.
+# - Report which channels make up each plane, and how they are combined: it is part of the method.
+# - Before you choose markers by a score, look at how much the scores differ, and how certain the differences are.

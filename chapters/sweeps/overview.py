@@ -66,22 +66,22 @@ def in_words(point):
 
 
 answer(
-    f"The sweep `{sweep}` has {len(points)} points and {len(table)} rows. Mean {chosen} goes "
-    f"from {worst[chosen]:.3f} ({in_words(worst)}) to {best[chosen]:.3f} ({in_words(best)})."
+    f"Over the {len(points)} points of the sweep `{sweep}`, mean {chosen} ranges from {worst[chosen]:.3f} "
+    f"({in_words(worst)}) to {best[chosen]:.3f} ({in_words(best)}); how certain that difference is, this page does not say."
 )
 
 # %% tags=["hide-input"]
 show(
     partial(against_parameters, table, varied, chosen),
     label="fig-overview",
-    caption=f"{chosen} against each parameter, whatever the others are. Dots: rows of the table; diamonds: their "
+    caption=f"{chosen} against each parameter, over all values of the others. Dots: rows of the table; diamonds: their "
     f"means. {data}",
     alt=f"A panel per parameter: {chosen} of every row, and its mean, by value of the parameter.",
 )
 
 # %% [markdown]
-# `make sweep` runs this notebook on the table that it collected. It knows nothing of what was swept; a
-# question of your own deserves a page of its own.
+# `make sweep` runs this notebook on the table that it has collected. The notebook works for any sweep, so it knows
+# nothing about yours; to answer a question of your own, write a page for it.
 
 # %% tags=["hide-input"]
 show_table(
@@ -93,8 +93,8 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - How sure a difference is: rows of one image, or of one seed, are not independent.
-# - What parameters do together: a mean over the others can hide it.
+# - How certain a difference is: rows of the same image, or of the same seed, are not independent.
+# - How parameters interact: a mean over the other parameters can hide it.
 
 # %% tags=["remove-cell"]
 assert len(means) == len(points) and numbers
@@ -103,4 +103,4 @@ assert worst[chosen] <= best[chosen]
 # %% [markdown]
 # ## Takeaways
 #
-# - Look at the dots before the diamonds.
+# - Look at the dots before the diamonds: a mean can hide that the rows disagree.

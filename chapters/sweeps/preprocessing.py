@@ -44,7 +44,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from imc_helpers.experiments.compensation import compensation_errors
-from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.names import choice_name, cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.data.manifest import load_edition
@@ -68,7 +68,7 @@ bars = "95% intervals over images."
 differences = table
 if not why_not:
     table["model"] = table["model"].map(model_name)
-    table["steps"] = step_names(table)
+    table["steps"] = step_names(table).map(choice_name)
     images = table["sample"].nunique()
     data = f"{images} images of {cohort_name(cohort)}. {source_note([cohort])}"
     differences = by_choice(table, "steps", NONE, metric)
@@ -79,13 +79,13 @@ for model, own in differences.groupby("model", sort=False) if len(differences) e
     best, worst = own.loc[own["mean"].idxmax()], own.loc[own["mean"].idxmin()]
     said.append(
         f"{model}: best *{best['steps']}*, {in_words(best)}; worst *{worst['steps']}*, {in_words(worst)}; "
-        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} ways are better beyond their interval, "
-        f"{int((differ(own) & (own['mean'] < 0)).sum())} worse"
+        f"of {len(own)} combinations, {int((differ(own) & (own['mean'] > 0)).sum())} surely better and "
+        f"{int((differ(own) & (own['mean'] < 0)).sum())} surely worse"
     )
 lines = "\n".join(f"- {line}." for line in said)
 answer(
     why_not
-    or f"{verdict([differences], 'steps', 'no pre-processing')} ({metric} with the annotators.)"
+    or f"{verdict([differences], 'steps', 'no pre-processing')} Scores are {metric} with the annotators."
 )
 
 # %% tags=["hide-input"]
@@ -100,47 +100,47 @@ else:
             label=f"{metric}, difference from no pre-processing",
         ),
         label="fig-sweep-preprocessing",
-        caption="Steps act on every channel or, where *planes* stands behind them, on the two planes that the model "
-        f"sees. {bars} {data}",
-        alt="A panel per model, a row per way to pre-process: the difference in score from none, with its interval.",
+        caption=f"Combinations of cleaning steps, best first: difference in {metric} from no pre-processing. Steps act on "
+        f"every channel or, if marked *planes*, on the two planes that the model sees. {bars} {data}",
+        alt="One panel per model with one row per combination of steps: its difference in score from none, with an interval.",
     )
 
 # %% [markdown]
-# Hot pixels, spillover, shot noise: IMC has its own blemishes and its own remedies. The study used none of
-# the remedies and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps is one run
-# of `chapters/sweeps/preprocessing_point.py`; run by hand, it also draws what the model saw.
+# IMC images have blemishes of their own (hot pixels, spillover, shot noise), and there are remedies for each. The
+# study used none of them, and names that as a limit ({cite:t}`schuiki2025`, section 4.4). Each combination of steps
+# is one run of `chapters/sweeps/preprocessing_point.py`; if you run that notebook by hand, it also draws what the
+# model saw.
 
 # %% tags=["hide-input"]
 if not why_not:
     display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
-# What the names mean:
+# The steps are:
 #
-# - *hot_pixels*: a pixel more than 50 counts above the mean of its 5 x 5 pixels gets that mean
-#   ({cite:t}`xiao2021`, Dice-XMBD).
-# - *clip*: values above that percentile of the plane are set to it; Dice-XMBD takes 99.7.
-# - *clahe*: local equalisation of the histogram with limited contrast, as Mesmer does
-#   ({cite:t}`greenwald2022`).
-# - *spillover*: compensation between channels by non-negative least squares ({cite:t}`chevrier2018`), with the
-#   matrix that was measured on the cohort's own instrument; a phantom has the one that it was made with. The study
-#   cites {cite:t}`bai2021` here, who mean another thing: what a cell's neighbours add to its counts, sideways.
-#   That needs the cells first, so it cannot help to find them.
-# - *gaussian* (1 px), *median* (3 x 3 px), *non_local_means*, *wavelet*: denoisers; the last two work on
-#   counts whose noise was made even by the transform of {cite:t}`anscombe1948`.
+# - *Hot pixels*: a pixel more than 50 counts above the mean of the 5 x 5 pixels around it is set to that mean
+#   (as in Dice-XMBD, {cite:t}`xiao2021`).
+# - *Clip*: values above the given percentile of a channel or plane are set to that percentile; Dice-XMBD uses 99.7.
+# - *CLAHE*: contrast-limited adaptive histogram equalisation, as in Mesmer ({cite:t}`greenwald2022`).
+# - *Spillover*: compensation between channels by non-negative least squares ({cite:t}`chevrier2018`), with the
+#   matrix that was measured on the cohort's own instrument, or the one with which a phantom was made. The study
+#   cites {cite:t}`bai2021` here, who correct something else: the signal that a cell receives from its neighbours in
+#   space. That correction needs the cells first, so it cannot help to find them.
+# - *Gaussian* (1 px), *median* (3 x 3 px), *non-local means* and *wavelet* are denoisers. The last two work on
+#   counts whose variance was first stabilised with the transform of {cite:t}`anscombe1948`.
 
 # %% tags=["hide-input"]
 if cohort and cohort_spillover(cohort) is None:
     display(
         Markdown(
-            f"**No *spillover* here.** {cohort_name(cohort)} was published without a matrix measured on its instrument. "
-            "Another instrument's would take away counts that its channels never got from one another, so the step "
-            "is left out. A cohort that has one keeps it at `data/COHORT/spillover.csv`."
+            f"**No *spillover* here.** {cohort_name(cohort)} was published without a spillover matrix measured on its own "
+            "instrument. The matrix of another instrument would remove counts that never spilled over, so the step "
+            "is left out. If your cohort has such a matrix, save it as `data/COHORT/spillover.csv`."
         )
     )
 
 # %% [markdown]
-# ## What the rule for hot pixels takes for hot
+# ## Does the rule for hot pixels remove only hot pixels?
 
 # %% tags=["hide-input"]
 sample = open_cohort(cohort or load_edition(edition).cohorts[0])[0]
@@ -151,21 +151,21 @@ nuclear = [sample.panel.names[i] for i in sample.panel.compartment("nucleus")]
 others = hot[[sample.panel.names[i] for i in sample.panel.compartment("membrane")]]
 display(
     Markdown(
-        f"In `{sample.id}` the rule replaces {hot[nuclear].mean():.2%} of the pixels of the nuclear channels, and "
-        f"{others.median():.3%} of those of a typical membrane channel. Its threshold is "
-        "a number of counts. A channel with many counts exceeds its surroundings by that much wherever a bright "
-        "nucleus stands beside a dark gap, so there the rule *smooths*, and its effect is not that of taking hot "
-        "pixels away."
+        f"No. In `{sample.id}` the rule replaces {hot[nuclear].mean():.2%} of the pixels of the nuclear channels, but only "
+        f"{others.median():.3%} of those of a typical membrane channel. Its threshold is a fixed number of counts. In a "
+        "bright channel, pixels exceed their surroundings by that much wherever a nucleus borders on a dark gap, so "
+        "there the rule *smooths* the image instead of removing hot pixels."
         if hot[nuclear].mean() > 10 * others.median()
-        else f"In `{sample.id}` the rule replaces {hot[nuclear].mean():.3%} of the pixels of the nuclear channels, "
-        f"and {others.median():.3%} of those of a typical membrane channel."
+        else f"In `{sample.id}` the rule replaces {hot[nuclear].mean():.3%} of the pixels of the nuclear channels and "
+        f"{others.median():.3%} of those of a typical membrane channel, so bright channels are not smoothed more than "
+        "others."
     )
 )
 
 # %% [markdown]
-# ## Does compensation find what was there?
+# ## Does compensation restore the true counts?
 #
-# On a phantom one can look: the same tissue is imaged with spillover and without.
+# On a phantom this can be checked, because the same tissue can be imaged with and without spillover.
 
 # %% tags=["hide-input"]
 errors = compensation_errors("phantom_lymphoid", side_px=tissue_px, seed=1)
@@ -176,21 +176,21 @@ wide.insert(
 worst = wide["as imaged"].drop("ArAr80").idxmax()
 show_table(
     wide.reset_index().rename(
-        columns={"as imaged": "too much, as imaged", "compensated": "too much, compensated"}
+        columns={"as imaged": "excess, as imaged", "compensated": "excess, compensated"}
     ),
     label="tab-compensation",
-    caption="Mean counts per pixel of cells without spillover, and how much more (or less) they have as "
-    "imaged and after compensation with the true matrix. Synthetic data, made by this page.",
+    caption="Mean counts per pixel of cells imaged without spillover, and the excess (or deficit) when they are imaged "
+    "with spillover, before and after compensation with the true matrix. Synthetic data, made by this page.",
     decimals=2,
 )
 
 # %% tags=["hide-input"]
 display(
     Markdown(
-        f"{worst} gains most by spillover: {wide.loc[worst, 'as imaged']:+.2f} counts per pixel, on "
-        f"{wide.loc[worst, 'without spillover']:.2f}. Compensation leaves "
-        f"{wide.loc[worst, 'compensated']:+.2f}. It cannot take away all: a count below 0 is not allowed, so "
-        "noise around 0 is cut off on one side."
+        f"{worst} receives the most spillover: {wide.loc[worst, 'as imaged']:+.2f} counts per pixel, on top of a true "
+        f"{wide.loc[worst, 'without spillover']:.2f}. Compensation reduces this excess to "
+        f"{wide.loc[worst, 'compensated']:+.2f}. It cannot remove all of it: counts below 0 are not allowed, so noise "
+        "around 0 is cut off on one side."
     )
 )
 
@@ -213,11 +213,12 @@ else:
 # %% [markdown]
 # ## What this does not show
 #
-# - What cleaning does to the *counts* of cells, which may matter more than their borders: spillover makes
+# - What cleaning does to the *counts* of cells, which may matter more than their borders: spillover creates
 #   false cell types, not false cells.
-# - What a model would do that had been trained on cleaned images.
-# - That annotators who saw raw images are right: a step that shows more than they saw can lose points.
-# - Luck. The best of many steps looks better than it is; the intervals are not corrected for the choosing.
+# - How a model trained on cleaned images would do.
+# - Whether annotators who saw raw images are right: a step that reveals more than they saw can lower the score.
+# - The role of luck. The best of many combinations looks better than it is: the intervals are not corrected for
+#   picking the best afterwards.
 
 # %% tags=["remove-cell"]
 if len(table):
@@ -230,5 +231,5 @@ assert wide.loc[worst, "as imaged"] > abs(wide.loc[worst, "compensated"])
 # %% [markdown]
 # ## Takeaways
 #
-# - A remedy for the counts is not a remedy for the borders. Ask of each step which of the two it serves.
-# - Models that scale their own input undo part of what was done before.
+# - A step that corrects counts need not improve borders. Decide for each step which of the two you want it for.
+# - Models that rescale their own input undo part of your pre-processing.

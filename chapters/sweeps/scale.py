@@ -41,7 +41,7 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.names import cohort_name, model_name, source_note
+from imc_helpers.figures.names import choice_name, cohort_name, model_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
 from imc_helpers.experiments.sweeps import (
@@ -77,20 +77,20 @@ if not why_not:
     )
     windows["window"] = windows["window_px"].astype(str).replace(str(WHOLE), "whole")
     scaled = table[enlarges & (table["window_px"] == WHOLE)].copy()
-    scaled["input"] = input_names(scaled)
+    scaled["input"] = input_names(scaled).map(choice_name)
     enlarged = by_choice(scaled, "input", AS_IT_IS, metric)
     smaller = by_choice(windows, "window", "whole", metric)
 said = []
 for model, own in enlarged.groupby("model", sort=False) if len(enlarged) else ():
     best = own.loc[own["mean"].idxmax()]
     said.append(
-        f"{model}: the best enlargement is *{best['input']}*, {in_words(best)}, and "
-        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} are better beyond their interval"
+        f"{model}: the best enlargement is *{best['input']}*, {in_words(best)}; "
+        f"{int((differ(own) & (own['mean'] > 0)).sum())} of {len(own)} enlargements are surely better than none"
     )
 for model, own in smaller.groupby("model", sort=False) if len(smaller) else ():
     least = own.iloc[0]
     said.append(
-        f"{model}: windows of {least['window']} px instead of the whole image: {in_words(least)}"
+        f"{model}: windows of {least['window']} px in place of the whole image change the score by {in_words(least)}"
     )
 if not said and not why_not:
     why_not = (
@@ -100,12 +100,12 @@ lines = "\n".join(f"- {line}." for line in said)
 if not why_not:
     sized = smaller.assign(input="windows of " + smaller["window"].astype(str) + " px")
     summary = verdict([enlarged, sized], "input", "the image as it is")
-answer(why_not or f"{summary} ({metric} with the annotators.)")
+answer(why_not or f"{summary} Scores are {metric} with the annotators.")
 
 
 def left_out():
     """Say why a figure is missing."""
-    display(Markdown(f"*{why_not or 'No point of this sweep asks this.'}*"))
+    display(Markdown(f"*{why_not or 'The sweep of this edition did not try this.'}*"))
 
 
 # %% tags=["hide-input"]
@@ -118,26 +118,26 @@ if len(enlarged):
             label=f"{metric}, difference from the image as it is",
         ),
         label="fig-sweep-enlarged",
-        caption="Enlarged input. *told*: the model knows that pixels are smaller; *not told*: it takes cells for "
-        f"larger ones. {bars} {data}",
-        alt="A panel per model, a row per factor and interpolation: the difference in score, with its interval.",
+        caption=f"Enlarged input, best first: difference in {metric} from the image as it is. *Told*: the model is given "
+        f"the new pixel size; *not told*: it is not, and takes the cells to be larger. {bars} {data}",
+        alt="One panel per model with one row per factor and interpolation: its difference in score, with an interval.",
     )
 else:
     left_out()
 
 # %% [markdown]
-# The study's SAM-based models did worse on whole images than on patches. It suspects that small cells get
-# lost at a small scale, and asks for better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
-# 4.4). Here the input is enlarged, and cut into windows of several sizes. Each combination is one run of
-# `chapters/sweeps/scale_point.py`; run by hand, it also draws what the model saw.
+# The study's SAM-based models did worse on whole images than on patches. The authors suspect that small cells get
+# lost at low resolution, and suggest better crop sizes and super-resolution ({cite:t}`schuiki2025`, section
+# 4.4). Here the input is enlarged, or cut into windows of several sizes. Each combination is one run of
+# `chapters/sweeps/scale_point.py`; if you run that notebook by hand, it also draws what the model saw.
 
 # %% tags=["hide-input"]
 if not why_not:
     display(Markdown(f"Differences in mean {metric}, with 95% intervals:\n\n{lines}"))
 
 # %% [markdown]
-# A model that is told the size of its pixels can undo the enlargement, or adapt to it. One that is not told
-# takes the cells for larger ones. That can help only a model that was made for larger cells.
+# A model that is told the pixel size can undo the enlargement, or adapt to it. A model that is not told takes the
+# cells to be larger than they are, which can help only if it was made for larger cells.
 
 # %% [markdown]
 # ## Which cells get lost
@@ -156,15 +156,15 @@ if len(enlarged):
             ylabel="share found",
         ),
         label="fig-sweep-sizes",
-        caption="Share of the annotators' cells found (IoU of 0.5 or more), by thirds of their size, with the image "
-        f"enlarged bicubically. {bars} {data}",
-        alt="A panel per model, lines for factors of enlargement: the share of small, medium and large cells found.",
+        caption="Share of the annotators' cells that a model finds (IoU of 0.5 or more) among the smallest, middle and "
+        f"largest third of cells, with the image enlarged by bicubic interpolation. {bars} {data}",
+        alt="One panel per model with one line per factor of enlargement: the share of small, medium and large cells found.",
     )
 else:
     left_out()
 
 # %% [markdown]
-# ## Windows instead of the whole
+# ## Are cells lost at the edges of windows?
 
 # %% tags=["hide-input"]
 if len(smaller):
@@ -181,10 +181,10 @@ if len(smaller):
             ylabel="share found",
         ),
         label="fig-sweep-windows",
-        caption="Share of the annotators' cells found, window by window: *cut* by its edge, *near* it (less than "
-        f"{NEAR_PX} px), or farther *inside*. {bars} {data}",
-        alt="A panel per model: the share of cells found against the size of windows, for cells at, near and far "
-        "from the window's edge.",
+        caption="Share of the annotators' cells that a model finds in each window: cells *cut* by the window's edge, *near* "
+        f"it (within {NEAR_PX} px), or farther *inside*. {bars} {data}",
+        alt="One panel per model: the share of cells found against the size of the windows, for cells cut by, near and far "
+        "from the edge of a window.",
     )
 else:
     left_out()
@@ -196,17 +196,17 @@ if len(smaller):
         sizes_px = list(dict.fromkeys(own["window"]))
         small, whole = (own[own["window"] == sizes_px[k]] for k in (0, -1))
         said.append(
-            f"{model}: windows of {sizes_px[0]} px find {standardised_share(small, small):.1%} of all cells, the "
-            f"whole image {standardised_share(whole, whole):.1%}. With no more cells at and near the edge than in the "
-            f"whole image, the windows would find {standardised_share(small, whole):.1%}"
+            f"{model} finds {standardised_share(small, small):.1%} of all cells in windows of {sizes_px[0]} px and "
+            f"{standardised_share(whole, whole):.1%} in the whole image. If the windows had as few cells at and near their "
+            f"edges as the whole image has, it would find {standardised_share(small, whole):.1%} in them"
         )
     cells = windows.groupby("window", sort=False)[[f"cells_{place}" for place in PLACES]].sum()
     cut_share = cells["cells_cut"] / cells.sum(axis=1)
     display(
         Markdown(
             f"In windows of {cells.index[0]} px, {cut_share.iloc[0]:.0%} of all cells are cut; in the whole image, "
-            f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. What remains between the last two numbers is not "
-            "due to the edge."
+            f"{cut_share.iloc[-1]:.0%}. {'. '.join(said)}. The difference that remains between the last two numbers is not "
+            "due to the edges."
         )
     )
 
@@ -223,7 +223,7 @@ else:
     show_table(
         means.rename(
             columns={
-                "declared": "told",
+                "declared": "told pixel size",
                 "window_px": "window, px",
                 "crop_px": "image, px",
                 "truth_ap50": "ap50 with the truth",
@@ -231,17 +231,18 @@ else:
         ),
         label="tab-sweep-scale",
         caption="Mean scores with the annotators (IoU ≥ t), averaged over windows, and with the truth where it is "
-        f"known; a dash where it is not. A window of 0 is the whole image. {data}",
+        f"known (a dash where it is not). A window of 0 means the whole image. {data}",
     )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Why a window hurts. A network may fill up images that are smaller than its own tile (224 px in Cellpose)
-#   with zeros, and what it then misses it misses inside as well.
+# - Why a window does harm. A network may pad images that are smaller than its own tile (224 px in Cellpose)
+#   with zeros, and then also miss cells in the middle of the window.
 # - Super-resolution. Interpolation adds pixels, not detail.
-# - Stitching: windows are scored one by one, and cells that two windows share stay cut.
-# - Luck. The best of many scales looks better than it is; the intervals are not corrected for the choosing.
+# - Stitching. Windows are scored one by one, and a cell that lies in two windows stays cut.
+# - The role of luck. The best of many scales looks better than it is: the intervals are not corrected for picking
+#   the best afterwards.
 
 # %% tags=["remove-cell"]
 if len(table):
@@ -259,5 +260,5 @@ if len(table):
 # %% [markdown]
 # ## Takeaways
 #
-# - Tell a model the size of its pixels. If it cannot be told, scale is a parameter to tune.
-# - Count cut cells apart from the others. A smaller window has more of them, whatever the model does inside.
+# - Give the model the pixel size. If it takes none, scale is a parameter to tune.
+# - Count cut cells separately. A smaller window has more of them, however well the model does inside.

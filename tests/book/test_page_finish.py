@@ -56,6 +56,25 @@ def test_a_term_is_linked_where_it_is_first_used():
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("moved by -0.125 (-0.212 to +0.038)", "moved by −0.125 (−0.212 to +0.038)"),
+        ("-.5, then -1", "−.5, then −1"),
+        (
+            "on 2026-11-21, CD-45, p = 1e-05, 1-2, 10.1/x-1",
+            "on 2026-11-21, CD-45, p = 1e-05, 1-2, 10.1/x-1",
+        ),
+    ],
+)
+def test_negative_numbers_have_a_minus_sign(written, shown):
+    page = new_document("one")
+    page += text(written)
+    page += nodes.literal_block("", "make -1")
+    page_finish.write_minus_signs(None, page, "one")
+    assert page.astext() == f"{shown}\n\nmake -1"
+
+
+@pytest.mark.parametrize(
     ("string", "found"),
     [
         ("unmasked mask-like masking", []),

@@ -1,4 +1,4 @@
-"""What this book adds to Sphinx: glossary terms with hover text, references by name and year.
+"""What this book adds to Sphinx: glossary links, true minus signs, references by name and year.
 
 A Sphinx extension, named in ``_config.yml``. It changes pages as they are written, so a page says
 what its text says; nothing is linked by hand that can be linked by rule.
@@ -33,6 +33,9 @@ _LEFT_ALONE = (
     nodes.footnote_reference,
     addnodes.pending_xref,
 )
+_NOT_TYPESET = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
+_MINUS = re.compile(r"(?<![\w.)\]/-])-(?=\.?\d)")
+"""A hyphen that stands before a number, and neither joins two nor belongs to a word."""
 _NO_PROSE = (nodes.table, nodes.caption, nodes.citation, nodes.footnote)
 
 
@@ -51,9 +54,20 @@ class Term:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     register_plugin("pybtex.style.formatting", STYLE, NameYearStyle)
+    app.connect("doctree-resolved", write_minus_signs)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", tidy_head, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write_minus_signs(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Give negative numbers a minus sign in place of the hyphen that Python writes.
+
+    A hyphen is so short that a reader misses it, and lines break behind it.
+    """
+    for text in list(page.findall(nodes.Text)):
+        if "-" in text and not _within(text, _NOT_TYPESET):
+            text.parent.replace(text, nodes.Text(_MINUS.sub("−", text)))
 
 
 def link_terms(app: Sphinx, page: nodes.document, name: str) -> None:

@@ -79,5 +79,5 @@ def _questions(sweeps: Mapping[str, pd.DataFrame]) -> dict[str, tuple[pd.DataFra
         largest = scale["crop_px"] == scale["crop_px"].max()
         small = scale[~largest]
         found["enlargement"] = (small.assign(input=input_names(small)), "input", AS_IT_IS)
-        found["windows"] = (scale[largest], "window_px", WHOLE)
+        found["window size, px"] = (scale[largest], "window_px", WHOLE)
     return found

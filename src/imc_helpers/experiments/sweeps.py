@@ -368,7 +368,7 @@ def in_words(row: pd.Series) -> str:
 
 
 def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
-    """Say in a sentence how many choices beat a baseline; the best is named only if one does.
+    """Say whether any choice beats a baseline, and how many; the best is named only if one does.
 
     Parameters
     ----------
@@ -384,19 +384,29 @@ def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
         return f"Nothing was compared with {baseline}."
     differences = pd.concat(compared, ignore_index=True)
     if differences["low"].isna().all():
-        return f"One image gives no interval, so no choice can be told from {baseline}."
+        return f"One image gives no interval, so nobody can say whether a choice beats {baseline}."
     better = differences[differ(differences) & (differences["mean"] > 0)]
     worse = differences[differ(differences) & (differences["mean"] < 0)]
+    lead = {
+        (True, True): "Some choices help and others do harm",
+        (True, False): "Some choices help",
+        (False, True): "No choice surely helps, and some do harm",
+        (False, False): "No choice surely makes a difference",
+    }[len(better) > 0, len(worse) > 0]
     sentence = (
-        f"Of {len(differences)} comparisons with {baseline}, {len(better) or 'none'} "
-        f"turned out better and {len(worse) or 'none'} worse, beyond the 95% interval"
+        f"{lead}: of {len(differences)} comparisons with {baseline}, {_are(len(better))} surely "
+        f"better and {_are(len(worse))} surely worse (95% intervals, each by itself: "
+        "chance alone makes about one in twenty look different)."
     )
     if better.empty:
-        return f"{sentence}."
+        return sentence
     best = better.sort_values("mean", kind="stable").iloc[-1]
-    return (
-        f"{sentence}. Most was gained by *{best[choice]}* with {best['model']}: {in_words(best)}."
-    )
+    by = f"by *{best[choice]}* with {best['model']}"
+    return f"{sentence} The largest gain is {in_words(best)}, {by}."
+
+
+def _are(number: int) -> str:
+    return {0: "none is", 1: "1 is"}.get(number, f"{number} are")
 
 
 def beside(

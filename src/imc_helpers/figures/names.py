@@ -74,6 +74,15 @@ _RATERS: Mapping[str, str] = MappingProxyType(
         "nothing": "Nothing",
     }
 )
+_CHOICES: Mapping[str, str] = MappingProxyType(
+    {
+        "clahe": "CLAHE",
+        "non_local_means": "non-local means",
+        "first_component": "first principal component",
+        "rgb": "random colours (RGB)",
+    }
+)
+"""Names of a sweep's choices that are more than their key without underscores."""
 _NUMBERED = re.compile(r"(annotator|expert)_?(\d+)")
 LONGEST = 24
 """Most letters of a short name."""
@@ -120,6 +129,34 @@ def channel_name(channel: Channel) -> str:
     if channel.name == channel.channel:
         return channel.name
     return f"{channel.name} ({channel.channel})"
+
+
+def choice_name(choice: object) -> str:
+    """Return the name of what a sweep tried: ``"hot pixels + spillover"``, ``"arcsinh mean"``.
+
+    Parameters
+    ----------
+    choice
+        As the sweep's table has it, ``"hot_pixels+spillover"`` for instance, or its name already.
+    """
+
+    def name(key: re.Match[str]) -> str:
+        return _CHOICES.get(key[0], key[0].replace("_", " "))
+
+    return re.sub(r"\s*\+\s*", " + ", re.sub(r"\b[a-z]\w*", name, str(choice)))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: ``"no images"``, ``"1 image"``, ``"4 images"``.
+
+    Parameters
+    ----------
+    number
+        How many.
+    noun
+        In the singular, of those whose plural ends in s.
+    """
+    return f"{number or 'no'} {noun}{'s' * (number != 1)}"
 
 
 def sample_name(sample: str, cohort: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from imc_helpers.figures.names import rater_name
+from imc_helpers.figures.names import choice_name, rater_name
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -59,7 +59,7 @@ def choice_dots(table: pd.DataFrame, choice: str, *, label: str, width: float) -
     for model, rows in table.groupby("model", sort=False):
         best_first = rows.sort_values("mean", ascending=False)
         colours = [BLUE, *[_BETWEEN] * (len(rows) - 2), VERMILION][-len(rows) :]
-        names = wrapped(map(_plain, best_first[choice]), width, wide=24)
+        names = wrapped(map(choice_name, best_first[choice]), width, wide=24)
         parts.append(_Rows(str(model), best_first, names, colours))
     figure, axes = _panels(parts, width)
     for axis, part in zip(axes, parts, strict=True):
@@ -85,7 +85,7 @@ def best_and_worst_choices(summary: pd.DataFrame, *, label: str, width: float) -
     parts = []
     for model, rows in summary.groupby("model", sort=False):
         colours = [BLUE if which == "best" else VERMILION for which in rows["which"]]
-        names = wrapped(map(_plain, rows["choice"]), width, wide=24)
+        names = wrapped(map(choice_name, rows["choice"]), width, wide=24)
         headings = rows["question"].where(~rows["question"].duplicated())
         parts.append(_Rows(str(model), rows, names, colours, headings.tolist()))
     figure, axes = _panels(parts, width)
@@ -180,11 +180,6 @@ def _panels(parts: Sequence[_Rows], width: float) -> tuple[Figure, list[Axes]]:
     for axis in axes.flat[len(parts) :]:
         axis.set_axis_off()
     return figure, list(axes.flat[: len(parts)])
-
-
-def _plain(choice: object) -> str:
-    """Write a choice as people do: ``hot_pixels+spillover`` is hot pixels + spillover."""
-    return str(choice).replace("_", " ").replace("+", " + ")
 
 
 @in_style

@@ -48,7 +48,7 @@ def test_each_table_answers_its_own_questions():
     found = best_and_worst({"channels": channels, "scale": scale}, "ap50")
     best = found[found["which"] == "best"].set_index("question")
     assert best["mean"].to_dict() == pytest.approx(
-        {"aggregation": -0.1, "markers": 0.2, "enlargement": 0.1, "windows": -0.4}
+        {"aggregation": -0.1, "markers": 0.2, "enlargement": 0.1, "window size, px": -0.4}
     )
     assert best.loc["markers", "choice"] == "CD45"
 

@@ -215,13 +215,17 @@ def test_a_verdict_names_the_best_only_where_one_is_better():
             "high": [0.03, 0.07, -0.01, 0.03],
         }
     )
+    caveat = (
+        "(95% intervals, each by itself: chance alone makes about one in twenty look different)"
+    )
     assert verdict([table[:1], table[1:], table[:0]], "way", "the mean") == (
-        "Of 4 comparisons with the mean, 2 turned out better and 1 worse, beyond the 95% "
-        "interval. Most was gained by *sum* with m: +0.050 (+0.030 to +0.070)."
+        "Some choices help and others do harm: of 4 comparisons with the mean, 2 are surely better "
+        f"and 1 is surely worse {caveat}. The largest gain is +0.050 (+0.030 to +0.070), by *sum* "
+        "with m."
     )
     assert verdict([table[2:]], "way", "the mean") == (
-        "Of 2 comparisons with the mean, none turned out better and 1 worse, beyond the 95% "
-        "interval."
+        "No choice surely helps, and some do harm: of 2 comparisons with the mean, none is surely "
+        f"better and 1 is surely worse {caveat}."
     )
     single = table.assign(low=float("nan"), high=float("nan"))
     assert verdict([single], "way", "the mean").startswith("One image gives no interval")

@@ -9,7 +9,9 @@ from imc_helpers.data.paths import shipped
 from imc_helpers.figures.names import (
     LONGEST,
     channel_name,
+    choice_name,
     cohort_name,
+    counted,
     model_name,
     rater_name,
     sample_name,
@@ -47,6 +49,21 @@ def test_raters_channels_and_samples():
     assert channel_name(Channel("CD8a", "CD8a")) == "CD8a"
     assert sample_name("phantom_ali20_003", "phantom_ali20") == "003"
     assert sample_name("HBM1", "spleen_imc") == "HBM1"
+
+
+def test_choices_of_sweeps_have_names_that_stay_as_they_are():
+    keys = ["hot_pixels+spillover, clip_99.7+clahe (planes)", "rgb, nuclei by mean", "only CD8a"]
+    names = [
+        "hot pixels + spillover, clip 99.7 + CLAHE (planes)",
+        "random colours (RGB), nuclei by mean",
+        "only CD8a",
+    ]
+    assert [choice_name(key) for key in keys] == names
+    assert [choice_name(name) for name in names] == names
+
+
+def test_a_number_with_its_noun():
+    assert [counted(n, "image") for n in (0, 1, 4)] == ["no images", "1 image", "4 images"]
 
 
 def test_what_nobody_named_keeps_its_key():
