@@ -21,9 +21,9 @@ from imc_helpers.images.pipeline_cells import PipelineSettings, cells_from_maps
 from imc_helpers.images.pixel_classifier import grow_forest
 from imc_helpers.metrics import evaluate
 from imc_helpers.models.adapters.pixel_forest import forest_features
+from imc_helpers.models.availability import TRAINING
 from imc_helpers.models.dice_xmbd import CellsOfMaps, forest_maps
 from imc_helpers.models.protocol import model_input
-from imc_helpers.models.registry import TRAINING
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
