@@ -51,6 +51,7 @@ from IPython.display import Markdown, display
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.experiments.imperfect_labels import (
+    CELL,
     KERNEL_MISSING,
     SMALL,
     WAYS,
@@ -67,6 +68,8 @@ from imc_helpers.experiments.students import has_two_teachers, inherited, leave_
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
+from imc_helpers.figures.tissue_images import middle, pixel_panels
+from imc_helpers.metrics.foreground import count_pixels, pixel_scores
 
 record = load_edition(edition)
 able = find_spec("lightning") is not None and find_spec("monai") is not None
@@ -77,13 +80,14 @@ SCORES = {"dice": "Dice of pixels"} | {f"ap50_{way}": f"ap50, {name}" for way, n
 MISSING = (0.0, 0.5, 0.9, 0.95)
 KERNEL = 9
 
-rows, labelled, deleted = pd.DataFrame(), 0, 0
+rows, labelled, deleted, looks = pd.DataFrame(), 0, 0, {}
 if able and synthetic:
     tissue = divided([recipe], images, side_px, seed=seed)
     parts = []
     for share in MISSING:
         network = train(tissue, Labels(share), training)
         parts.append(score(network, tissue).assign(trial=f"{share:.0%}", missing=share))
+        looks[f"{share:.0%}"] = network.maps(tissue.image(tissue.split.test[0]))[0] >= CELL
         labelled = labelled or network.labelled
     for k, again in enumerate(bootstrapped(tissue, network, training, rounds), 1):
         parts.append(score(again, tissue).assign(trial=f"round {k}", missing=share, round=k))
@@ -196,6 +200,34 @@ if len(rows):
             f"the epoch, {split['test']} to score), {labelled} labelled cells; {len(MISSING) + rounds + 1} trainings of {epochs} "
             f"epochs. Labels of the image that chooses the epoch were made worse in the same way."
         )
+    )
+
+# %% [markdown]
+# ## Where the pixels differ
+
+# %% tags=["hide-input"]
+if len(rows):
+    seen = tissue.samples[tissue.split.test[0]]
+    field = middle(seen.image.shape, min(training.patch_px, *seen.image.shape[1:]))
+    true = seen.masks[tissue.rater][field]
+    panels = {
+        f"{share} missing\nDice {pixel_scores(count_pixels(true, mask[field]))['dice']:.2f}": mask[
+            field
+        ]
+        for share, mask in looks.items()
+    }
+    show(
+        partial(pixel_panels, true, panels, seen.um_per_px),
+        label="fig-imperfect-pixels",
+        caption="The middle of one test image, by the share of cells missing from the labels. Pink: cell, and found. Black: "
+        "neither. Blue: found where no cell is. Gold: cell, and not found. The Dice coefficient is that of the field. "
+        f"{source_note([recipe])}",
+        alt="Four squares of the same tissue, coloured by whether each pixel was rightly taken for cell; gold grows with the "
+        "share of missing labels.",
+    )
+else:
+    display(
+        Markdown("*This edition trains no network on the phantom, so there is nothing to look at.*")
     )
 
 # %% [markdown]

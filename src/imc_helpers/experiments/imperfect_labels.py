@@ -56,7 +56,7 @@ WAYS = MappingProxyType(
     }
 )
 """Ways from maps to cells, by the name of their column."""
-_CELL = 0.5
+CELL = 0.5
 """Probability at which a pixel counts as cell."""
 _DIM_PX = 1.0
 """Smoothing of the nuclear image in which a cell is dim, pixels: the simulated annotators' own."""
@@ -300,7 +300,7 @@ def bootstrapped(
         targets = {}
         for name, target in last.targets.items():
             kept = whole_validation and name not in tissue.split.train
-            targets[name] = target if kept else target | (last.maps(tissue.image(name)) >= _CELL)
+            targets[name] = target if kept else target | (last.maps(tissue.image(name)) >= CELL)
         known = {name: np.ones(target.shape[1:], bool) for name, target in targets.items()}
         network, curve, seconds = _fit(tissue, targets, known, training, None, device)
         last = replace(first, network=network, curve=curve, seconds=seconds, targets=targets)
@@ -374,10 +374,10 @@ def score(trained: Trained, tissue: Tissue, raters: Iterable[str] = ()) -> pd.Da
         found = cells_of(maps, tissue.nucleus(name))
         for rater in tuple(raters) or (tissue.rater,):
             true = tissue.samples[name].masks[rater]
-            counts = count_pixels(true, maps[0] >= _CELL)
+            counts = count_pixels(true, maps[0] >= CELL)
             row = {"sample": name, "rater": rater, **counts, **pixel_scores(counts)}
             row["soft_dice"] = soft_dice_score(true, maps[0])
-            row["patch_dice"] = _dice_of_patches(true, maps[0] >= _CELL, trained.patch_px)
+            row["patch_dice"] = _dice_of_patches(true, maps[0] >= CELL, trained.patch_px)
             for way, cells in found.items():
                 scores = evaluate(true, cells)
                 row |= {"cells": scores.n_true, f"found_{way}": scores.n_pred}
@@ -395,11 +395,11 @@ def _dice_of_patches(true: np.ndarray, pred: np.ndarray, side_px: int) -> float:
 
 def cells_of(maps: np.ndarray, nucleus: np.ndarray) -> dict[str, np.ndarray]:
     """Return the cells of probabilities (2, H, W) in each way of `WAYS`."""
-    mask = maps[0] >= _CELL
+    mask = maps[0] >= CELL
     return {
         "pieces": components(mask),
         "nuclei": grown_from_nuclei(mask, nucleus),
-        "interiors": grown_from_interiors(mask, maps[1] >= _CELL),
+        "interiors": grown_from_interiors(mask, maps[1] >= CELL),
     }
 
 

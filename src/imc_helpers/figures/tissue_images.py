@@ -292,6 +292,36 @@ def overlay_panels(overlays: Sequence[Overlay], *, width: float) -> Figure:
     return figure
 
 
+@in_dark_style
+def pixel_panels(
+    true: np.ndarray, found: Mapping[str, np.ndarray], um_per_px: float, *, width: float
+) -> Figure:
+    """Colour each pixel by whether a mask is right about it, as Bird et al. 2024 do (figure 3).
+
+    Pink is cell in both, black in neither, blue in the mask alone, gold in the truth alone.
+
+    Parameters
+    ----------
+    true
+        (H, W), anything but 0 is cell.
+    found
+        (H, W) of each mask, by the heading of its panel, which may have two lines.
+    um_per_px
+        Edge of a pixel, µm.
+    width
+        Width of the figure, inches.
+    """
+    colours = np.array([mpl.colors.to_rgb(name) for name in ("black", BLUE, GOLD, PURPLE)])
+    columns = min(2 if width < NARROW else 4, len(found))
+    figure, axes = square_panels(len(found), columns, width / columns, lines=2)
+    for number, (axis, (name, mask)) in enumerate(zip(axes, found.items(), strict=True)):
+        show_plane(axis, colours[2 * (true > 0) + (mask > 0)])
+        heading(axis, [(line, "white") for line in name.splitlines()])
+        if number == 0:
+            scale_bar(axis, true.shape, um_per_px)
+    return figure
+
+
 def heading(axis: Axes, lines: Sequence[tuple[str, str]]) -> None:
     """Write lines above a panel, each with its colour, the last one next to it."""
     for number, (text, colour) in enumerate(reversed(lines)):

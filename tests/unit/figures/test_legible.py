@@ -402,6 +402,12 @@ DRAWN = {
         ["model", "rater_true"], "ap50",
     ),
     "overlays": partial(tissue_images.overlay_panels, overlays()),
+    "pixels": partial(
+        tissue_images.pixel_panels,
+        labels(),
+        {f"{share}% missing\nDice 0.93": np.roll(labels(), 1) for share in (0, 50, 90, 95)},
+        1.0,
+    ),
     "gallery": partial(tissue_images.gallery, {"Lymph node (CODEX)": sample()}, field_um=40),
     "aggregates": partial(
         tissue_images.aggregates, {"Lymph node (CODEX)": sample()}, field_um=40
