@@ -16,12 +16,14 @@ from imc_helpers.data.samples import Sample
 from imc_helpers.decisions.generalizability import COMPONENTS
 from imc_helpers.downstream.conclusions import Verdict
 from imc_helpers.experiments import label_trials, without_truth
+from imc_helpers.experiments.distillation import map_of_values
 from imc_helpers.figures import (
     agreement_plots,
     biology_plots,
     carried_plots,
     claim_plots,
     decision_plots,
+    distillation_plots,
     mask_plots,
     model_plots,
     reference_free_plots,
@@ -222,6 +224,29 @@ def flaws():
     )
 
 
+def with_references(panels):
+    return pd.DataFrame(
+        {"score": p, "model": m, "reference": r, "mean": x, "low": x - 0.1, "high": x + 0.1}
+        for p in panels
+        for m in MODELS
+        for r, x in zip(REFERENCES, (0.5, 0.6), strict=True)
+    )
+
+
+def counted():
+    return pd.DataFrame(
+        {"model": m, "reference": r, "cells_true": 300 * n, "cells_pred": 280 * n}
+        for m in MODELS
+        for r in REFERENCES
+        for n in range(1, 6)
+    )
+
+
+def spread(panels):
+    ends = {"q5": 0.1, "q25": 0.4, "q50": 0.6, "q75": 0.7, "q95": 0.9}
+    return pd.DataFrame({"marker": p, "model": m, **ends} for p in panels for m in MODELS)
+
+
 def supported():
     rows = {"others": range(4), "cells": 0.25, "real": 0.8, "typed_right": 0.7}
     ends = {f"{name}_{end}": 0.75 for name in ("real", "typed_right") for end in ("low", "high")}
@@ -300,6 +325,7 @@ def widths():
     )
 
 
+REFERENCES = ["pixel_forest", "truth"]
 TRUE, PRED = labels(), np.roll(labels(), 3)
 TABLE = contingency_table(TRUE, PRED)
 GROUPS = [MODELS, PEOPLE, ["reference"]]
@@ -463,6 +489,20 @@ DRAWN = {
     ),
     "map of cells": partial(
         reference_free_plots.map_of_cells, rng.normal(size=(60, 2)), MODELS * 15, MODELS
+    ),
+    "references": partial(
+        distillation_plots.reference_rows,
+        with_references(["Cells that both have", "Wherever one of them has a cell", "F1"]),
+        "score", REFERENCES, label="Pearson's r, mean over markers",
+    ),
+    "counts": partial(distillation_plots.count_points, counted(), REFERENCES),
+    "spread": partial(
+        distillation_plots.spread_rows, spread(["CD45RA", "TOMM20"]), "marker",
+        {"CD45RA": "CD45RA", "TOMM20": "TOMM20"}, label="mean counts of a cell",
+    ),
+    "match values": partial(
+        distillation_plots.match_maps, dict.fromkeys(MODELS, map_of_values(TRUE, PRED)),
+        um_per_px=1.0, field_um=40,
     ),
     "support of cells": partial(carried_plots.support_bars, supported()),
     "pooled": partial(carried_plots.pooled_rows, pooled(), "share of the cells"),
