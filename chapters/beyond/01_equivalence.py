@@ -82,10 +82,14 @@ if synthetic:
 of_models = shown[(shown["left_out"] == MEAN) & shown["model"].isin(record.models)]
 data = source_note(cohorts)
 counts = of_models["decision"].value_counts()
-told = ", ".join(f"{counts[d.value]} {d.value}" for d in Decision if d.value in counts)
+below, within, above, undecided = (
+    counts.get(d.value, 0)
+    for d in (Decision.BELOW, Decision.WITHIN, Decision.ABOVE, Decision.UNDECIDED)
+)
+as_good = within + above
 tools_only = (
-    f" {', '.join(map(cohort_name, of_tools))} has the masks of tools alone, so nobody can say what a person would "
-    "reach there; models can be compared with one another ([](../decisions/02_models))."
+    f" {', '.join(map(cohort_name, of_tools))} {'has' if len(of_tools) == 1 else 'have'} only the masks of tools, so nobody "
+    "can say what a person would reach there; models can still be compared with one another ([](../decisions/02_models))."
     if of_tools
     else ""
 )
@@ -93,20 +97,27 @@ if synthetic:
     outcomes = now["outcome"].value_counts().reindex(["right", "wrong", "abstained"], fill_value=0)
     perfect = now[now["model"] == "the truth"].iloc[0]
     checked = (
-        f"Whether they are right is known here: of {len(now)} candidates, people and truth decide alike on "
-        f"{outcomes['right']}, differently on {outcomes['wrong']}, and one of them abstains on {outcomes['abstained']}. "
-        f"A perfect model is called {perfect['decision']} by this one group of people; other groups differ."
+        "Agreeing with people is not the same as being right: on this synthetic tissue, where the truth can be asked as well, "
+        f"the two verdicts are the same for {outcomes['right']} of {len(now)} candidates of known quality and contradict each "
+        f"other for {outcomes['wrong']}; a perfect model is called *{perfect['decision']}* by this group of people, and other "
+        "groups differ."
     )
 else:
-    checked = "Whether they are right can be asked only of synthetic tissue; the demo edition does."
-summary = (
-    f"The yardstick is a person who lost {loss:.0%} of the cells. By it, of {len(of_models)} pairs of model and "
-    f"cohort in {metric} ({mode}): {told or 'none, no model ran'} (before these {whose}, on other images like these). "
-    f"{checked}"
-    if cohorts
-    else "No cohort of this edition has the masks of two people, and one alone agrees with nobody: whether a model is "
-    "as good as a person cannot be asked here. What the page simulates holds all the same."
-)
+    checked = "Whether such verdicts are right can be checked only on synthetic tissue, as in the demo edition."
+if not cohorts:
+    summary = (
+        "No cohort of this edition has masks by two people, so whether a model is as good as a person cannot be answered "
+        "here. What the page simulates holds all the same."
+    )
+elif of_models.empty:
+    summary = f"No model ran on a cohort with the masks of two people, so none can be judged here. {checked}"
+else:
+    summary = (
+        f"By agreement with these {whose}, on other images like these, {as_good or 'none'} of {len(of_models)} combinations of "
+        f"model and cohort {'is' if as_good < 2 else 'are'} surely at least as good as a person, {below or 'none'} "
+        f"{'is' if below < 2 else 'are'} surely worse, and {undecided or 'none'} {'is' if undecided < 2 else 'are'} undecided ({metric}, {mode}; the margin "
+        f"is what a person loses with {loss:.0%} of the cells). {checked}"
+    )
 answer(summary + tools_only)
 
 # %% tags=["hide-input"]
@@ -114,38 +125,39 @@ if len(shown):
     show(
         partial(equivalence_rows, shown, raters=whose),
         label="fig-equivalence",
-        caption=f"Difference of each model from the {whose} in {metric}, with the {1 - 2 * alpha:.0%} interval of all "
-        f"models together where there are several images. Green: what a person loses with {loss:.0%} of the cells, on "
-        "average; the decision counts that its size is not known exactly either. Small lines: one of them left out at "
-        f"a time. {data}",
-        alt="A row for each model, with a mark for its difference from its judges, a line for the "
+        caption=f"Difference between each model and the {whose} in {metric}, with {1 - 2 * alpha:.0%} intervals that hold for all "
+        f"models together (if there are several images). Green: the margin, that is, what a person loses on average with "
+        f"{loss:.0%} of the cells; the decision takes into account that the margin is itself an estimate. Small lines: the "
+        f"difference with each annotator left out in turn. {data}",
+        alt="One row per model: a mark for its difference from the annotators, a line for the "
         "interval, and a band around zero for the margin.",
     )
 else:
-    display(Markdown("*No model ran on cohorts with the masks of two people.*"))
+    display(Markdown("*No model ran on a cohort with the masks of two people.*"))
 
 # %% [markdown]
-# "No significant difference between model and human" is how a model came to be called human-level
-# ({cite:t}`greenwald2022`). But absence of evidence is no evidence of absence {cite:p}`altman1995`: few or
-# noisy data show no difference either. Trials of drugs ask it the other way round: say beforehand which
-# difference would not matter, the {term}`margin`, and show that the difference is smaller
-# {cite:p}`schuirmann1987,piaggio2012`. This page asks so, and then checks on tissue whose truth is known
+# A model has been called human-level because there was "no significant difference between model and human"
+# ({cite:t}`greenwald2022`). But absence of evidence is not evidence of absence {cite:p}`altman1995`: with few or
+# noisy data there is no significant difference either. Drug trials therefore ask the question the other way round: they
+# state beforehand which difference would not matter, the {term}`margin`, and then show that the difference is smaller
+# {cite:p}`schuirmann1987,piaggio2012`. This page does the same, and then checks, on tissue whose truth is known,
 # whether the answer is right.
 
 # %% [markdown]
 # ## Model and person before the same judges
 #
-# Leave one annotator out. The others judge the model, judge the one left out, and judge that one's
-# {term}`weakened self <weakened annotator>`: the same mask after some of its cells were lost. So all three stand before
-# the same judges, on the same images. Do so for each annotator in turn, and average.
+# Leave one annotator out and let the others judge three masks of the same images: the model's, that of the annotator
+# left out, and that of the same annotator's {term}`weakened self <weakened annotator>`, which is the same mask after
+# some of its cells were removed. Do this for each annotator in turn, and average.
 #
-# - The model is **not inferior** where it is surely ahead of the weakened person.
-# - It is **within** where besides it is surely not ahead of the person by as much as the loss costs.
-# - It is **below** where it is surely behind the weakened person, **above** where it is surely ahead of the person by
-#   more than the loss costs, and **undecided** otherwise.
+# - The model is **not inferior** if it surely scores higher than the weakened person.
+# - It is **within** (the margin) if, in addition, its lead over the person is surely smaller than what the removed cells
+#   cost.
+# - It is **below** if it surely scores lower than the weakened person, **above** if its lead over the person surely
+#   exceeds what the removed cells cost, and **undecided** otherwise.
 #
-# A fixed difference, such as .05, would be several margins in one: a person who loses the same cells loses far more
-# in ap50 than in map, and more where people agree than where they do not.
+# A fixed margin, such as .05, would mean different things in different places: removing the same cells costs a person
+# far more in ap50 than in map, and more where people agree well than where they do not.
 
 # %% tags=["hide-input"]
 costs = means[means["model"].isin(record.models)].drop_duplicates(["cohort", "mode", "metric"])
@@ -154,30 +166,31 @@ if len(costs):
     show_table(
         costs.reset_index(),
         label="tab-margins",
-        caption=f"What {loss:.0%} of their cells cost the {whose}, on average over {SEEDS} draws of the cells. {data}",
+        caption=f"The margins: by how much the scores of the {whose} fall if {loss:.0%} of their cells are removed, on average "
+        f"over {SEEDS} random draws of the cells. {data}",
     )
 
 # %% [markdown]
 # :::{dropdown} How it is decided
-# Let $s$ be the score, $m$ the model, $a$ the person left out, $a^g$ the same who lost the share $g$ of the cells, and
-# $b$ the judges. Per image and averaged over $a$ and $b \ne a$,
+# Let $s$ be the score, $m$ the model, $a$ the person left out, $a^g$ the same person without a share $g$ of the cells,
+# and $b$ the judges. For each image, and averaged over $a$ and $b \ne a$,
 #
 # $$L = s(m, b) - s(a^g, b), \qquad U = \big[s(m, b) - s(a, b)\big] - \big[s(a, b) - s(a^g, b)\big].$$
 #
-# Not inferior: $L$ surely above 0. Within: besides, $U$ surely below 0. Both are paired $t$ tests over images, one-sided
-# at $\alpha$ = .025 (a 95% interval is two such tests, {cite:t}`schuirmann1987`), with Holm's correction over models
-# {cite:p}`holm1979`. Both are contrasts of scores that were measured on the same images, so the error of the margin is
-# part of the test. With complete data the mean difference is exactly the model's mean score less the mean agreement of
-# pairs; where people drew different images it is not, and the same judges matter.
+# Not inferior: $L$ is surely above 0. Within: in addition, $U$ is surely below 0. Both are paired $t$ tests over images,
+# one-sided at $\alpha$ = .025 (a 95% interval amounts to two such tests, {cite:t}`schuirmann1987`), with Holm's
+# correction over models {cite:p}`holm1979`. Both are contrasts of scores measured on the same images, so the uncertainty
+# of the margin is part of the test. With complete data, the mean difference is exactly the model's mean score minus the
+# mean agreement of pairs; if people annotated different images it is not, and using the same judges matters.
 # :::
 #
-# Where the masks are those of tools, nothing is said about people, and nothing is decided here.
+# If the masks were made by tools, they say nothing about people, and nothing is decided here.
 
 # %% [markdown]
-# Where there are three people or more, each stands here too, judged by the others as if a model.
-# People themselves spread widely around zero. A model can only be called equivalent to *these* annotators on
-# average; where they differ from one another by more than the margin, one of them is always outside it. What other
-# people would reach is another question, with a far wider answer ([](../decisions/01_agreement)).
+# If there are three people or more, each of them is judged by the others as if that person were a model, and has a row
+# as well. A model can only be called equivalent to *these* annotators on average: if they differ from one another by
+# more than the margin, at least one of them is always outside it. What other people would reach is a different
+# question, with a far wider interval ([](../decisions/01_agreement)).
 
 # %% tags=["hide-input"]
 listed = means.assign(at=means["metric"] + ", " + means["mode"]).pivot_table(
@@ -187,7 +200,7 @@ if len(listed):
     show_table(
         listed.reset_index(),
         label="tab-equivalence",
-        caption=f"The decision for every score and mode, beside people who lost {loss:.0%} of their cells. {data}",
+        caption=f"The decision for every score and mode; the margin is what a person loses with {loss:.0%} of the cells. {data}",
     )
 else:
     display(Markdown("*Nothing to decide.*"))
@@ -199,26 +212,27 @@ remarks = []
 if pairs_only:
     names = ", ".join(cohort_name(key) for key in pairs_only)
     remarks.append(
-        f"In {names} there are two masks of an image. The maker of each is judged by the other alone, so both get "
-        "the same score, and nobody can tell a poor mask from a poor model: whichever of the two is off lowers the "
-        "bar for every model. Nor can one of the two be tried as if a model: one judge is left, and no agreement."
+        f"In {names} an image has only two masks. Each annotator is judged by the other alone, so both get "
+        "the same score, and a poor mask cannot be distinguished from a poor model: if either annotator is off, the "
+        "bar is lower for every model. Nor can one of the two be judged as if that person were a model, because a single "
+        "judge has nobody to agree with."
     )
 if single:
     names = ", ".join(cohort_name(key) for key in single)
     remarks.append(
-        f"{names} has one image. Its patches say how even that image is and nothing about a second one, so "
-        "there is no interval, and nothing is decided."
+        f"{names} {'has' if len(single) == 1 else 'have'} one image each. Its patches show how uniform that image is, but say "
+        "nothing about a second image, so there is no interval, and nothing is decided."
     )
 if remarks or not cohorts:
     display(Markdown(" ".join(remarks)))
 else:
-    display(Markdown("*Each cohort here has three annotators or more, and two images or more.*"))
+    display(Markdown("*Each cohort here has at least three annotators and at least two images.*"))
 
 # %% [markdown]
 # ## Images, not patches
 #
-# Patches of one image are alike, so many of them say little more than a few. {numref}`tab-coverage` simulates
-# studies whose true mean is known, and counts how often an interval holds it.
+# Patches of one image resemble one another, so many patches say little more than a few. {numref}`tab-coverage`
+# simulates studies whose true mean is known, and counts how often an interval contains it.
 
 # %% tags=["hide-input"]
 n_images = min([len(cohort) for cohort in cohorts.values() if len(cohort) > 1], default=4)
@@ -229,35 +243,35 @@ simulated = pd.DataFrame(
 show_table(
     simulated,
     label="tab-coverage",
-    caption=f"Share of simulated studies whose {1 - 2 * alpha:.0%} interval holds the true mean. Images differ as "
-    "much from one another as the patches of one do. *Widened* by the t distribution, for few images "
-    "{cite:p}`hesterberg2015`, as a t interval of the images' means is, which this page takes. Simulated normal scores, "
+    caption=f"Share of simulated studies whose {1 - 2 * alpha:.0%} interval contains the true mean. Images vary as "
+    "much as the patches within one. *Widened*: by the t distribution, to allow for few images "
+    "{cite:p}`hesterberg2015`, like the t interval of the images' means that this page uses. Simulated normal scores, "
     "made by this page.",
 )
 
 # %% [markdown]
-# ## Does it decide rightly?
+# ## Are the decisions right?
 #
-# On a phantom the truth is known. So let the annotators judge candidates of known quality as if they were
-# models: the truth itself; the truth with cells missing, merged or shrunk; a copy of each annotator; the
-# cells that most annotators drew; each annotator held out; and the models. Then ask the truth the same
-# question: does the candidate score higher with the truth than the annotators do?
+# On a phantom the truth is known, so the decisions can be checked. The annotators judge candidates of known quality as
+# if they were models: the truth itself; the truth with cells missing, merged or shrunk; a copy of each annotator; the
+# cells that most annotators drew; each annotator held out; and the models. Then the same question is asked with the
+# truth as the judge: does the candidate score higher with the truth than the annotators do?
 
 # %% tags=["hide-input"]
 if synthetic:
     show(
         partial(trial_rows, now),
         label="fig-trial",
-        caption=f"Candidates of known quality, judged by annotators and by the truth: {metric} less the annotators' "
-        f"own, on whole images. {source_note([synthetic])}",
-        alt="Two panels with a row for each candidate: its difference from the annotators when they judge, and when "
-        "the truth does, each with its interval and the margin.",
+        caption=f"Candidates of known quality, judged by the annotators and by the truth: difference in {metric} from the "
+        f"annotators' own score, on whole images. {source_note([synthetic])}",
+        alt="Two panels with one row per candidate: its difference from the annotators if they judge, and if "
+        "the truth judges, each with its interval and the margin.",
     )
 else:
     display(
         Markdown(
-            "*No cohort of this edition has both several annotators and a known truth: that takes synthetic "
-            "tissue. The demo edition asks the question here.*"
+            "*No cohort of this edition has both several annotators and a known truth, which only synthetic tissue "
+            "has. The demo edition answers this question.*"
         )
     )
 
@@ -267,8 +281,8 @@ if synthetic:
     show_table(
         by_kind,
         label="tab-verdicts",
-        caption=f"Does the annotators' verdict agree with the truth's? {metric}, whole images. *Too harsh*: annotators "
-        "call a candidate below where the truth says within or above, or within where it says above. *Abstained*: one of "
+        caption=f"How often the annotators' verdict agrees with the truth's ({metric}, whole images). *Too harsh*: the annotators' "
+        "verdict ranks lower than the truth's (*below*, *within*, *above*). *Too kind*: it ranks higher. *Abstained*: one of "
         f"the two is undecided. {source_note([synthetic])}",
     )
 
@@ -281,13 +295,13 @@ if synthetic:
     text = (
         f"**A perfect model.** The truth itself scores {perfect['model_score']:.3f} with the annotators, "
         f"{abs(perfect['difference']):.3f} {'less' if perfect['difference'] < 0 else 'more'} than they score with one "
-        f"another, and is called {perfect['decision']}. That holds for this group alone: {{numref}}`tab-many-groups` counts it "
-        f"for many. Of {made['tried']} candidates made from the truth the annotators judge {made['too harsh']} too "
-        f"harshly, {made['too kind']} too kindly and {made['right']} rightly. **A copy is flattered:** the copy of "
-        f"{rater_name(flattered['model'].removeprefix('copy of '))} is called {flattered['decision']}, since it agrees perfectly with "
-        f"one of its judges. The least of its differences, with {rater_name(flattered['worst'])} left out, is "
-        f"{flattered['worst_difference']:+.3f}: {flattered['worst_decision']}. A copy of a person should come out as that "
-        "person does, so look at each annotator left out, and not at the mean alone. "
+        f"another, and is called *{perfect['decision']}*. That is the verdict of this group only; {{numref}}`tab-many-groups` "
+        f"has those of many groups. Of {made['tried']} candidates made from the truth, the annotators judge "
+        f"{made['too harsh']} too harshly, {made['too kind']} too kindly and {made['right']} correctly. **A copy is flattered:** "
+        f"the copy of {rater_name(flattered['model'].removeprefix('copy of '))} is called *{flattered['decision']}*, because it "
+        f"agrees perfectly with one of its judges. Its lowest difference, with {rater_name(flattered['worst'])} left out, is "
+        f"{flattered['worst_difference']:+.3f} (*{flattered['worst_decision']}*). A copy of a person should get the same verdict "
+        "as that person, so look at the result with each annotator left out, and not only at the mean. "
     )
     for kind, words in (
         ("an annotator, held out", "people held out"),
@@ -296,8 +310,8 @@ if synthetic:
         if kind in by_kind.index:
             row = by_kind.loc[kind]
             text += (
-                f"Of {row['tried']} {words}, people and truth decide alike on {row['right']} and differently on "
-                f"{row['too harsh'] + row['too kind']}; one of them abstains on {row['abstained']}. "
+                f"For {row['tried']} {words}, the verdicts of people and truth are the same for {row['right']} and differ for "
+                f"{row['too harsh'] + row['too kind']}; for {row['abstained']}, one of the two is undecided. "
             )
     display(Markdown(text))
 
@@ -306,10 +320,10 @@ many = pd.read_csv(shipped("benchmarks/results") / "decisions_trial.csv")
 show_table(
     many,
     label="tab-many-groups",
-    caption="Many groups of simulated annotators, whose errors correlate more and more: how often people and truth "
-    "decide alike, differently, or one of them abstains, of people held out and of the truth itself; and how far the "
-    "truth's score lies from their agreement (lowest to highest group). ap50, written by `benchmarks/decisions.py`. "
-    "Synthetic.",
+    caption="Verdicts of many groups of simulated annotators whose errors correlate to different degrees, about people held "
+    "out and about the truth itself: how often they are right, wrong, or undecided (*abstained*), and how far the "
+    "truth's score lies from the group's agreement (lowest to highest group). ap50; measured once by "
+    "`benchmarks/decisions.py`. Synthetic.",
 )
 
 # %% tags=["hide-input"]
@@ -321,28 +335,28 @@ few, much = (
 )
 display(
     Markdown(
-        f"Over all these groups {people['wrong']} of {people[['right', 'wrong']].sum()} decided verdicts about people are "
-        f"wrong, and {people['abstained']} are left undecided: agreeing with the others is not the same as being right even "
-        f"among people. **A perfect model** is judged rightly by {few['right']} of {few['tried']} groups whose errors do not "
-        f"correlate, and by {much['right']} of {much['tried']} where they correlate most ({much['correlation']:g}), "
-        f"{much['wrong']} of which call it wrongly."
+        f"Over all these groups, {people['wrong']} of {people[['right', 'wrong']].sum()} decided verdicts about people are "
+        f"wrong, and {people['abstained']} remain undecided: even among people, agreeing with the others is not the same as "
+        f"being right. **A perfect model** is judged correctly by {few['right']} of {few['tried']} groups whose errors do not "
+        f"correlate, and by {much['right']} of {much['tried']} groups whose errors correlate most ({much['correlation']:g}); "
+        f"{much['wrong']} of the latter reach a wrong verdict."
     )
 )
 
 # %% [markdown]
-# So the comparison answers what it asks: *does the model do what these people do?* Among those who err alike
-# that mostly follows quality. A model with unusual errors scores low, whether it is better or worse than
-# people.
+# The comparison answers exactly one question: *does the model do what these people do?* A model with unusual errors
+# scores low, whether it is better or worse than people.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - That a model is right, or wrong. *Below* means unlike these annotators.
-# - Other annotators. Images are drawn anew, people are not; two or four are too few to draw from.
-# - The right margin. Which loss does not matter is a choice, to be made beforehand; the figure of differences shows how
-#   far people lie from one another.
-# - Real annotators. How much the errors of simulated ones correlate was chosen ([](../study/05_annotators)), and with
-#   it how far agreement is from the truth.
+# - Whether a model is right or wrong. *Below* means unlike these annotators.
+# - Other annotators. The intervals allow for other images, but not for other people; two or four people are too few
+#   for that.
+# - The right margin. Which loss does not matter is a choice that must be made beforehand; the figure of differences
+#   shows how far people are from one another.
+# - Real annotators. How much the errors of simulated annotators correlate was chosen ([](../study/05_annotators)), and
+#   so was the distance between their agreement and the truth.
 
 # %% tags=["remove-cell"]
 assert table["decision"].isin([d.value for d in Decision]).all()
@@ -369,7 +383,8 @@ if synthetic:
 # %% [markdown]
 # ## Takeaways
 #
-# - Ask for equivalence with a margin that was fixed beforehand. *No significant difference* is not an answer.
-# - Say the margin as a loss that everybody understands: one cell in twenty, of a person.
-# - Compare model and person before the same judges, on the same images, and show each judge left out.
-# - Equivalence to annotators is not correctness. It says that a model errs as they do.
+# - Ask for equivalence within a margin that was fixed beforehand. *No significant difference* is not an answer.
+# - State the margin as a loss that everybody understands, such as one cell in twenty of a person's mask.
+# - Compare model and person before the same judges, on the same images, and show the result with each judge left out.
+# - Equivalence to annotators is not correctness. It says only that the model agrees with them as well as they do with
+#   one another.

@@ -85,22 +85,26 @@ if key:
     data = source_note([key])
     wrong = shares.loc[ran].drop(columns=Kind.MATCHED.value, errors="ignore").idxmax(axis=1)
     if ran:
-        listed = ", ".join(f"{rater_name(name)}: {wrong[name]}" for name in ran)
+        by_kind = " or ".join(
+            f"{'entangled' if kind == Kind.TANGLE else kind} ({', '.join(map(rater_name, names))})"
+            for kind, names in wrong.groupby(wrong, sort=False).groups.items()
+        )
         part = "" if len(looked_at) == len(shown) else f" ({len(looked_at)} of {len(shown)} images)"
         summary = (
-            f"Of the cells of {one} in {cohort_name(key)}{part}, models find {found[ran].min():.0%} to {found[ran].max():.0%} (IoU of "
-            f"{FOUND_IOU:g} or more)"
+            f"{'Models fail in different ways: cells' if wrong.nunique() > 1 else 'Cells'} that a model gets wrong are most often "
+            f"{by_kind}, in {cohort_name(key)}{part}; whether the same holds for other images was not tested. Models find "
+            f"{found[ran].min():.0%} to {found[ran].max():.0%} of the cells of {one} (IoU of {FOUND_IOU:g} or more)"
         )
         if people:
             of_people = found[people]
-            summary += f", the other {whose} {of_people.min():.0%} to {of_people.max():.0%}"
-        summary += f". What most often becomes of the cells that do not match: {listed}."
+            summary += f"; the other {whose} find {of_people.min():.0%} to {of_people.max():.0%}"
+        summary += "."
     else:
-        summary = f"No model ran on {cohort_name(key)}; the {whose} alone are shown."
+        summary = f"No model ran on {cohort_name(key)}, so only the {whose} are shown."
 else:
     summary = (
-        "No cohort of this edition has two masks of one image, or a mask and a model that ran: there is nothing to "
-        "compare, and so no error to name."
+        "No cohort of this edition has two masks of one image, or a mask and a model that ran, so there is nothing to "
+        "compare."
     )
 answer(summary)
 
@@ -128,10 +132,10 @@ if key:
             field_um=field_um,
         ),
         label="fig-error-map",
-        caption=f"The middle {field_um:g} µm of one image: each cell coloured by what became of it. *Matched*: IoU of "
-        f"0.6 or more. {data}",
-        alt="The same piece of tissue twice, each cell filled with the colour of its kind: matched cells in "
-        "grey, split, merged, entangled, missed and spurious ones in colour.",
+        caption=f"The middle {field_um:g} µm of one image, as two raters outlined it: each cell is coloured by the kind of error that "
+        f"befell it. *Matched*: IoU of 0.6 or more. {data}",
+        alt="The same piece of tissue twice, each cell filled with the colour of its kind of error: matched cells in "
+        "grey; split, merged, entangled, missed and spurious ones in colour.",
     )
 
 # %% tags=["hide-input"]
@@ -140,30 +144,30 @@ if key:
     display(Markdown(links_to_largest(differ, key, where, first=first, second=seen)))
 
 # %% [markdown]
-# A score says how many cells went wrong and not how, or which. Here each cell gets the name of what became
-# of it ({cite:t}`greenwald2022`): matched, split in several, merged with others, in a tangle of both, missed,
-# or spurious.
+# A score tells how many cells went wrong, but not how, or which. Here each cell is classified by its kind of error
+# ({cite:t}`greenwald2022`): matched, split into several, merged with others, entangled (split and merged at once),
+# missed, or spurious.
 
 # %% [markdown]
-# ## How often
+# ## How often each error occurs
 
 # %% tags=["hide-input"]
 if key:
     show(
         partial(kind_bars, shares),
         label="fig-kinds",
-        caption=f"What became of the cells of all {whose} on whole images, by model; the row of {one} is of the "
-        f"others' cells. {data}",
-        alt="A bar for each model and each maker of a mask, divided into the shares of cells matched, split, "
+        caption=f"Share of each kind of error among the cells of all {whose}, for each model on whole images. The row of {one} "
+        f"refers to the cells of the others. {data}",
+        alt="One bar per model and per rater, divided into the shares of cells that were matched, split, "
         "merged, entangled and missed.",
     )
 
 # %% [markdown]
-# A merge loses two cells to one outline, a split one cell to two, and a score counts up to three errors for
-# either. It cannot tell them apart, yet they call for opposite changes.
+# A merge turns two cells into one outline, a split turns one cell into two, and a score counts up to three errors for
+# either. It cannot tell them apart, although they call for opposite changes to a model.
 
 # %% [markdown]
-# ## By size
+# ## Are small cells lost more often?
 
 # %% tags=["hide-input"]
 if key:
@@ -182,14 +186,14 @@ if key:
             whose=whose,
         ),
         label="fig-recall-size",
-        caption=f"Share of the cells of the {whose} found (IoU of {FOUND_IOU:g} or more), by their size; each point "
-        f"stands for as many cells. {band}{data}",
-        alt="A panel for each model: the share of cells found against their area, with the curves of the "
-        "makers of the masks in grey.",
+        caption=f"Share of the cells of the {whose} that each model finds (IoU of {FOUND_IOU:g} or more), by the area of the "
+        f"cell; every point stands for the same number of cells. {band}{data}",
+        alt="One panel per model: the share of cells found against their area, with the curves of the "
+        "raters who made the masks in grey.",
     )
 
 # %% [markdown]
-# ## By crowding
+# ## Are crowded cells lost more often?
 
 # %% tags=["hide-input"]
 crowded = bool(key) and outcomes["neighbours"].notna().any()
@@ -206,10 +210,10 @@ if crowded:
             whose=whose,
         ),
         label="fig-recall-crowding",
-        caption=f"Share of the cells of the {whose} found, by how many cells have their centre within "
-        f"{NEIGHBOURHOOD_UM:g} µm of theirs; cells nearer to the image's edge are left out. {band}{data}",
-        alt="A panel for each model: the share of cells found against the number of neighbours, with the curves "
-        "of the makers of the masks in grey.",
+        caption=f"Share of the cells of the {whose} that each model finds, by local density: the number of cells whose centre "
+        f"lies within {NEIGHBOURHOOD_UM:g} µm. Cells closer than that to the edge of the image are left out. {band}{data}",
+        alt="One panel per model: the share of cells found against local density, with the curves "
+        "of the raters who made the masks in grey.",
     )
 
 # %% tags=["hide-input"]
@@ -227,9 +231,9 @@ display(Markdown(" ".join(sentences)))
 # %% [markdown]
 # ## What this does not show
 #
-# - Cause. Small cells lie in crowded places, so size and crowding share what either shows.
-# - What is true. A cell that an annotator invented is *missed* by every good model.
-# - Phenotypes: an error that moves no marker from one cell to another does no harm there.
+# - Causes. Small cells tend to lie in crowded places, so the effects of size and of crowding cannot be separated here.
+# - What is true. If an annotator drew a cell that does not exist, every good model *misses* it.
+# - Effects on phenotypes. An error that moves no signal from one cell to another does no harm there.
 
 # %% tags=["remove-cell"]
 if key:
@@ -244,6 +248,6 @@ assert all(table["recall"].between(0, 1).all() for table, *_ in tables)
 # %% [markdown]
 # ## Takeaways
 #
-# - Look at what became of cells before you tune a model: splits and merges call for opposite changes.
-# - Ask which cells are lost. A score that is the same for two models may hide that one loses the small ones.
-# - Compare with the curve of other annotators: what people do not agree on either is no fault of a model.
+# - Look at the kinds of errors before you tune a model: splits and merges call for opposite changes.
+# - Ask which cells are lost. Two models with the same score may differ in that one of them loses the small cells.
+# - Compare with the curves of the other annotators: where people disagree too, the model need not be at fault.

@@ -70,17 +70,26 @@ if len(taken):
     sums["ap50"] = sums["model"].map(judged.groupby("rater_pred")["ap50"].mean())
     sums["title"] = [model_name(model) for model in sums["model"]]
     fast = sums.loc[sums["s_per_megapixel"].idxmin()]
-    summary = f"The fastest, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s for a megapixel"
+    summary = (
+        f"The fastest model, {fast['title']}, takes {fast['s_per_megapixel']:.2f} s per megapixel"
+    )
     if sums["ap50"].notna().any():
         best = sums.loc[sums["ap50"].idxmax()]
+        same = best["title"] == fast["title"]
+        summary = (
+            f"Here the fastest model also has the highest mean score: {fast['title']}, with {fast['s_per_megapixel']:.2f} s per "
+            "megapixel"
+            if same
+            else f"{summary}; the one with the highest mean score, {best['title']}, takes {best['s_per_megapixel']:.2f} s"
+        )
         summary += (
-            f"; the one closest to the masks of {cohort_name(key)} ({whose}), {best['title']}, "
-            f"{best['s_per_megapixel']:.2f} s."
+            f" (ap50 with the {whose} of {cohort_name(key)}; whether that lead is certain, [](../decisions/02_models) says; times "
+            "were taken while other jobs ran)."
         )
     else:
-        summary += ". No cohort of this edition has masks to score them with."
+        summary += ". No cohort of this edition has masks with which to score the models."
 else:
-    summary = "No model was timed here: none ran."
+    summary = "No model ran here, so none was timed."
 answer(summary)
 
 # %% tags=["hide-input"]
@@ -89,15 +98,15 @@ if len(taken) and sums["ap50"].notna().any():
     show(
         partial(speed_against_score, sums, raters=whose),
         label="fig-speed",
-        caption=f"Seconds per megapixel, without loading, and mean ap50 with the {whose} of {cohort_name(key)}: up and to "
-        f"the left is better. Measured while the book was built, on {machine}. {source_note(record.cohorts)}",
-        alt="A point per model: seconds for a megapixel on a logarithmic axis, mean ap50 upwards.",
+        caption=f"Mean ap50 with the {whose} of {cohort_name(key)} against seconds per megapixel, without loading the model: "
+        f"best is top left. Measured while the book was built, on {machine}. {source_note(record.cohorts)}",
+        alt="One point per model: seconds per megapixel on a logarithmic horizontal axis, mean ap50 on the vertical axis.",
     )
 
 # %% [markdown]
-# A cohort of IMC has hundreds of images. Whether a model takes one second for a megapixel or one minute decides
-# whether it is run at all, and on what machine. Mesmer's authors draw speed against accuracy
-# ({cite:t}`greenwald2022`); so does this page, for the models that ran.
+# An IMC cohort has hundreds of images. Whether a model takes one second per megapixel or one minute decides
+# whether it can be run at all, and on what machine. Like Mesmer's authors ({cite:t}`greenwald2022`), this page plots
+# accuracy against speed, for the models that ran.
 
 # %% tags=["hide-input"]
 if len(taken):
@@ -110,15 +119,15 @@ if len(taken):
             }
         ),
         label="tab-speed",
-        caption="What whole images took. *Peak memory*: the largest resident memory of the process, library "
-        f"and all, over the cohorts. {source_note(record.cohorts)}",
+        caption="Time and memory that whole images took. *Peak memory*: the largest resident memory of the process, including "
+        f"the model's library, over all cohorts. {source_note(record.cohorts)}",
         decimals=2,
     )
 
 # %% [markdown]
-# ## What the book adds
+# ## How much time the book's own code adds
 #
-# A model is called through the book's own code, which averages channels, cuts tiles and checks labels. That should
+# The book calls each model through code of its own, which averages channels, cuts tiles and checks labels. That should
 # cost next to nothing.
 
 # %% tags=["hide-input"]
@@ -130,21 +139,22 @@ show_table(
             "device": ours["device"],
             "megapixels": ours["megapixels"],
             "seconds": ours["seconds"],
-            "of these ours, %": 100 * ours["ours_share"],
+            "of which our code, %": 100 * ours["ours_share"],
         }
     ),
     label="tab-overhead",
-    caption="Time of a whole image, and the part of it that is not the library's own call: medians of "
+    caption="Time for a whole image, and the part of it that is spent outside the model's library: medians of "
     f"{ours['runs'].iloc[0]} runs, measured once by `make bench` and stored. Synthetic images of 1000 x 1000 px. The "
-    "seconds above are of other images, taken while other jobs ran, so they differ.",
+    "times above differ because they are for other images and were taken while other jobs ran.",
     decimals=2,
 )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Times on an idle machine: other jobs run while the book is built. Ratios between models are safer than seconds.
-# - Small images flatter nobody: what a library does once a call weighs more in them.
+# - Times on an idle machine: other jobs run while the book is built. Ratios between models are more reliable than
+#   seconds.
+# - Times for larger images: in small images, what a library does once per call weighs more.
 
 # %% tags=["remove-cell"]
 if len(taken):
@@ -154,4 +164,4 @@ if len(taken):
 # %% [markdown]
 # ## Takeaways
 #
-# - Compare seconds for a megapixel, on one machine, with what was loaded before the clock started said.
+# - Compare seconds per megapixel, measured on the same machine, and state what was loaded before the clock started.

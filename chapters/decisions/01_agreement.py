@@ -48,7 +48,7 @@ from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.figures.decision_plots import agreement_intervals
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, source_note
 from imc_helpers.figures.page import answer, show, show_table
 
 everything = {key: open_cohort(key) for key in load_edition(edition).cohorts}
@@ -77,25 +77,29 @@ def ends(low, high):
 sentences = []
 for key in cohorts:
     one = table[(table["cohort"] == key) & (table["metric"] == "ap50")].iloc[0]
-    text = (
-        f"In {cohort_name(key)} {one['raters']} {noun(makers[key])} agree at {one['mean']:.2f} (ap50, "
-        f"{one['images']} image{'s' if one['images'] > 1 else ''})."
-    )
+    who = noun(makers[key])
+    text = f"In {cohort_name(key)}, {one['raters']} {who} agree at {one['mean']:.2f} (ap50, {counted(one['images'], 'image')}). "
     if one["images"] > 1:
-        text += f" Other images with the same {noun(makers[key])}: {ends(one['low_images'], one['high_images'])}."
+        text += f"On other images the same {who} would agree at {ends(one['low_images'], one['high_images'])} (95% interval)"
     if pd.notna(one["low_both"]):
+        wide = one["high_both"] - one["low_both"] > 2 * (one["high_images"] - one["low_images"])
         text += (
-            f" Other people too: **{ends(one['low_both'], one['high_both'])}** (95% intervals; less, if somebody in that crowd "
-            "draws very differently and none of these does)."
+            f"; what other people would reach is {'far less' if wide else 'less'} certain: "
+            f"**{ends(one['low_both'], one['high_both'])}** (95% interval; lower, if some people draw very differently and "
+            "none of these does)."
         )
+    elif one["images"] > 1:
+        text += f"; what others would reach cannot be estimated: {one['missing']}."
     else:
-        text += f" *Undecidable beyond that:* {one['missing']}."
+        text += (
+            f"What other images or other people would give cannot be estimated: {one['missing']}."
+        )
     if not people[key]:
-        text += " These are tools, and say nothing of people."
+        text += " These are tools, so the numbers say nothing about people."
     sentences.append(text)
 nobody = (
-    "*Undecidable.* No cohort of this edition has the masks of two raters for one image: nobody's agreement can be "
-    "measured, so nobody can say how sure it is. It takes two people, better three, on images that they all draw."
+    "This edition cannot tell: no cohort has masks by two raters for the same image, so there is no agreement to measure. "
+    "It takes two people, or better three, on images that all of them annotate."
 )
 answer("\n\n".join(sentences) or nobody)
 
@@ -104,19 +108,19 @@ if cohorts:
     show(
         partial(agreement_intervals, table, of_images),
         label="fig-sure-agreement",
-        caption="Mean agreement, and where it would lie with other images of the same raters (blue), and with other "
-        f"images and other people (gold): {1 - 2 * alpha:.0%} intervals, missing where there are too few. {data}",
-        alt="A row for each score of each cohort: a black dot for the mean, a short blue bar for other images, a "
-        "long golden line for other people as well, and small grey dots for the images.",
+        caption=f"Mean agreement (black) with {1 - 2 * alpha:.0%} intervals for other images by the same raters (blue) and for "
+        "other images by other people (gold). An interval is missing if there are too few images or people. Grey: single "
+        f"images. {data}",
+        alt="One row per score and cohort: a black dot for the mean, a blue bar for other images, a "
+        "golden line for other people as well, and small grey dots for single images.",
     )
 else:
-    display(Markdown("*One mask for an image makes no pair: there is nothing to draw.*"))
+    display(Markdown("*No image has two masks, so there is no pair to compare.*"))
 
 # %% [markdown]
-# Agreement is a yardstick for every model of this book, and a yardstick has an error too. It depends on which images
-# were drawn, and on **who** drew them. The first is the smaller part, and the only one that intervals over images
-# count. So an interval over images answers *would these people agree as well on other images?* and not *what do
-# experts agree?*
+# Agreement is the yardstick for every model in this book, and a yardstick has an error too. It depends on which images
+# were annotated, and on **who** annotated them. An interval over images covers only the first of the two. It answers
+# *would these people agree equally well on other images?*, and not *how well do experts agree?*
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -131,63 +135,66 @@ if cohorts:
     columns = {
         "interval_images": "other images",
         "interval_both": "other people too",
-        "share": "part of people",
+        "share": "share of variance due to people",
         "missing": "what is missing",
     }
     chosen = ["cohort", "metric", "raters", "images", "mean", *columns]
     show_table(
         listed[chosen].rename(columns=columns),
         label="tab-sure-agreement",
-        caption=f"Mean agreement with both {1 - 2 * alpha:.0%} intervals, and how much of the variance of the mean comes "
-        f"from people rather than images. Images that not everybody drew count as they are. {data}",
+        caption=f"Mean agreement with both {1 - 2 * alpha:.0%} intervals, and the share of the variance of the mean that is due "
+        f"to people rather than images. Images that not everybody annotated are included. {data}",
         decimals=2,
     )
 
 # %% [markdown]
 # :::{dropdown} How it is computed
-# Two pairs that share a person are not independent, nor are two scores of one image, so the number of pairs is not the
-# number of observations. Agreement $\theta$ is a U-statistic over pairs; what each source of chance adds to its
-# variance is found by leaving one out at a time {cite:p}`arvesen1969`:
+# Two pairs that share a person are not independent, and neither are two scores on one image, so the number of pairs is
+# not the number of observations. Agreement $\theta$ is a U-statistic over pairs; the contribution of images and of
+# people to its variance is estimated by leaving out one at a time {cite:p}`arvesen1969`:
 #
 # $$V_I = \frac{n-1}{n}\sum_i (\theta_{-i}-\bar\theta)^2, \qquad
 # V_A = \frac{N-1}{N}\sum_a (\theta_{-a}-\bar\theta)^2 .$$
 #
-# Where everybody drew everything, $V_I$ is the variance of the images' means over $n$. The intervals are
+# If everybody annotated every image, $V_I$ is the variance of the images' means over $n$. The intervals are
 # $\theta \pm t_{n-1}\sqrt{V_I}$ and $\theta \pm t_\nu\sqrt{V_I+V_A}$, with $\nu$ by {cite:t}`satterthwaite1946`. A
-# bootstrap that draws people as well is no way out: whoever is drawn twice agrees with herself {cite:p}`owen2007`.
+# bootstrap that also draws people does not work, because whoever is drawn twice agrees perfectly with herself
+# {cite:p}`owen2007`.
 # :::
 
 # %% [markdown]
-# ## Do such intervals hold what they promise?
+# ## Do these intervals keep their promise?
 #
-# On simulated people one can know. {numref}`tab-agreement-coverage` lets crowds of 24 draw 12 tissues of two kinds, takes
-# small studies of these, and counts how often an interval holds what the whole crowd agrees on all tissues.
+# With simulated people this can be checked. For {numref}`tab-agreement-coverage`, crowds of 24 people annotated 12 tissues
+# of two kinds. The table counts how often the interval from a small study contains the agreement of the whole crowd on
+# all tissues.
 
 # %% tags=["hide-input"]
 simulated = pd.read_csv(shipped("benchmarks/results") / "decisions_phantom.csv")
 show_table(
     simulated,
     label="tab-agreement-coverage",
-    caption="Share of simulated studies whose 95% interval holds the agreement of the whole crowd: mean over three crowds, "
-    "and that of the worst for it; *too high*: studies whose whole interval lies above. *Correlation*: of the annotators' "
-    "errors. *People per image*: fewer than people where not everybody drew every image; then the interval counts some of "
-    "the images' part twice, and is too wide rather than too narrow. Written by `benchmarks/decisions.py`; normal scores "
-    "instead of the phantom's, which it covers as promised, stand in `decisions_coverage.csv`. Synthetic.",
+    caption="Share of simulated studies whose 95% interval contains the agreement of the whole crowd: mean over three crowds, "
+    "and for the worst of them. *Too high*: studies whose whole interval lies above it. *Correlation*: of the annotators' "
+    "errors. *People per image*: fewer than all people if not everybody annotated every image; the interval is then too "
+    "wide rather than too narrow. Measured once by `benchmarks/decisions.py`. Synthetic. (For normal scores, which the "
+    "interval covers as promised, see `decisions_coverage.csv`.)",
     decimals=2,
 )
 
 # %% [markdown]
-# It misses on one side. Most people draw alike and a few draw very differently; a study that has met none of these finds
-# more agreement than there is, and cannot know. Where one of 24 is far off, even ten people give too narrow an interval.
+# The intervals err on one side. Most people draw alike, and a few draw very differently; a study that includes none of
+# these few finds more agreement than there is, and has no way to know. If one person in 24 is far off, even ten people
+# give too narrow an interval.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - That people are right. Agreement may be sure, and everybody wrong together.
-# - Other tissues, other instructions, other software. *Other people* are people like these, as if drawn from the same
-#   crowd; four experts of one laboratory speak for that laboratory.
-# - Much, with three or four people: the interval is wide because so few say little about all the others, not because
-#   the method is weak. [](06_plan) says how many it would take.
+# - Whether people are right. Agreement may be known precisely while everybody makes the same mistake.
+# - Other tissues, other instructions, other software. *Other people* means people like these, as if drawn from the same
+#   crowd; four experts from one laboratory represent that laboratory.
+# - Much, with only three or four people. The interval is wide because so few people say little about all the others,
+#   not because the method is weak. [](06_plan) estimates how many it would take.
 
 # %% tags=["remove-cell"]
 if cohorts:
@@ -203,6 +210,7 @@ assert (simulated["other images and people"] >= simulated["other images"]).all()
 # %% [markdown]
 # ## Takeaways
 #
-# - Say of whom an interval speaks. Over images alone it is narrow, and says nothing about other people.
-# - A third annotator is worth more than the tenth image: with two, nothing can be said of other people at all.
-# - Let every annotator share images with the others, directly or through somebody else; else they cannot be compared.
+# - State whom an interval is about. An interval over images alone is narrow, and says nothing about other people.
+# - A third annotator is worth more than a tenth image: with two, nothing can be said about other people at all.
+# - Make sure that every annotator shares images with the others, directly or through somebody else; otherwise they
+#   cannot be compared.

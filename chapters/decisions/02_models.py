@@ -51,7 +51,7 @@ from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.raters import noun
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.figures.decision_plots import rank_bars
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -80,15 +80,18 @@ def names(models):
     return ", ".join(map(rater_name, models))
 
 
-leaders = {}
+leaders, single = {}, []
 for key in cohorts:
     own = ranks[ranks["cohort"] == key]
     images = differences.loc[differences["cohort"] == key, "images"].max()
     first = own.loc[own["first"] == 1, "model"]
-    among = names(first) if len(first) < len(own) else f"any of {len(own)}"
-    leaders[key] = f"{cohort_name(key)}: {among if images > 1 else 'undecidable, one image'}"
+    among = names(first) if len(first) < len(own) else f"any of the {len(own)}"
+    leaders[key] = f"{cohort_name(key)}: {among if images > 1 else 'one image, so undecidable'}"
+    single += [key] if len(first) == 1 and images > 1 else []
 sentences = [
-    "**Which may come first** on other images like these, all pairs compared together (no other may, surely): "
+    f"**A single best model** can be named in {len(single) or 'none'} of {counted(len(cohorts), 'cohort')}"
+    f"{' (' + ', '.join(map(cohort_name, single)) + ')' if single else ''}; in the others, several models may come first on "
+    "other images like these (all pairs compared together, by agreement with these raters). These may come first: "
     + "; ".join(leaders.values())
     + "."
 ]
@@ -98,28 +101,33 @@ for key in verdicts["cohort"].unique():
         f"{words}: {names(named)}"
         for decision, words in (
             (Decision.ABOVE, "surely better by more than the margin"),
-            (Decision.WITHIN, "surely as good to within the margin"),
+            (Decision.WITHIN, "surely as good, to within the margin"),
             (Decision.BELOW, "surely worse by more than the margin"),
-            (Decision.UNDECIDED, "undecidable"),
+            (Decision.UNDECIDED, "undecided"),
         )
         if len(named := own.loc[own["decision"] == decision.value, "model"])
     ]
     if (own["decision"] == Decision.UNDECIDED.value).all():
-        told = [f"*undecidable* for all {len(own)}"]
+        told = [f"undecided for all {len(own)}"]
     sentences.append(
-        f"**Beside a person** of {cohort_name(key)}, at agreeing with these {whose[key]} on other images like these, "
-        + "; ".join(told)
-        + "."
+        f"**Compared with a person** in {cohort_name(key)}, by agreement with these {whose[key]} on other images like these "
+        f"(the margin is what a person loses with {loss:.0%} of the cells): {'; '.join(told)}."
     )
 unknown = {key: cohort for key, cohort in cohorts.items() if len(cohort.annotators) < 2}
 if unknown:
     tools = [key for key, cohort in unknown.items() if cohort.tools and not cohort.annotators]
     sentences.append(
-        f"Whether any is as good as a person is *undecidable* in {', '.join(map(cohort_name, unknown))}: it takes the "
-        "masks of two people for the same images"
-        + (f" ({', '.join(map(cohort_name, tools))}: tools only)." if tools else ".")
+        f"Whether a model is as good as a person cannot be decided in {', '.join(map(cohort_name, unknown))}, because that "
+        "takes masks by two people for the same images"
+        + (
+            f" ({', '.join(map(cohort_name, tools))} {'has' if len(tools) == 1 else 'have'} masks by tools only)."
+            if tools
+            else "."
+        )
     )
-nobody = "*Undecidable.* No cohort of this edition has the masks of two models that ran, so there is nothing to compare."
+nobody = (
+    "This edition cannot tell: no cohort has masks by two models, so there is nothing to compare."
+)
 answer("\n\n".join(sentences) if cohorts else nobody)
 
 # %% tags=["hide-input"]
@@ -127,19 +135,20 @@ if cohorts:
     show(
         partial(rank_bars, ranks),
         label="fig-ranks",
-        caption=f"Ranks that each model may have by its mean {metric} ({mode}), all together with {1 - 2 * alpha:.0%} "
-        f"confidence, for other images like these. Dots: the order of the means. {data}",
-        alt="A row for each model with a bar over the ranks that it may have; the bars of models that cannot be told "
-        "apart overlap.",
+        caption=f"Ranks that each model may have by its mean {metric} ({mode}) on other images like these, with "
+        f"{1 - 2 * alpha:.0%} confidence for all models together. Dots: order of the means. {data}",
+        alt="One row per model with a bar over the ranks that it may have; the bars of models that cannot be "
+        "distinguished overlap.",
     )
 else:
-    display(Markdown("*With fewer than two models there is nothing to rank.*"))
+    display(Markdown("*There are fewer than two models, so there is nothing to rank.*"))
 
 # %% [markdown]
-# A table of means always has a first row. Whether the first is better than the second is another question, and the
-# first is the wrong one to compare with: it was chosen because its score came out high. So every model is compared with
-# every other, image by image, all comparisons together. A model's {term}`rank set` is what is left: at best one place
-# behind all that are surely better, at worst one place before all that are surely worse {cite:p}`mogstad2024`.
+# A table of means always has a first row. Whether the first model is really better than the second is a different
+# question, and comparing each model only with the first is misleading, because that one was chosen for its high score.
+# So every model is compared with every other, image by image, in a way that holds for all comparisons together. The
+# result is a {term}`rank set` for each model: the ranks that it may have, given which models are surely better and
+# which are surely worse {cite:p}`mogstad2024`.
 
 # %% tags=["hide-input"]
 several = differences[differences["images"] > 1]
@@ -154,7 +163,7 @@ if len(several):
     columns = {
         "one": "first",
         "two": "second",
-        "interval": "interval, all together",
+        "interval": "simultaneous interval",
         "p": "p (Holm)",
     }
     show_table(
@@ -162,17 +171,18 @@ if len(several):
             columns=columns
         ),
         label="tab-differences",
-        caption=f"Difference in {metric} ({mode}) of the first model from the second, every image counting the same, "
-        "with intervals that hold together (Bonferroni), and p corrected by Holm's rule; cohorts with two images or "
-        f"more. {data}",
+        caption=f"Difference in {metric} ({mode}), first model minus second; every image has the same weight. The "
+        f"{1 - 2 * alpha:.0%} intervals hold for all pairs of a cohort together (Bonferroni), and p is corrected by Holm's "
+        f"rule. Cohorts with at least two images. {data}",
     )
 
 # %% [markdown]
 # ## As good as a person?
 #
-# The yardstick is a {term}`weakened annotator`: a person of these, after a share of the cells was lost. A model is
-# *within* where it surely beats the weakened person, and surely does not beat the person herself by as much as the loss
-# costs. [](../beyond/01_equivalence) explains the comparison, and checks it on tissue whose truth is known.
+# The yardstick is a {term}`weakened annotator`: one of these people, with a share of the cells removed from the mask. A
+# model is *within* (the margin) if it surely scores higher than the weakened person, and its lead over the person is
+# surely smaller than what the removed cells cost. [](../beyond/01_equivalence) explains the comparison, and checks it
+# on tissue whose truth is known.
 
 # %% tags=["hide-input"]
 if len(verdicts):
@@ -198,15 +208,15 @@ if len(verdicts):
     show_table(
         shown[[*columns, "not inferior to", "winning rate"]].rename(columns=titles),
         label="tab-as-good",
-        caption=f"{metric} ({mode}) of models, of people and of people who lost {loss:.0%} of their cells, before the "
-        f"same judges; error {alpha:g} a side, corrected over models by Holm's rule. *Not inferior to*: so many of the "
-        "people, one by one. *Winning rate* {cite:p}`calderon2025`: their share, shown from "
-        f"{least_images} images on. {data}",
+        caption=f"{metric} ({mode}) of models, of people, and of people without {loss:.0%} of their cells, with the same "
+        f"judges; error rate {alpha:g} on each side, corrected over models by Holm's rule. *Not inferior to*: number of "
+        "people to whom the model is not inferior, one by one. *Winning rate* {cite:p}`calderon2025`: their share, "
+        f"shown if there are at least {least_images} images. {data}",
     )
 else:
     display(
         Markdown(
-            "*Undecidable here: that takes a cohort with the masks of two people, and a model that ran on it.*"
+            "*This edition cannot tell: that takes a cohort with masks by two people, and a model that ran on it.*"
         )
     )
 
@@ -216,37 +226,37 @@ else:
 # $n - 1$ degrees of freedom at $\alpha$ over the number of pairs (Bonferroni), so that all intervals hold together.
 # $p$ is corrected by {cite:t}`holm1979`. Rank set of $j$: from 1 + #{surely better} to $K$ − #{surely worse}.
 #
-# Two ways that were tried and left: ranks of bootstrap draws {cite:p}`wiesenfarth2021` go wrong where models tie
-# {cite:p}`hall2010`; sign flips, which need no normal distribution, cannot reach a $p$ below 1/8 with four images.
+# Two other methods were tried and rejected: ranks of bootstrap draws {cite:p}`wiesenfarth2021` fail if models tie
+# {cite:p}`hall2010`; sign flips, which need no normal distribution, cannot give a $p$ below 1/8 with four images.
 # :::
 
 # %% [markdown]
-# ## Does it err as rarely as it says?
+# ## Does the method err as rarely as it claims?
 
 # %% tags=["hide-input"]
 simulated = pd.read_csv(shipped("benchmarks/results") / "decisions_models.csv")
 show_table(
     simulated,
     label="tab-models-errors",
-    caption="Simulated studies of models that are equal (*ahead* 0) or of which one is ahead of the others by so many "
-    "standard deviations of the paired difference: how often any pair of equal models is called different; all true ranks "
-    "lie inside the rank sets; a pair with the better model is told apart, and all of its pairs are; and how often a "
-    "comparison of each model with the one that came out best, model by model, calls equal ones different. Normal and very "
-    "skewed (exponential) scores, and differences as skewed as that. Written by `benchmarks/decisions.py`.",
+    caption="Simulated studies of models of which one is better than the others by *ahead* standard deviations of the paired "
+    "difference (0: all are equal). Share of studies in which any pair of equal models is called different; in which "
+    "all true ranks lie inside the rank sets; in which a pair with the better model, or all such pairs, are recognised as "
+    "different; and in which comparing each model only with the one that came out best calls equal models different. "
+    "Scores are normal or very skewed (exponential), or their differences are. Measured once by `benchmarks/decisions.py`.",
     decimals=2,
 )
 
 # %% [markdown]
-# With the winner alone one would call equal models different in nearly every second study. All pairs together err about
-# as rarely as they say; where *differences* themselves are very skewed (one model fails on few images, and badly), with
-# few images they err about twice as often.
+# Comparing each model only with the winner would call equal models different in nearly every second study. Comparing
+# all pairs together errs about as rarely as it claims. The exception is a very skewed distribution of the *differences*
+# (one model fails badly on a few images): with few images, errors are then about twice as frequent.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Which model is right. A score against a mask falls by the errors of that mask too ([](../beyond/01_equivalence)).
-# - Other people. A model that is as good as these may be better or worse than others.
-# - That models are equal where their rank sets overlap: these images cannot tell, and more might.
+# - Which model is right. The errors of the reference mask lower a score as well ([](../beyond/01_equivalence)).
+# - Other people. A model that is as good as these people may be better or worse than others.
+# - That models are equal if their rank sets overlap. These images cannot distinguish them; more images might.
 
 # %% tags=["remove-cell"]
 if cohorts:
@@ -264,6 +274,7 @@ assert (equal["an error, all pairs"] < equal["an error, each with the best"]).al
 # %% [markdown]
 # ## Takeaways
 #
-# - Never write *best* of the first row of a table. Write which models may come first.
-# - Compare all with all, together, on the same images; a comparison with the winner alone is too sure of itself.
-# - *As good as a person* needs people, a loss that was fixed beforehand, and more than a few images.
+# - Do not call the first row of a table *best*. State which models may come first.
+# - Compare all models with one another, on the same images; comparing them only with the winner is overconfident.
+# - To claim *as good as a person* you need several people, a margin that was fixed beforehand, and more than a few
+#   images.

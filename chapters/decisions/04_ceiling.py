@@ -64,7 +64,7 @@ from imc_helpers.decisions.ceiling import (
 )
 from imc_helpers.decisions.crops import by_crop, crop_scores
 from imc_helpers.decisions.distances import cohort_distances, distance_from_mean
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.truth_plots import Reach, reach_rows, supposed_curves
 
@@ -90,27 +90,29 @@ for key, cohort in cohorts.items():
     scores["kind"] = np.where(scores["rater"] == TRUTH, "truth", "model")
     agreement, bound = limits[key][["agreement", "bound"]].mean()
     text = (
-        f"In {cohort_name(key)} {len(makers[key])} {noun(makers[key])} agree at {agreement:.2f} (soft AP). With these "
-        f"masks **no mask can score above {bound:.2f}**, the truth included."
+        f"**No mask can score above {bound:.2f}** (soft AP) with these {noun(makers[key])} of {cohort_name(key)}, not even the "
+        f"truth, because they disagree with one another: they agree at {agreement:.2f}."
     )
     ran = scores.loc[scores["kind"] == "model", "value"]
     if len(ran):
-        text += f" Of {len(ran)} models the scores are {ran.min():.2f} to {ran.max():.2f}."
+        text += f" The {counted(len(ran), 'model')} score{'s' if len(ran) == 1 else ''} " + (
+            f"{ran.min():.2f} to {ran.max():.2f}." if len(ran) > 1 else f"{ran.iloc[0]:.2f}."
+        )
     if len(made[key]):
         by_image = made[key].groupby("sample", as_index=False)["soft_ap"].mean()
         own = over_images(
             by_image.assign(rater="consensus of the others"), "soft_ap", confidence=confidence
         )
         scores = pd.concat([own.assign(kind="people"), scores], ignore_index=True)
-        text += f" The consensus of the others reaches {own['value'].iloc[0]:.2f} with the person left out."
+        text += f" The consensus of all but one of them scores {own['value'].iloc[0]:.2f} with the one left out."
     known = scores.loc[scores["kind"] == "truth", "value"]
     text += (
-        f" The tissue is synthetic, so the truth's own score is known: {known.iloc[0]:.2f}."
+        f" A perfect model would score {known.iloc[0]:.2f} here, which is known only because the tissue is synthetic."
         if len(known)
-        else " What the truth itself would score is *not identifiable* from these masks."
+        else " What a perfect model would score *cannot be identified* from these masks."
     )
     if not cohort.annotators:
-        text += " These are tools: their masks bound what scores with *them*, and say nothing of people."
+        text += " These are the masks of tools: the bound holds for scores with *them*, and says nothing about people."
     sentences.append(text)
     scores = scores.sort_values("value", ascending=False, ignore_index=True)
     reach[key] = Reach(
@@ -120,8 +122,8 @@ for key, cohort in cohorts.items():
     )
 answer(
     "\n\n".join(sentences)
-    or "*Not identifiable.* No cohort of this edition has masks of two raters for one image. One mask alone agrees with "
-    "nobody, so it bounds nothing: what a perfect model would score here cannot be asked."
+    or "This edition cannot tell: no cohort has masks by two raters for the same image, and a single mask sets no bound on "
+    "the score of a perfect model."
 )
 
 # %% tags=["hide-input"]
@@ -129,22 +131,23 @@ if cohorts:
     show(
         partial(reach_rows, reach, "mean soft AP with those who made the masks"),
         label="fig-reach",
-        caption=f"Mean soft AP with the makers of the masks, and where no mask gets (grey). Lines: {confidence:.0%} interval "
-        f"over images, where there are several. {data}",
-        alt="A row for each model, for the consensus of others and, where it is known, the truth, with a mark for the "
-        "mean score. A dashed line and a grey field mark the bound.",
+        caption=f"Mean soft AP with the raters who made the masks. Grey: scores that no mask can reach. Lines: {confidence:.0%} "
+        f"intervals over images, if there are several. {data}",
+        alt="One row per model, one for the consensus of the others and, if it is known, one for the truth, with a mark for the "
+        "mean score. A dashed line and a grey area mark the bound.",
     )
 else:
     display(Markdown("*No image here has two masks, so there is nothing to draw.*"))
 
 # %% [markdown]
-# *Soft AP* counts a matched pair of cells by its IoU, where AP counts it as 1 above a threshold. One minus soft AP obeys
-# the triangle inequality: a mask cannot be near to two annotators who are far from each other. So half of what they
-# disagree about is lost to **every** mask, right or wrong. AP at a threshold has no such bound: of three concentric cells
-# of 100, 160 and 250 pixels the middle one scores 1 in ap50 with the two others, which score 0 with each other.
+# *Soft AP* counts a matched pair of cells by its IoU, whereas AP counts it as 1 if the IoU is above a threshold. One
+# minus soft AP obeys the triangle inequality: a mask cannot be close to two annotators who are far from each other.
+# Hence half of what two annotators disagree about is lost for **every** mask, right or wrong. AP at a threshold has no
+# such bound: of three concentric cells of 100, 160 and 250 pixels, the middle one scores 1 in ap50 with each of the
+# others, although these score 0 with each other.
 
 # %% [markdown]
-# ## What these masks can tell
+# ## What can be learnt from these masks
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -153,7 +156,7 @@ if cohorts:
     show_table(
         told[["cohort", "question", "identifiable", "because"]],
         label="tab-identifiable",
-        caption=f"What can be learnt from the masks of each cohort, and why the rest cannot. {data}",
+        caption=f"Which questions the masks of each cohort can answer, and why. {data}",
     )
 else:
     told = pd.DataFrame(columns=["identifiable"])
@@ -161,28 +164,29 @@ else:
 # %% tags=["hide-input"]
 left_over = {key: misfit(distances[key], cohort.references) for key, cohort in cohorts.items()}
 told_apart = [
-    f"In {cohort_name(key)} one error for each explains the distances of the {noun(makers[key])} to within {value:.3f} (root mean square), where the "
-    f"distances are {limits[key]['distance'].mean():.3f} on average."
+    f"In {cohort_name(key)}, a model with one independent error per rater explains the distances between the {noun(makers[key])} to "
+    f"within {value:.3f} (root mean square); the distances are {limits[key]['distance'].mean():.3f} on average."
     for key, value in left_over.items()
     if np.isfinite(value)
 ]
 display(
     Markdown(
-        " ".join(told_apart) + " The more is left over, the more some of them err alike."
+        " ".join(told_apart)
+        + " The more remains unexplained, the more some of them make the same errors."
         if told_apart
-        else "*Whether some err alike takes four masks of an image.*"
+        else "*Whether some raters make the same errors can be asked only of images with four masks.*"
     )
 )
 
 # %% [markdown]
 # ## How far from what people draw
 #
-# Agreement with each annotator mixes two things: how far a model is from what people draw *on average*, and how far
-# each of them is from that. A distance that adds up as variances do takes them apart. δ counts, roughly, the share of cells
-# on which two masks disagree; a model's **excess** is its squared distance from the mean of people like these, whoever they
-# are. A single person lies at half of the mean distance between two people. An excess below that line means closer to
-# the people's mean than one of them is; it does not mean closer to the truth. Where the masks are those of tools, all of
-# this holds for tools like these, and for nobody else.
+# Agreement with annotators mixes two things: how far a model is from what people draw *on average*, and how far
+# each of these people is from that average. The distance δ separates them, because it adds up as variances do. Roughly,
+# δ is the share of cells on which two masks disagree. A model's **excess** is its squared distance from the mean of
+# people like these; that of a single person is half of the mean distance between two people. A model with a
+# lower excess is closer to the people's mean than one of them is, but not necessarily closer to the truth. If the masks
+# were made by tools, all of this holds for tools like these, and not for people.
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -202,9 +206,9 @@ if cohorts and excess:
     show(
         partial(reach_rows, excess, "excess: squared distance from what people draw on average, δ"),
         label="fig-excess",
-        caption=f"How far masks are from the mean of people: 0 is that mean, the dashed line a single person. An estimate may lie below 0. "
-        f"Lines: {confidence:.0%} interval over images. {data}",
-        alt="A row for each mask with a mark for its excess, a line at zero and one for a single person.",
+        caption=f"Squared distance of masks from the mean of people (0). Dashed: a single person. Estimates can fall below 0. "
+        f"Lines: {confidence:.0%} intervals over images. {data}",
+        alt="One row per mask with a mark for its excess, a line at zero and one for a single person.",
     )
 else:
     display(Markdown("*No model ran on images with two masks, and no truth is known.*"))
@@ -219,29 +223,29 @@ for key in cohorts:
     undecided = models[models["low"].isna()]
     if len(models):
         lines.append(
-            f"In {cohort_name(key)} a single one of the {noun(makers[key])} lies at {spread:.3f}. "
+            f"In {cohort_name(key)}, a single one of the {noun(makers[key])} has an excess of {spread:.3f}. "
             + (
-                "With one image there is no interval, so whether any model lies nearer is *undecidable*."
+                "With one image there is no interval, so whether any model is closer to the mean *cannot be decided*."
                 if len(undecided)
-                else f"{len(closer)} of {len(models)} models lie nearer than that by their intervals (each by itself, "
-                f"for other images and these same {noun(makers[key])})."
+                else f"{len(closer) or 'None'} of {counted(len(models), 'model')} {'is' if len(closer) < 2 else 'are'} surely "
+                f"closer to the mean (each interval by itself, for other images and the same {noun(makers[key])})."
             )
         )
     if TRUTH in rows.index:
         value = rows.loc[TRUTH, "value"]
         lines.append(
-            f"The truth itself lies at {value:.3f}, {'further out than' if value > spread else 'nearer than'} a single "
-            "person: what all of them do wrong, and borders that are sharp where the mean of unsteady hands is not, keep "
-            "it away from their mean."
+            f"The truth itself has an excess of {value:.3f} and is thus {'farther from' if value > spread else 'closer to'} the "
+            "mean of people than a single person is. Two things keep it away from that mean: the errors that all people "
+            "share, and its sharp borders, which the mean of unsteady hands blurs."
         )
 display(Markdown(" ".join(lines)))
 
 # %% [markdown]
-# ## What a few adjudicated crops would tell
+# ## How a few adjudicated crops would help
 #
-# Only the truth tells what the truth scores. It need not be known everywhere: in a few crops, drawn at random, experts
-# settle together what is there, and what the annotators' agreement says of the other crops does the rest. Where tissue is synthetic
-# the truth can be looked up, and so can the answer.
+# To know what a perfect model would score, one needs the truth, but not everywhere. It is enough that experts
+# settle together what is there in a few crops, drawn at random; the annotators' agreement in the other crops then
+# completes the estimate. On synthetic tissue the truth can be looked up, and the estimate can be checked.
 
 # %% tags=["hide-input"]
 synthetic = next((k for k, c in cohorts.items() if any(r.kind == "truth" for r in c.raters)), None)
@@ -256,17 +260,17 @@ if synthetic and len(agreed) >= 2 * adjudicated:
     found = truth_score(agreed, drawn, confidence=confidence)
     display(
         Markdown(
-            f"In {cohort_name(synthetic)}, {adjudicated} of {len(agreed)} crops of {crop_px} x {crop_px} px were drawn. By them "
-            f"the truth scores {found.value:.3f} in ap50 with the annotators ({confidence:.0%} interval {found.low:.3f} "
-            f"to {found.high:.3f}); over all crops it scores {perfect.mean():.3f}. The annotators score {agreed.mean():.3f} "
-            f"with one another, of which halving the disagreement would make {(1 + agreed.mean()) / 2:.3f}."
+            f"In {cohort_name(synthetic)}, {adjudicated} of {len(agreed)} crops of {crop_px} x {crop_px} px were drawn. From "
+            f"these, the truth is estimated to score {found.value:.3f} in ap50 with the annotators ({confidence:.0%} interval "
+            f"{found.low:.3f} to {found.high:.3f}); its actual score over all crops is {perfect.mean():.3f}. The annotators score "
+            f"{agreed.mean():.3f} with one another; halving their disagreement would predict {(1 + agreed.mean()) / 2:.3f}."
         )
     )
 else:
     display(
         Markdown(
-            "*Nobody adjudicated these images, so what the truth would score stays open. The demo edition tries the "
-            "method on synthetic tissue, and the table below on many groups of people.*"
+            "*Nobody adjudicated these images, so what the truth would score remains unknown. The demo edition tries the "
+            "method on synthetic tissue, and the table below on many groups of simulated people.*"
         )
     )
 
@@ -283,25 +287,27 @@ summary = summary.agg(
 show_table(
     summary.rename(
         columns={
-            "correlation": "errors correlate by",
-            "labels": "crops adjudicated",
+            "correlation": "correlation of errors",
+            "labels": "adjudicated crops",
             "bias": "largest bias",
-            "least": "least coverage",
-            "width": "width, labels alone = 1",
+            "least": "lowest coverage",
+            "width": "width (labels alone: 1)",
         }
     ),
     label="tab-truth-trials",
-    caption="The method tried on synthetic tissue, 400 draws of crops for each group of four people: largest bias of any "
-    "group, and how often 95% intervals held the truth's score. Synthetic; `benchmarks/decisions_truth.py`.",
+    caption="The method tried on synthetic tissue, with 400 draws of crops for each group of four simulated people: largest "
+    "bias in any group, and how often 95% intervals contained the truth's score. Measured once by "
+    "`benchmarks/decisions_truth.py`.",
 )
 
 # %% [markdown]
 # ## Why not simply halve the disagreement?
 #
-# Two people differ by the errors of both, the truth and a person by those of one. So the truth should score
-# half as far from 1 as two people do; {cite:t}`pachitariu2025` estimate a bound for models in this way. It holds only where
-# errors have nothing in common, and even then not in ap50, as {numref}`tab-halving` shows. Nothing in the masks says whether they have: errors that all make are in no difference between them. {numref}`fig-supposed`
-# shows what the truth would score under one assumption after another; it is **not an estimate**.
+# Two people differ by the errors of both, the truth and a person by the errors of one. The truth should therefore score
+# half as far from 1 as two people do; {cite:t}`pachitariu2025` estimate a bound for models in this way. But this
+# holds only if people share no errors, and even then not for ap50, as {numref}`tab-halving` shows. The masks cannot
+# tell whether people share errors, because an error that everybody makes causes no difference between them.
+# {numref}`fig-supposed` shows what the truth would score under different assumptions; it is **not an estimate**.
 
 # %% tags=["hide-input"]
 means = {key: limits[key]["distance"].mean() for key in cohorts}
@@ -310,9 +316,9 @@ if means:
     show(
         partial(supposed_curves, means),
         label="fig-supposed",
-        caption=f"An assumption, not an estimate: one minus δ of the truth, if the errors of two people correlate by ρ. "
-        f"At ρ = 0 the disagreement is halved; at ρ = 0.5 (dots) the truth scores as people do. {data}",
-        alt="A falling curve for each cohort, with a dot where it meets the agreement of people.",
+        caption=f"What the truth would score (one minus δ) if the errors of two people had a correlation of ρ: an assumption, not "
+        f"an estimate. At ρ = 0 the disagreement is halved; at ρ = 0.5 (dots) the truth scores as people do. {data}",
+        alt="One falling curve per cohort, with a dot where it meets the agreement of people.",
     )
 
 # %% tags=["hide-input"]
@@ -321,16 +327,17 @@ over = halved.groupby(["evidence", "correlation"])["overstated"].agg(["mean", "m
 show_table(
     over.reset_index().rename(
         columns={
-            "evidence": "doubt in the image",
-            "correlation": "errors correlate by",
-            "mean": "overstated by",
-            "min": "least",
-            "max": "most",
+            "evidence": "ambiguity of the image",
+            "correlation": "correlation of errors",
+            "mean": "overstated by (mean)",
+            "min": "lowest",
+            "max": "highest",
         }
     ),
     label="tab-halving",
-    caption="By how much halving overstates the truth's ap50: means, least and most of six groups of four people who draw by "
-    "hand. *Doubt in the image* is how much of a slip the image decides for everybody. Synthetic; `benchmarks/decisions_truth.py`.",
+    caption="By how much halving the disagreement overstates the truth's ap50: mean, lowest and highest value over six groups "
+    "of four simulated people who draw by hand. *Ambiguity of the image*: how far the image leads everybody to the same slip. "
+    "Measured once by `benchmarks/decisions_truth.py`.",
 )
 
 # %% [markdown]
@@ -357,8 +364,9 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - Whether a model is right. Excess measures the distance from people like these annotators, errors that all share included.
-# - Other people's bound. It holds for the masks at hand; other annotators have their own.
+# - Whether a model is right. Excess measures the distance from people like these annotators, including the errors that
+#   they all share.
+# - The bound for other people. It holds for the masks at hand; other annotators have their own.
 # - A bound for ap50, map or sap. There is none.
 
 # %% tags=["remove-cell"]
@@ -373,7 +381,7 @@ assert trials["coverage"].between(0, 1).all()
 # %% [markdown]
 # ## Takeaways
 #
-# - Half of what annotators disagree about is out of reach of every mask. Look at the bound before you blame a model.
-# - Masks of people never tell what they all do wrong. Whoever wants the truth's score has to adjudicate; a dozen random crops
-#   go far.
-# - Do not halve the disagreement: it supposes that nobody shares an error.
+# - Half of what annotators disagree about is out of reach for every mask. Look at the bound before you blame a model.
+# - The masks of people cannot reveal errors that all of them make. To learn what a perfect model would score, have a
+#   dozen random crops adjudicated.
+# - Do not halve the disagreement to estimate that score: this assumes that no two people share an error.

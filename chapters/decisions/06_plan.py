@@ -65,7 +65,7 @@ from imc_helpers.decisions.planning import (
 )
 from imc_helpers.errors import InputError
 from imc_helpers.figures.decision_plots import planned_widths
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, source_note
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -145,23 +145,32 @@ for key in drawn:
     for row in (row for row in rows if row["cohort"] == key):
         to = f"{row['question']}, to ± {row['wanted']:g} {metric}:"
         told.append(
-            f"{to} **{row['people']} people, {row['images']} images, {row['hours']:,.0f} hours**"
+            f"- {to} **{row['people']} people, {row['images']} images, {row['hours']:,.0f} hours**"
             if row["images"]
-            else f"{to} *nobody can promise that* ({MOST_PEOPLE} people and {MOST_IMAGES} images: ± {row['largest']:.2f})"
+            else f"- {to} *out of reach* (with {MOST_PEOPLE} people and {MOST_IMAGES} images: ± {row['largest']:.2f})"
         )
     if told:
-        size = next(row["pilot"] for row in rows if row["cohort"] == key)
+        own = [row for row in rows if row["cohort"] == key]
+        few = [row for row in own if row["images"]]
+        lead = (
+            "A small study is enough for every question asked here"
+            if len(few) == len(own)
+            else "A small study is enough for the people who annotated the pilot, but not to speak about others"
+            if all(("other people" in row["question"]) == (not row["images"]) for row in own)
+            else f"A study that was considered is enough for {len(few) or 'none'} of {counted(len(own), 'question')}"
+        )
         sentences.append(
-            f"From the pilot of {cohort_name(key)}, {size} images and people, for {assurance:.0%} of studies like "
-            f"it at {minutes:g} minutes an image: " + "; ".join(told) + "."
+            f"{lead} (planned from a pilot of {cohort_name(key)}, {own[0]['pilot']} images and people, so that {assurance:.0%} of "
+            f"studies like it keep the stated precision, at {minutes:g} minutes per image):\n\n"
+            + "\n".join(told)
         )
 sentences += [
-    f"*Undecidable* in {name}: {'; '.join(questions)}. What is missing: {why}."
+    f"In {name} this cannot be planned ({'; '.join(questions)}): {why}."
     for (name, why), questions in why_not.items()
 ]
 nobody = (
-    "*Undecidable: no pilot.* No cohort of this edition has the masks of two people for one image. Have three people draw "
-    "four images or more, and ask again."
+    "This edition has no pilot from which to plan: no cohort has masks by two people for the same image. Have three people "
+    "annotate at least four images, and ask again."
 )
 answer("\n\n".join(sentences) or nobody)
 
@@ -172,27 +181,28 @@ if plans:
     show(
         partial(planned_widths, curves, wanted, done),
         label="fig-plan",
-        caption=f"Half of the interval's width that {assurance:.0%} of studies undercut, by images and people who draw them "
-        f"all. Dashed: what is asked for. {data}",
-        alt="A falling curve for each number of people against the number of images, with a dashed line at the width that "
-        "is asked for and a dot at the study with the least work.",
+        caption=f"Half-width of the interval that {assurance:.0%} of studies achieve or improve on, against the number of images, "
+        f"if every person annotates all of them. Dashed: the half-width wanted. Dot: the study with the least work. {data}",
+        alt="One falling curve per number of people against the number of images, with a dashed line at the half-width "
+        "wanted and a dot at the study with the least work.",
     )
 else:
-    display(Markdown("*Without a pilot there is nothing to draw.*"))
+    display(Markdown("*There is no pilot, so there is nothing to draw.*"))
 
 # %% [markdown]
-# More images narrow one part of the interval, more people the other. Where the curves lie flat, another image buys
-# nothing, and another person does. They may even rise a little: what is left is then the chance of few people, of which
-# one knows less than of that of many images. The plan takes the cheapest pair of numbers that is enough, if every person draws every
-# image and each takes as long.
+# More images reduce one part of the uncertainty, more people the other. Where a curve is flat, another image gains
+# nothing, but another person does. Curves may even rise a little: the uncertainty that remains is then due to having few
+# people, and can itself be estimated only roughly. The plan is the cheapest combination of images and people that is
+# enough, if every person annotates every image and every image takes the same time.
 
 # %% tags=["hide-input"]
 if len(planned):
     show_table(
         planned.rename(columns={"pilot": "pilot, images × people"}),
         label="tab-plan",
-        caption=f"The studies with the least work. *Expected*: the half-width that half of such studies undercut; *assured*: "
-        f"that {assurance:.0%} of them undercut; *largest*: that of the largest study looked at. {data}",
+        caption=f"The studies with the least work. *Wanted*: half-width asked for. *Expected*: half-width that half of such "
+        f"studies achieve. *Assured*: half-width that {assurance:.0%} of them achieve. *Largest*: assured half-width of the "
+        f"largest study considered. {data}",
         decimals=3,
     )
 
@@ -213,22 +223,23 @@ simulated = pd.read_csv(shipped("benchmarks/results") / "decisions_plan.csv")
 show_table(
     simulated,
     label="tab-plan-check",
-    caption="500 simulated pilots of each kind, each followed by a study of another size: the median of predicted over "
-    "achieved half-width, how many predictions came within 10 %, and how many studies kept the width that was assured to "
-    "80 % of them. Written by `benchmarks/decisions.py`.",
+    caption="500 simulated pilots of each kind, each followed by a study of another size: median ratio of predicted to "
+    "achieved half-width, share of predictions within 10% of it, and share of studies that kept the half-width assured to "
+    "80% of them. Measured once by `benchmarks/decisions.py`.",
     decimals=2,
 )
 
 # %% [markdown]
-# On average the prediction is right; a single pilot's is not. Of small pilots only about one in six comes within a tenth
-# of what the study then finds, so plan by the *assured* width, and look again halfway.
+# On average the prediction is right, but that of a single pilot may not be. Only about one small pilot in six comes
+# within 10% of what the study then finds. So plan with the *assured* half-width, and check again halfway.
 
 # %% [markdown]
 # ## Which crops to label next
 #
-# Labels need not cover whole images. Where masks disagree, something is wrong, and a label there tells most. So crops are
-# drawn with a chance of which half is spread evenly and half follows the disagreement: none is out of reach, and each label
-# is weighed by the chance that it had. [](07_few_labels) measures what that gains, and what the labels then tell.
+# Labels need not cover whole images. Where masks disagree, at least one of them is wrong, so a label there is most
+# informative. Crops are therefore drawn at random with a probability that is half uniform and half proportional to the
+# disagreement. Every crop can be drawn, and each label is weighted by the inverse of its probability.
+# [](07_few_labels) measures how much is gained in this way.
 
 # %% tags=["hide-input"]
 next_crops = []
@@ -253,22 +264,24 @@ if next_crops:
             }
         ),
         label="tab-next-crops",
-        caption=f"{n_crops} crops of {crop_px} x {crop_px} px drawn for each cohort, of up to {most_images} images. *Cells in dispute*: those "
-        "of either of two masks without a match (IoU of .5 or more), mean over pairs. *Weight*: what a label counts in a mean "
+        caption=f"{n_crops} crops of {crop_px} x {crop_px} px drawn for each cohort, from up to {most_images} images. *Cells in "
+        "dispute*: cells of either of two masks without a match (IoU of .5 or more), mean over pairs. *Weight*: that of a label in a mean "
         f"over all crops. {source_note(next_crops['cohort'].unique())}",
         decimals=2,
     )
 else:
     display(
-        Markdown("*No image of this edition has two masks, so nothing says where to look first.*")
+        Markdown(
+            "*No image of this edition has two masks, so there is no disagreement to guide the choice.*"
+        )
     )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Other tissues or other people than those of the pilot: it scales what it saw.
-# - Cheaper designs, in which not everybody draws every image. They work too ([](01_agreement)); their intervals are wider.
-# - Hours of thinking, training and talking. Only drawing is counted.
+# - Tissues or people unlike those of the pilot: the plan extrapolates from what the pilot saw.
+# - Cheaper designs, in which not everybody annotates every image. They work too ([](01_agreement)), with wider intervals.
+# - Hours of thinking, training and discussion. Only drawing is counted.
 
 # %% tags=["remove-cell"]
 for found in plans.values():
@@ -286,6 +299,6 @@ assert simulated["within 10 %"].max() < 0.5, "one pilot cannot promise a tenth"
 # %% [markdown]
 # ## Takeaways
 #
-# - Start with three people and a few images, and let the pilot say which of the two is missing.
-# - People first: with three of them the interval for other people stays wide whatever the number of images.
-# - Promise the assured width, not the expected one.
+# - Start with three people and a few images, and let the pilot tell you of which you need more.
+# - People come first: with only three of them, the interval for other people stays wide whatever the number of images.
+# - Promise the assured half-width, not the expected one.

@@ -102,26 +102,29 @@ if own:
     )
     if held:
         sentences.append(
-            f"The model ranked first by mean {metric} would very likely stay first on other images like these (the chance "
-            f"that another one is better is below {level}, as these references judge) in {', '.join(held)}."
+            f"The model ranked first by mean {metric} would very likely stay first on other images like these, by agreement with "
+            f"the same references, in {', '.join(held)}: there the chance that another model is better is below {level}."
         )
     if unsure:
         sentences.append(
-            f"It may well not in {', '.join(unsure)}: there the chance is {level} or more."
+            f"{'In' if not held else 'Not so in'} {', '.join(unsure)}"
+            + (", the model ranked first may well lose its place" if not held else "")
+            + f": there the chance that another model is better is {level} or more."
         )
     if open_:
-        sentences.append(f"One image cannot tell, in {', '.join(open_)}.")
+        sentences.append(f"In {', '.join(open_)}, one image cannot tell.")
 else:
-    sentences.append("No cohort of this edition has scores of two models, so it ranks nothing.")
+    sentences.append(
+        "No cohort of this edition has scores of two models, so there is no ranking to examine."
+    )
 counts = theirs["verdict"].value_counts()
 if assumed:
     alike = all(cohort_record(key).synthetic for key in record.cohorts)
     sentences.append(
-        f"Of {len(theirs)} published rankings whose tables print the number of images but no spread over them, "
-        f"{counts.get(Verdict.HOLDS, 0)} would hold if scores varied over images as this edition's do (standard deviation "
-        f"{assumed[0]:.3f} to {assumed[1]:.3f}"
-        + (", which is little, since synthetic images are alike" if alike else "")
-        + f"), {counts.get(Verdict.UNCERTAIN, 0)} would not, and {counts.get(Verdict.DEPENDS, 0)} depend on where in between."
+        f"Of {len(theirs)} published rankings whose tables give the number of images but not how much scores vary between "
+        f"them, {counts.get(Verdict.HOLDS, 0)} would hold if scores varied as much as in this edition"
+        + (" (synthetic images, which vary little)" if alike else "")
+        + f", {counts.get(Verdict.UNCERTAIN, 0)} would not, and for {counts.get(Verdict.DEPENDS, 0)} the answer depends on how much exactly."
     )
 answer(" ".join(sentences))
 
@@ -143,18 +146,18 @@ if len(answered):
     show(
         partial(claim_rows, answered),
         label="fig-claims",
-        caption=f"Chance that the method ranked first is not the best on other images of the same kind; a claim holds below "
-        f"{level} (green). Bars: what was not published is assumed. {source_note(ranked)} Published: Goldsborough 2025, "
-        "Tables 3.2 and 4.2.",
-        alt="A row per ranking, with a point or a bar on an axis from a tenth of a percent to 100 %; a green band marks "
-        "what lies below the level.",
+        caption=f"Chance that the method ranked first is not the best on other images of the same kind; a claim holds if it is "
+        f"below {level} (green). Bars: range of the chance over assumptions about what was not published. {source_note(ranked)} "
+        "Published: Goldsborough 2025, Tables 3.2 and 4.2.",
+        alt="One row per ranking, with a point or a bar on an axis from 0.1% to 100%; a green band marks "
+        "the chances below the level.",
     )
 
 # %% [markdown]
-# A ranking by mean scores is a claim: the first method is better than the others. How often such claims fail has been
-# counted for medical imaging {cite:p}`christodoulou2025`. Whether one fails depends on four things: how far the first
-# leads, how much scores vary from image to image, whether the methods find the same images hard, and how many images
-# there are. Most papers print the first and the last.
+# A ranking by mean scores is a claim: the first method is better than the others. How often such claims are false has
+# been estimated for medical imaging {cite:p}`christodoulou2025`. It depends on four things: the lead of the first
+# method, how much scores vary from image to image, whether the methods find the same images hard, and the number of
+# images. Most papers report only the first and the last.
 #
 # ## This edition's models
 
@@ -166,8 +169,8 @@ columns = {
     "best": "best",
     "next": "second",
     "lead": "lead",
-    "chance": "another one is better",
-    "formula": "by the formula, second alone",
+    "chance": "chance that another is better",
+    "formula": "chance by the formula (second only)",
     "verdict": "claim",
 }
 if own:
@@ -178,15 +181,19 @@ if own:
         .rename(columns=columns),
         label="tab-own-claims",
         caption=f"The model with the highest mean {metric} on whole images of each cohort, averaged over the references, and "
-        f"the chance that another one is better on other images of the kind. *Holds*: below {level}. "
+        f"the chance that another one is better on other images of the same kind. *Holds*: the chance is below {level}. "
         f"{source_note(ours['claim'])}",
     )
 else:
-    display(Markdown("*Nothing to rank: no cohort of this edition has scores of two models.*"))
+    display(
+        Markdown(
+            "*No cohort of this edition has scores of two models, so there is nothing to rank.*"
+        )
+    )
 
 # %% [markdown]
-# This is the chance for one ranking at a time. [](02_models) asks for more: there no comparison of any two models may be
-# wrong in more than one study of twenty. So a model may hold the first place here, and there be one of several that may.
+# This chance concerns one ranking at a time. [](02_models) is stricter: there, at most one study in twenty may contain
+# any wrong comparison of two models. A claim can therefore hold here although several models may come first there.
 #
 # ## Published rankings
 
@@ -197,9 +204,9 @@ if assumed:
     first, last = (f"{r:g}" for r in CORRELATIONS)
     display(
         Markdown(
-            f"The tables print no spread over images and no correlation between methods. So each is judged with every "
-            f"combination of a standard deviation of {low} and of {high} (the middle half of those of "
-            f"this edition's models, of their F1 scores, lies between) and a correlation of {first} and of {last}."
+            "The published tables report neither how much scores vary between images nor how they correlate between methods. "
+            f"Each ranking is therefore judged with every combination of a standard deviation of {low} or {high} (the quartiles "
+            f"of the standard deviations of F1 scores in this edition) and a correlation of {first} or {last}."
         )
     )
     show_table(
@@ -208,13 +215,13 @@ if assumed:
         ),
         label="tab-published-claims",
         caption="Published: Goldsborough 2025, Tables 3.1 and 3.2 (nuclei, retrained on each data set) and 4.1 and 4.2 "
-        "(TissueNet). *Depends*: the answer lies on either side of the level, by what one assumes.",
+        "(TissueNet). *Depends*: whether the claim holds depends on what is assumed.",
     )
 else:
     display(
         Markdown(
-            "*The tables print no spread over images. This book puts its own models' in its place; this edition has no cohort "
-            "of three images or more on which a model ran, so it cannot.*"
+            "*The published tables do not report how much scores vary between images. This book would substitute the variation of "
+            "its own models, but no cohort of this edition has at least three images on which a model ran.*"
         )
     )
 
@@ -222,10 +229,11 @@ else:
 # ## How the chance is computed, and whether it is right
 
 # %% [markdown]
-# The usual formula takes the first two methods, and gives the tail of Student's t distribution beyond the lead, in units
-# of its standard error {cite:p}`christodoulou2025`. But the winner was chosen because it came first, so some of its lead
-# is luck. Here the true means are taken to come from one normal distribution, whose spread the data tell: where methods
-# differ little beyond the noise, all are drawn together, the winner most.
+# The usual formula compares the first two methods, and gives the tail of Student's t distribution beyond the lead
+# divided by its standard error {cite:p}`christodoulou2025`. But the winner was chosen because it came first, so part of
+# its lead is luck. Here the true means are assumed to come from one normal distribution, whose spread is estimated from
+# the data: if methods differ by little more than the noise, all estimates are shrunk towards their mean, and the
+# winner's most.
 #
 # :::{dropdown} Formulas
 # *The formula*: two methods A and B with means apart by $\Delta$, standard deviations $s_A$, $s_B$ and correlation $r$ over $n$ images:
@@ -253,38 +261,38 @@ by = gaps.groupby(["methods", "spread"], as_index=False).agg(
 show_table(
     by.rename(
         columns={
-            "spread": "spread of the truth",
-            "false": "false",
-            "stated": "stated",
+            "spread": "spread of the true means",
+            "false": "false claims",
+            "stated": "stated chance",
             "ours": "largest gap",
             "formula": "stated by the formula",
-            "formulas": "its largest gap",
+            "formulas": "largest gap of the formula",
         }
     ),
     label="tab-claims-check",
-    caption="Simulated studies whose true ranking is known: share of winners that are not the best, and the chance that is "
-    "stated, here and by the formula for two methods named beforehand. *Spread of the truth*: true means spread by 0 to so "
-    "many standard errors. *Largest gap*: studies are sorted by the stated chance and cut into tenths. "
-    "(`python benchmarks/claims.py` rewrites these rows.)",
+    caption="Simulated studies whose true ranking is known: share of winners that are not the best (*false claims*), and the "
+    "chance that is stated, here and by the formula for two methods named beforehand. *Spread of the true means*: in standard "
+    "errors. *Largest gap*: largest difference between the two, in any tenth of the studies when sorted by the stated chance. "
+    "Measured once by `benchmarks/claims.py`.",
 )
 near, apart = by[by["spread"] <= 2], by[by["spread"] > 2]
 display(
     Markdown(
-        f"Where methods differ by more than the noise of a mean (by up to {' or '.join(f'{s:g}' for s in apart['spread'].unique())} "
-        f"standard errors), the stated chance lies within {apart['ours'].max():.3f} of what happens in every tenth. Where they "
-        f"hardly differ it is up to {near['ours'].max():.3f} too trusting: a ranking alone does not tell how alike the methods "
-        f"are. The formula trusts more than it should everywhere, by up to {by['formulas'].max():.3f}, since it does not know "
-        "that the winner was chosen. All this holds for scores that are near to normal."
+        f"If methods differ by more than the noise of a mean (by up to {' or '.join(f'{s:g}' for s in apart['spread'].unique())} "
+        f"standard errors), the stated chance is within {apart['ours'].max():.3f} of the share of false claims in every tenth. "
+        f"If they hardly differ, it is up to {near['ours'].max():.3f} too optimistic, because a ranking alone does not tell how "
+        f"similar the methods are. The formula is too optimistic everywhere, by up to {by['formulas'].max():.3f}, because it "
+        "ignores that the winner was chosen for its score. All of this holds for scores that are close to normal."
     )
 )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Other *kinds* of images. A ranking that holds for images like these may fall on another tissue or instrument.
-# - Whether the references are right. A model may come first because it errs as they do.
+# - Other *kinds* of images. A ranking that holds for images like these may not hold for another tissue or instrument.
+# - Whether the references are right. A model may come first because it makes the same errors.
 # - Anything about the published methods today, or on IMC: their scores are for nuclei in stained sections, or for
-#   TissueNet, and the spread set in their place is this book's.
+#   TissueNet, and the variation between images is assumed to be that of this book.
 # - Papers that average over cells or pool images: here a score is a mean over images.
 
 # %% tags=["remove-cell"]
@@ -304,6 +312,7 @@ assert near["ours"].max() > apart["ours"].max(), "and where methods hardly diffe
 # %% [markdown]
 # ## Takeaways
 #
-# - A lead means little without the spread over images and the number of images.
-# - Report the score of every image, or at least the standard deviation of the *differences*: then nobody has to assume.
-# - The more methods are compared, the less the first one's lead is worth.
+# - A lead means little unless you know how much scores vary between images, and how many images there are.
+# - Report the score of every image, or at least the standard deviation of the *differences*, so that nobody has to
+#   make assumptions.
+# - The more methods are compared, the less the lead of the first one means.

@@ -42,7 +42,7 @@ from IPython.display import Markdown, display
 
 from imc_helpers.cells.cohort_size import cohort_size
 from imc_helpers.data.conversion import read_unmatched
-from imc_helpers.figures.names import cohort_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import gallery
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
@@ -66,14 +66,20 @@ measured.to_csv(results_dir(edition, "datasets") / "cohorts.csv", index=False)
 dense = measured.dropna(subset="cells_per_patch")["cells_per_patch"]
 several = (measured["annotators"] > 1).sum()
 density = (
-    f"A patch holds from {dense.min():.0f} to {dense.max():.0f} cells on average."
+    f"They differ in density: a patch holds {dense.min():.0f} to {dense.max():.0f} cells on average, depending on the cohort."
+    if len(dense) > 1
+    else f"A patch holds {dense.mean():.0f} cells on average."
     if len(dense)
     else "No mask covers a whole patch, so there is no density to report."
 )
 tools = (measured["tools"] > 0).sum()
+kinds = "synthetic" if all(record.synthetic for record in records.values()) else "real"
+if len({record.synthetic for record in records.values()}) > 1:
+    kinds = "real and synthetic"
 answer(
-    f"{measured['samples'].sum()} samples in {len(keys)} cohorts, {several} of them "
-    f"with more than one annotator, {tools} with masks of tools. {density}"
+    f"This edition shows {kinds} data: {counted(measured['samples'].sum(), 'sample')} in {counted(len(keys), 'cohort')}. "
+    f"{'One' if several == 1 else several or 'None'} of the cohorts {'has' if several < 2 else 'have'} masks by more than one annotator, and "
+    f"{tools or 'none'} {'has' if tools < 2 else 'have'} masks made by tools. {density}"
 )
 
 # %% tags=["hide-input"]
@@ -82,21 +88,21 @@ show(
     partial(gallery, first, field_um=field_um),
     label="fig-gallery",
     caption=f"The top left {field_um:g} µm of one sample per cohort: nucleus channel blue, membrane "
-    f"channel gold, each stretched for the eye. {source_note(keys)}",
+    f"channel gold, each with its own contrast. {source_note(keys)}",
     alt="One crop per cohort: nuclei in blue, membranes in gold.",
 )
 
 # %% [markdown]
-# Agreement between people depends on what they looked at: how large the images are, how densely the
-# cells lie, who drew the masks. This page measures that. It follows sections 3.1.1 to 3.1.3 of
-# {cite:t}`schuiki2025`.
+# How well people agree depends on what they looked at: how large the images are, how densely the cells are
+# packed, and how the masks were made. This page describes the data in these terms. It follows sections 3.1.1 to
+# 3.1.3 of {cite:t}`schuiki2025`.
 
 # %% [markdown]
-# ## The numbers
+# ## How large and how dense
 #
 # {numref}`tab-datasets` has the columns of the study's Table 1. Sizes are means over samples. A patch
-# is a full window of the sliding grid (see [](03_patches)). *Cells per patch* counts every cell that
-# has a pixel in the window of 256 px. The study does not say how it counted.
+# is a full window of the sliding grid (see [](03_patches)). *Cells per patch* counts every cell with at least one
+# pixel in the window of 256 px; the study does not say how it counted.
 
 # %% tags=["hide-input"]
 columns = {
@@ -121,7 +127,7 @@ show_table(
 # ## Who made the masks
 #
 # A *mask* can be drawn by a person, made by a tool that a person trained, or made by a tool alone.
-# That decides what agreement between two masks means.
+# What agreement between two masks means depends on which of these they are.
 
 # %% tags=["hide-input"]
 makers = describe_raters({key: cohort.raters for key, cohort in cohorts.items()})
@@ -129,7 +135,7 @@ if len(makers):
     show_table(
         makers,
         label="tab-makers",
-        caption=f"The makers of the masks, from the manifest. {source_note(keys)}",
+        caption=f"Who or what made the masks, from the manifest. {source_note(keys)}",
         merge=["mask of", "cohort"],
     )
 else:
@@ -148,8 +154,8 @@ show_table(
 )
 
 # %% [markdown]
-# Images and masks that may not be handed on stay on your machine: in a site made of this book
-# (`make site`) the viewer and the pictures of these cohorts are left out.
+# Images and masks that may not be redistributed stay on your machine: a site made from this book
+# (`make site`) leaves out the viewer and the pictures of these cohorts.
 
 # %% tags=["hide-input"]
 noncommercial = [key for key, record in records.items() if record.noncommercial]
@@ -160,8 +166,8 @@ else:
     display(Markdown("*No cohort of this edition has a non-commercial licence.*"))
 
 # %% [markdown]
-# Some statements about public data cannot be checked at their source. The manifest marks them, and
-# says what they rest on.
+# Some statements about public data cannot be checked at their source. The manifest marks them and gives the
+# evidence for each.
 
 # %% tags=["hide-input"]
 doubts = pd.DataFrame(
@@ -169,12 +175,12 @@ doubts = pd.DataFrame(
         {
             "cohort": key,
             "statement": item.what,
-            "rests on": f"{item.why}. *To mend it:* {item.mend}" if item.mend else item.why,
+            "evidence": f"{item.why}. *How to check it:* {item.mend}" if item.mend else item.why,
         }
         for key, record in records.items()
         for item in record.unverified
     ],
-    columns=["cohort", "statement", "rests on"],
+    columns=["cohort", "statement", "evidence"],
 )
 if len(doubts):
     show_table(
@@ -188,12 +194,12 @@ else:
     display(Markdown("*Every statement about the cohorts of this edition was checked.*"))
 
 # %% [markdown]
-# ## What could not be matched
+# ## What was left out
 #
-# An image counts when a mask bears its name, covers as many pixels, and the image has every channel
-# that the two aggregates need. Regions that the data's authors exclude themselves are left out too, and
-# nothing else: no patient's data are looked at. What is left out is counted here, and listed one by one
-# in `unmatched.csv` among the results of this edition.
+# An image is used if it has a mask of the same name and size, and every channel that the two aggregates
+# need. Regions that the authors of the data themselves exclude are left out as well. Nothing else is: no
+# patient data are used to choose images. The table counts what was left out; `unmatched.csv`, among the results of
+# this edition, lists every item.
 
 # %% tags=["hide-input"]
 unmatched = pd.concat(
@@ -206,7 +212,7 @@ if len(unmatched):
     show_table(
         counted,
         label="tab-unmatched",
-        caption="What no sample was made of, by cohort and reason, with the words of one of them.",
+        caption="Images and masks that were left out, by cohort and reason, with one example each.",
     )
 else:
     display(Markdown("*Nothing was left out of the cohorts of this edition.*"))
@@ -219,11 +225,11 @@ published = published_table("schuiki25_table1")
 here = [cohort_name(key) for key in published["cohort"] if key in keys]
 display(
     Markdown(
-        f"The study reports five cohorts. Of these {', '.join(here)} {'is' if len(here) == 1 else 'are'} in this "
-        "edition; [](../../status) sets each of their numbers beside the published one."
+        f"The study reports five cohorts, of which {', '.join(here)} {'is' if len(here) == 1 else 'are'} part of this "
+        "edition; [](../../status) compares each of their numbers with the published one."
         if here
-        else "The study reports five cohorts. None of them is part of this edition, so the two tables describe "
-        "different data; they are set side by side for scale."
+        else "The study reports five cohorts. None of them is part of this edition, so {numref}`tab-datasets` and "
+        "{numref}`tab-published-datasets` describe different data; the published one is shown for scale."
     )
 )
 show_table(
@@ -236,10 +242,10 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - Size and density say nothing of image quality. Staining and counts differ as well.
-# - Cells per patch is the count of a mask. Two annotators can count differently on the same patch;
-#   the mean hides it. See [](05_annotators).
-# - Pixels are not micrometres: a patch covers less tissue when its pixels are smaller.
+# - Image quality. Staining and counts differ between cohorts as well.
+# - The true number of cells. *Cells per patch* is the count in a mask, and two annotators can count differently in
+#   the same patch; the mean hides this. See [](05_annotators).
+# - The amount of tissue. A patch covers less tissue if its pixels are smaller.
 
 # %% tags=["remove-cell"]
 assert len(measured) == len(keys)

@@ -38,7 +38,7 @@ from functools import partial
 import pandas as pd
 
 from imc_helpers.data.channel_tables import channel_shares, marker_availability, membrane_choice
-from imc_helpers.figures.names import channel_name, cohort_name, source_note
+from imc_helpers.figures.names import channel_name, cohort_name, counted, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import aggregate_and_parts, aggregates
 from imc_helpers.data.manifest import load_edition, published_table
@@ -56,9 +56,9 @@ shown = keys[0]
 membrane = shares[(shares["cohort"] == shown) & (shares["compartment"] == "membrane")]
 top = membrane.loc[membrane["share"].idxmax()]
 answer(
-    "Without scaling, a marker weighs as much in the aggregate as it has counts. In "
-    f"{cohort_name(shown)}, {top['channel']} alone gives {top['share']:.0%} of the membrane channel, out of "
-    f"{len(membrane)} markers."
+    "Bright markers dominate: the plain mean does not scale markers first, so each counts in proportion to its signal. "
+    f"In {cohort_name(shown)}, {top['channel']} alone contributes {top['share']:.0%} of the "
+    f"membrane channel, which has {counted(len(membrane), 'marker')}."
 )
 
 # %% tags=["hide-input"]
@@ -66,28 +66,28 @@ sample = cohorts[shown][0]
 show(
     partial(aggregate_and_parts, sample, "membrane", field_um=field_um),
     label="fig-membrane",
-    caption="The membrane channel and the markers it is the mean of, each stretched on its own. "
+    caption="The membrane channel (first) and the markers of which it is the mean, each with its own contrast. "
     f"{source_note([shown])}",
     alt="The membrane aggregate, followed by one image for each of its markers.",
 )
 
 # %% [markdown]
-# An IMC image has tens of channels. The models take two: one that shows nuclei, one that shows
-# membranes. The study makes each as the plain mean of several markers, pixel by pixel, without
+# An IMC image has dozens of channels, but the models take two: one that shows nuclei and one that shows
+# membranes. The study computes each as the plain mean of several markers, pixel by pixel and without
 # scaling ({cite:t}`schuiki2025`, section 3.1.4 and Table 2).
 
 # %% tags=["hide-input"]
 show(
     partial(aggregate_and_parts, sample, "nucleus", field_um=field_um),
     label="fig-nucleus",
-    caption="The nucleus channel and the stains it is the mean of, each stretched on its own. "
+    caption="The nucleus channel (first) and the stains of which it is the mean, each with its own contrast. "
     f"{source_note([shown])}",
     alt="The nucleus aggregate, followed by one image for each of its stains.",
 )
 
 # %% [markdown]
-# Each part is stretched for the eye, so all look equally bright. In the mean they are not.
-# {numref}`tab-shares` says what each one gives.
+# Each image has its own contrast, so all markers look equally bright. In the mean they do not count equally:
+# {numref}`tab-shares` gives the share of each.
 
 # %% tags=["hide-input"]
 shares = shares[["cohort", "compartment", "channel", "mean", "zeros", "share"]]
@@ -100,12 +100,12 @@ show_table(
     shares.assign(channel=named).rename(
         columns={
             "mean": "mean value per px",
-            "zeros": "share of empty px",
+            "zeros": "share of px that are 0",
             "share": "share of the aggregate",
         }
     ),
     label="tab-shares",
-    caption="What each channel gives to its aggregate. Values are counts in IMC, intensities in CODEX. "
+    caption="What each channel contributes to its aggregate. Values are counts in IMC and intensities in CODEX. "
     f"{source_note(keys)}",
     decimals=2,
 )
@@ -113,9 +113,9 @@ show_table(
 # %% [markdown]
 # ## What each cohort has
 #
-# A cohort that lacks one of the study's markers goes without it.
-# Where a cohort has none of the markers of a compartment, or too few to show cells, other markers
-# stand in; the panel of the cohort says which.
+# If a cohort lacks one of the study's markers, its aggregate is made without that marker. If it has none of the
+# markers of a compartment, or too few to show cells, other markers take their place; the panel of the cohort says
+# which.
 
 # %% tags=["hide-input"]
 study = published_table("schuiki25_table2")
@@ -129,13 +129,13 @@ grid = grid.reindex(index=order, columns=list(keys)).reset_index()
 show_table(
     grid,
     label="tab-markers",
-    caption="The study's markers (Table 2) in this edition's cohorts, and what stands in. "
+    caption="The study's markers (its Table 2) in this edition's cohorts, and the markers that replace missing ones. "
     f"{source_note(keys)}",
 )
 
 # %% [markdown]
-# An antibody is more than its target. Another clone may bind another part of the protein, and another
-# dilution gives other counts; {numref}`tab-antibodies` has what the study used.
+# The same target does not mean the same signal: another clone may bind another part of the protein, and another
+# dilution gives other counts. {numref}`tab-antibodies` lists what the study used.
 
 # %% tags=["hide-input"]
 show_table(
@@ -147,12 +147,12 @@ show_table(
 # %% [markdown]
 # ## The membrane channel is a choice
 #
-# The study says that it selected its markers by what all of its cohorts have, but not what it
-# aggregated in a cohort that lacks most of them: of eleven membrane markers, two of its breast cohorts
-# have only CD68 and CD20, which leave tumour cells dark. This book takes the study at its word: the
-# mean of those that a cohort has. {numref}`tab-membrane-choice` says what that leaves, and which other
-# markers of membranes the panel has. To let them in, name them under `channels` of the cohort in
-# `data_manifest/cohorts.yml`: `channels: {panCK: membrane, ECadherin: membrane}`.
+# The study says that it selected markers that all of its cohorts have, but not what it aggregated in a cohort that
+# lacks most of them: of the eleven membrane markers, two of its breast cohorts have only CD68 and CD20, which leave
+# tumour cells dark. This book takes the study at its word, and averages whichever of the markers a cohort has.
+# {numref}`tab-membrane-choice` shows which these are, and which other membrane markers the panel has. To include
+# some of the latter, name them under `channels` of the cohort in `data_manifest/cohorts.yml`:
+# `channels: {panCK: membrane, ECadherin: membrane}`.
 
 # %% tags=["hide-input"]
 choices = {key: membrane_choice(cohort.panel, study) for key, cohort in cohorts.items()}
@@ -161,15 +161,15 @@ show_table(
     pd.DataFrame(
         {
             "cohort": key,
-            "of the study's markers": f"{choice['of_study']} of {of}",
+            "study's markers present": f"{choice['of_study']} of {of}",
             "in the membrane channel": ", ".join(choice["entering"]),
-            "not in it": ", ".join(choice["others"]) or "none",
+            "left out": ", ".join(choice["others"]) or "none",
         }
         for key, choice in choices.items()
     ),
     label="tab-membrane-choice",
-    caption="The markers that make the membrane channel, and other markers of membranes in the panel, "
-    f"by the book's list of markers. {source_note(keys)}",
+    caption="The markers that make up the membrane channel, and further membrane markers in the panel that are left out "
+    f"of it (by the book's own list of membrane markers). {source_note(keys)}",
 )
 
 # %% [markdown]
@@ -191,11 +191,11 @@ show(
 # %% [markdown]
 # ## What this does not show
 #
-# - Whether this choice is a good one. The study names the choice of channels as a limit of its own
-#   (section 4.4).
-# - Whether a marker is on the membrane. Some of the study's membrane markers are not: TOMM20 marks
+# - Whether this choice is a good one. The study names its choice of channels as a limit (section 4.4).
+# - Whether a marker lies on the membrane. Some of the study's membrane markers do not: TOMM20 marks
 #   mitochondria.
-# - Names are compared as they are written. A marker under another name counts as missing.
+# - Markers under other names. Names are compared as they are written, so a marker with another name counts as
+#   missing.
 
 # %% tags=["remove-cell"]
 totals = shares.groupby(["cohort", "compartment"])["share"].sum()
@@ -212,7 +212,7 @@ for key, cohort in cohorts.items():
 # %% [markdown]
 # ## Takeaways
 #
-# - The mean is not a vote. A marker with few counts hardly changes it.
-# - Cohorts aggregate different markers, so their membrane channels do not show the same thing.
+# - The mean is not a vote: a marker with few counts hardly changes it.
+# - Cohorts aggregate different markers, so their membrane channels do not show the same structures.
 #
 # Next: [](03_patches).

@@ -66,10 +66,12 @@ sizes["scored_share"] = [covered_share(shape, border=border_px, **grid) for shap
 sizes.to_csv(results_dir(edition, "patches") / "samples.csv", index=False)
 inner = window_px - 2 * border_px
 answer(
-    f"A window is {window_px} px wide, and its middle {inner} px are scored. The "
-    f"next window starts {stride_px} px further, so the scored parts of neighbours overlap by "
-    f"{max(0, inner - stride_px)} px: **patches are not independent**, and a pixel is scored "
-    f"up to {math.ceil(inner / stride_px) ** 2} times."
+    f"The middle {inner} x {inner} px of a window of {window_px} x {window_px} px. The next window starts only {stride_px} px "
+    f"further on, so the scored parts of neighbours overlap by {max(0, inner - stride_px)} px: **patches are not "
+    f"independent**, and a pixel can be scored up to {math.ceil(inner / stride_px) ** 2} times."
+    if inner > stride_px
+    else f"The middle {inner} x {inner} px of a window of {window_px} x {window_px} px. The next window starts {stride_px} px "
+    "further on, so no pixel is scored twice; neighbours still come from the same tissue."
 )
 
 # %% tags=["hide-input"]
@@ -89,7 +91,7 @@ if largest["patches"]:
         ),
         label="fig-windows",
         caption=f"The {len(placed)} windows of an image of {largest['height_px']} x {largest['width_px']} px, "
-        f"{across} per row (white). Three are coloured, with the part that is scored filled. "
+        f"{across} per row (white outlines). Up to three are coloured, and the part of them that is scored is filled in. "
         f"{source_note([largest['cohort']])}",
         alt="A grid of overlapping square windows over an image. Three are highlighted, with a filled "
         "square inside each that leaves a border.",
@@ -102,21 +104,21 @@ else:
     )
 
 # %% [markdown]
-# Models behave differently on large images and on small ones. So the study runs everything twice: on
+# Models behave differently on large and on small images. The study therefore runs everything twice: on
 # whole images, and on windows of 256 x 256 pixels that overlap by half. A border of 28 pixels is
 # ignored on each side, which leaves 200 x 200 pixels to score ({cite:t}`schuiki2025`, section 3.1.4).
 
 # %% [markdown]
-# ## The rule for the number of patches
+# ## How many patches an image has
 #
-# Windows start at the top left, and only full windows count:
+# Windows start at the top left, and only full windows count. An image of $H$ x $W$ px therefore has
 #
 # $$
 # n = \left(\left\lfloor \frac{H - 256}{128} \right\rfloor + 1\right)
 #     \left(\left\lfloor \frac{W - 256}{128} \right\rfloor + 1\right),
 # $$
 #
-# and $n = 0$ when a side is shorter than 256 px. What lies beyond the last full window is not scored.
+# patches, and none if a side is shorter than 256 px. What lies beyond the last full window is not scored.
 
 # %% tags=["hide-input"]
 per_cohort = sizes.groupby("cohort", sort=False).agg(
@@ -127,7 +129,7 @@ per_cohort = sizes.groupby("cohort", sort=False).agg(
 )
 show_table(
     per_cohort.reset_index().rename(
-        columns={"without": "samples without patches", "scored": "mean share of px scored"}
+        columns={"without": "samples without patches", "scored": "mean share of px that is scored"}
     ),
     label="tab-patches",
     caption=f"Patches of this edition's cohorts, measured. {source_note(keys)}",
@@ -137,9 +139,9 @@ show_table(
 # %% [markdown]
 # ## Measured beside published
 #
-# The study does not state its rule, so we try two on the sizes of its Table 1. *Full windows* is the
-# rule above. *Covering windows* adds one more window at the right and the bottom, so that no pixel is
-# left out. Only mean sizes are published, so the counts are estimates wherever sizes vary.
+# The study does not state its rule, so we try two rules on the image sizes in its Table 1. *Full windows* is the
+# rule above. *Covering windows* adds windows at the right and at the bottom so that no pixel is
+# left out. Only mean sizes are published, so the counts are estimates where image sizes vary.
 
 # %% tags=["hide-input"]
 published = published_table("schuiki25_table1")
@@ -168,8 +170,8 @@ rules.to_csv(results_dir(edition, "patches") / "rules.csv", index=False)
 show_table(
     rules,
     label="tab-rules",
-    caption=f"Patches as published ({published['source'][0]}), and as each rule gives them for "
-    "images of the published mean size.",
+    caption=f"Number of patches as published ({published['source'][0]}), and as each rule predicts it for images of the "
+    "published mean size.",
 )
 
 # %% tags=["hide-input"]
@@ -182,21 +184,20 @@ off = (
 closer = int((off["full windows"] < off["covering windows"]).sum())
 display(
     Markdown(
-        f"If every in-house image has the published mean size, 1000 x 1000 px, full windows give "
-        f"{in_house['full windows']} and covering windows {in_house['covering windows']}; the study "
-        f"reports {in_house['published']}. Full windows are the closer rule for {closer} of "
-        f"{len(rules)} cohorts. We use full windows. The exact counts of the other four need every "
-        "image's size, which only the published images hold."
+        f"We use full windows, which come closer to the published count in {closer} of {len(rules)} cohorts. If every "
+        f"in-house image has the published mean size, 1000 x 1000 px, full windows give {in_house['full windows']} patches and "
+        f"covering windows {in_house['covering windows']}; the study reports {in_house['published']}. Exact counts for the other "
+        "four cohorts would require the size of every image, which only the published images themselves can give."
     )
 )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Patches of one image share pixels and cells. A test that takes them for independent claims too
-#   much.
-# - The rule was checked closely for the in-house cohort alone.
-# - A patch is measured in pixels. With smaller pixels it shows less tissue.
+# - How certain a score is. Patches of one image share pixels and cells, so a test that treats them as independent
+#   claims too much.
+# - That the rule is the study's. It could be checked exactly for the in-house cohort only.
+# - The amount of tissue. A patch is measured in pixels, so with smaller pixels it shows less tissue.
 
 # %% tags=["remove-cell"]
 assert count_windows(1000, 1000) == 36
@@ -211,6 +212,6 @@ assert sizes["scored_share"].between(0, 1).all()
 #
 # - A patch score is a score of 200 x 200 px, cut from a window of 256 x 256 px.
 # - Images with a side under 256 px have no patches, and in patch mode part of every image is never scored.
-# - Neighbouring patches overlap. They repeat each other.
+# - Neighbouring patches overlap, so each partly repeats what the others show.
 #
 # Next: [](04_metrics).

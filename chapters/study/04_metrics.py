@@ -81,43 +81,43 @@ else:
     note = "No image of this edition has two masks to compare."
 scores = evaluate(table=real)
 answer(
-    f"ap50 asks at one threshold, map averages ten, sap takes the whole curve. One "
-    f"and the same pair of masks scores {scores.ap50:.3f}, {scores.map:.3f} and {scores.sap:.3f}: "
-    "never compare one with another."
+    "All three count how many cells of two masks match, and differ in how much overlap they require: ap50 uses one "
+    "threshold, map averages over ten, and sap takes the area under the whole curve. Never compare one with another: the "
+    f"same pair of masks scores {scores.ap50:.3f} (ap50), {scores.map:.3f} (map) and {scores.sap:.3f} (sap)."
 )
 
 # %% tags=["hide-input"]
 show(
     partial(ap_areas, real),
     label="fig-areas",
-    caption=f"AP against the IoU threshold, for {whose}: ap50 is the height at 0.5, map the mean of ten "
-    f"heights, sap an area. {note}",
+    caption=f"AP against the IoU threshold, for {whose}: ap50 is the height of the curve at 0.5, map the mean of ten "
+    f"heights, and sap the area under the curve. {note}",
     alt="The same falling curve three times: a point marked at one half, ten bars between .50 and "
     ".95, and the whole area below it shaded.",
 )
 
 # %% [markdown]
-# All three compare two label images, cell by cell. Two cells are alike when the area they share is
-# large beside the area they cover together, their *IoU*. Cells are paired one to one, and a pair counts
-# when its IoU reaches a threshold $t$. Then
+# All three compare two label images cell by cell. The similarity of two cells is their *IoU*: the area that they
+# share, divided by the area that they cover together. Cells are paired one to one, and a pair counts
+# if its IoU reaches a threshold $t$. Then
 #
 # $$
 # AP(t) = \frac{TP}{TP + FN + FP},
 # $$ (ap)
 #
-# with $TP$ the pairs, $FN$ the true cells and $FP$ the predicted cells that stay alone
-# ({cite:t}`schuiki2025`, section 3.3; {cite:t}`hirling2024` explain why this is not the average
+# where $TP$ is the number of pairs, and $FN$ and $FP$ are the numbers of true and of predicted cells without a
+# partner ({cite:t}`schuiki2025`, section 3.3; {cite:t}`hirling2024` explain why this is not the average
 # precision of object detection).
 
 # %% [markdown]
-# **ap50** asks whether cells were found at all, roughly. **map** also asks how well they were outlined,
-# and gives nothing for pairs below .5. **sap** {cite:p}`chen2023sortedap` also counts pairs below
-# .5, so it still tells bad from worse when ap50 is 0.
+# **ap50** asks, roughly, whether cells were found at all. **map** also asks how well they were outlined,
+# and ignores pairs with an IoU below .5. **sap** {cite:p}`chen2023sortedap` counts such pairs as well, so it still
+# distinguishes bad masks from worse ones when ap50 is 0.
 
 # %% [markdown]
-# ## By hand
+# ## Four examples by hand
 #
-# Four cases that can be counted on paper. Above the true cells, below the predicted ones.
+# These four cases can be counted on paper.
 
 # %% tags=["hide-input"]
 cases = {
@@ -129,20 +129,21 @@ cases = {
 show(
     partial(toy_cases, cases),
     label="fig-toys",
-    caption="Four tiny pairs of label images, made by hand.",
+    caption="Four tiny pairs of label images, made by hand: the true cells above, the predicted cells below.",
     alt="Four pairs of small grids with coloured cells: a cell predicted too small, one predicted "
     "exactly half, two cells predicted as one, and one matched with one missed and one made up.",
 )
 
 # %% [markdown]
-# - **A.** The predicted cell covers 6 of 8 pixels: IoU 6/8 = .75. It counts at six of the ten
-#   thresholds (.50 to .75), so map = 6/10. sap: height 1 up to .75, then straight down to (1, 0), which
-#   gives .75 + .25/2 = .875.
-# - **B.** IoU 4/8 = .5 exactly. With $\ge$ it counts at .5 and nowhere else: ap50 = 1, map = 1/10. With
+# - **A.** The predicted cell covers 6 of 8 pixels, so its IoU is 6/8 = .75. It counts at six of the ten
+#   thresholds (.50 to .75), so map = 6/10. For sap, the curve has height 1 up to .75 and then falls in a straight line
+#   to (1, 0), which gives .75 + .25/2 = .875.
+# - **B.** The IoU is exactly 4/8 = .5. With $\ge$ the cell counts at .5 and nowhere else: ap50 = 1, map = 1/10. With
 #   $>$ it never counts.
-# - **C.** The merged cell has IoU 4/8 with each true cell. It can be paired with one of them only: $TP$
-#   = 1, $FN$ = 1, $FP$ = 0, so ap50 = 1/2.
-# - **D.** One pair with IoU 1, one true cell alone, one predicted cell alone: 1/3 at every threshold.
+# - **C.** The merged cell has an IoU of 4/8 with each of the two true cells, but it can be paired with only one of
+#   them: $TP$ = 1, $FN$ = 1, $FP$ = 0, so ap50 = 1/2.
+# - **D.** There is one pair with IoU 1, one true cell without a partner and one predicted cell without a partner, so
+#   AP is 1/3 at every threshold.
 
 # %% tags=["hide-input"]
 by_hand = {
@@ -167,16 +168,16 @@ show_table(
         for name, s in computed.items()
     ),
     label="tab-toys",
-    caption="The four cases, computed and by hand (IoU ≥ t where nothing else is said).",
+    caption="The four cases, computed and by hand (IoU ≥ t unless stated otherwise).",
 )
 
 # %% [markdown]
-# ## Where the conventions bite
+# ## Conventions that change the number
 #
-# ### At least, or more than?
+# ### Is an IoU equal to the threshold a match?
 #
-# The study does not say whether a match needs IoU $\ge t$ or IoU $> t$. Small cells make the difference
-# real: their IoUs are fractions of small numbers, and some are exactly 1/2.
+# The study does not say whether a match needs IoU $\ge t$ or IoU $> t$. With small cells this matters:
+# their IoUs are fractions of small whole numbers, and some are exactly 1/2.
 
 # %% tags=["hide-input"]
 rows = []
@@ -201,8 +202,8 @@ if pairs:
     show_table(
         conventions,
         label="tab-conventions",
-        caption="The same masks under different conventions. *sap, paper* pairs once for all thresholds; "
-        f"*sap, exact* pairs anew at each (see below). {source_note(cohorts)}",
+        caption="The same masks under different conventions. *Sap, paper* pairs cells once for all thresholds; "
+        f"*sap, exact* pairs them anew at each threshold (see below). {source_note(cohorts)}",
     )
 else:
     display(Markdown(f"*{note}*"))
@@ -212,25 +213,26 @@ if pairs:
     largest = conventions.loc[conventions["difference"].idxmax()]
     display(
         Markdown(
-            f"The largest difference here is {largest['difference']:.3f} ({cohort_name(largest['cohort'])}, "
-            f"{largest['sample']}). Scores of this book use IoU ≥ t unless their caption says "
-            "otherwise."
+            f"The largest difference between the two rules is {largest['difference']:.3f} here "
+            f"({cohort_name(largest['cohort'])}, {largest['sample']}). Scores in this book use IoU ≥ t unless their caption "
+            "says otherwise."
         )
     )
 
 # %% [markdown]
 # ### One assignment for all, or one per threshold?
 #
-# ap50 and map pair cells anew at every threshold, and take the most pairs possible. sap pairs once, so
-# that the summed IoU is largest, and keeps these pairs at every threshold. The two can disagree.
+# For ap50 and map, cells are paired anew at every threshold, so that there are as many pairs as possible. For sap,
+# cells are paired once, so that the summed IoU is largest, and these pairs are kept at every threshold. The two ways
+# can disagree.
 
 # %% tags=["hide-input"]
 tangle = contingency_table(cells("1" * 14 + "2" * 4), cells("3" * 4 + "1" * 14))
 show(
     partial(assignment_curves, tangle),
     label="fig-assignment",
-    caption="Two true and two predicted cells, made by hand, that overlap in a chain. One assignment for "
-    "all thresholds takes the two weak pairs; the best at each threshold keeps the strong one above 2/7.",
+    caption="AP of two true and two predicted cells, made by hand, that overlap in a chain. One assignment for "
+    "all thresholds takes the two weak pairs; the best assignment at each threshold takes the strong pair above 2/7.",
     alt="Two AP curves: one falls to zero early, the other stays at one third up to an IoU of "
     "more than one half.",
 )
@@ -239,8 +241,8 @@ show(
 show_table(
     pd.DataFrame(
         {
-            "true": tangle.true_ids[tangle.i],
-            "pred": tangle.pred_ids[tangle.j],
+            "true cell": tangle.true_ids[tangle.i],
+            "predicted cell": tangle.pred_ids[tangle.j],
             "IoU": tangle.iou,
         }
     ),
@@ -251,8 +253,8 @@ show_table(
 # %% [markdown]
 # ### Empty images
 #
-# A crop without cells on one side scores 0. Without cells on both sides it scores 1 here: nothing was
-# there and nothing was found. The study does not say what it does; leaving such crops out would be
+# If only one of two masks has cells in a crop, the score is 0. If neither has any, the score is 1 in this book:
+# nothing was there and nothing was found. The study does not say what it does; leaving such crops out would be
 # another choice. It matters for patches of sparse tissue.
 
 # %% tags=["hide-input"]
@@ -270,21 +272,21 @@ if pairs:
     )
     show_table(
         empty.rename(
-            columns={"one": "one side empty (score 0)", "both": "both sides empty (score 1)"}
+            columns={"one": "one mask empty (score 0)", "both": "both masks empty (score 1)"}
         ),
         label="tab-empty",
-        caption=f"Patches with an empty side, over all pairs of masks. {source_note(cohorts)}",
+        caption=f"Patches in which one or both masks have no cell, over all pairs of masks. {source_note(cohorts)}",
     )
 else:
     display(Markdown(f"*{note}*"))
 
 # %% [markdown]
-# ## Other tools, beside ours
+# ## How other tools compare
 #
-# The field's packages score the same masks. Some are slow on images full of small cells, and some are wrong
-# on inputs that occur: a crop that keeps its image's ids, an image without background, a crop without
-# cells. `make bench` runs those that can be installed beside ours and rewrites both tables, so whoever doubts a
-# line can rerun it.
+# Other packages in the field compute the same scores. Some are slow on images full of small cells, and some are wrong
+# on inputs that occur in practice: a crop that keeps the ids of its image, an image without background, a crop without
+# cells. `make bench` runs all packages that can be installed alongside ours and rewrites both tables, so you can check
+# every line yourself.
 
 # %% tags=["hide-input"]
 bench = pd.read_csv(shipped("benchmarks/results") / "metrics.csv")
@@ -293,10 +295,10 @@ show_table(
     compared,
     label="tab-bench",
     caption=f"Time for one pair of label images (median of {bench['runs'].min():.0f} to "
-    f"{bench['runs'].max():.0f} runs, fewest for slow tools), and in brackets how many times that of "
-    "*ours* with the same scores or more, side by side in one run, on "
-    f"one thread where no other number is named ({bench['machine'][0]}, {bench['date'][0]}). "
-    "Synthetic pairs: crops of 200 x 200 px, and whole images. The sortedAP algorithm was written anew "
+    f"{bench['runs'].max():.0f} runs, fewest for slow tools); in brackets, as a multiple of the time that *ours* takes for "
+    "at least the same scores in the same run. One thread unless stated otherwise "
+    f"({bench['machine'][0]}, {bench['date'][0]}). "
+    "Synthetic pairs: crops of 200 x 200 px, and whole images. The sortedAP algorithm was reimplemented "
     "from its paper. Not installed there: "
     f"{', '.join(absent) or 'none'}. Rewritten by `make bench`.",
 )
@@ -305,46 +307,46 @@ show_table(
 wrong = pd.read_csv(shipped("benchmarks/results") / "peer_errors.csv")
 show_table(
     wrong[["peer", "case", "what", "true", "pred", "score", "expected_ge", "found"]].rename(
-        columns={"what": "when", "expected_ge": "right", "found": "printed"}
+        columns={"peer": "tool", "what": "when", "expected_ge": "correct", "found": "returned"}
     ),
     label="tab-peer-errors",
-    caption="Where other tools are wrong, or define nothing (two empty images), each with its smallest "
-    "example: a row of pixels for each "
-    "image, where *1x2* means the id 1 twice. *Right* is with IoU ≥ t. Rewritten by `make bench`.",
+    caption="Where other tools are wrong, or leave the score undefined (two empty images), each with the smallest "
+    "example: one row of pixels per image, where *1x2* means the id 1 twice. *Correct*: with IoU ≥ t. Rewritten by "
+    "`make bench`.",
     decimals=2,
 )
 
 # %% [markdown]
 # ## How others measure agreement
 #
-# The study sets its choice beside three others (section 2), and so does this book:
+# The study discusses three ways (section 2) and takes the third:
 #
-# - **By pixel.** Kappa, STAPLE and heat maps compare what class each pixel was given
-#   {cite:p}`yang2023agreement`. They do not see cells: a border between two cells that one person
-#   draws and another leaves out is a line of a few pixels, and two cells fewer.
-# - **By a consensus of centres.** Cells of several annotators are the same where their centres are near
-#   {cite:p}`capar2024`. That works for any number of annotators, but needs the size of a cell to say what is
-#   near, and says nothing of outlines.
-# - **By pairs.** Every two masks are scored as if one were the truth: nuclei
-#   {cite:p}`yapp2022`, whole cells {cite:p}`greenwald2022`. The study does this, with the metrics above, and so
-#   does every page here that speaks of agreement.
+# - **Pixel by pixel.** Kappa, STAPLE and heat maps compare the class that each pixel was given
+#   {cite:p}`yang2023agreement`. They do not see cells: if one person draws a border between two cells and another
+#   does not, the masks differ by a line of a few pixels, but two cells have become one.
+# - **By a consensus of centres.** Cells of several annotators are taken to be the same cell if their centres are
+#   close together {cite:p}`capar2024`. That works for any number of annotators, but it needs a typical cell size to
+#   define *close*, and says nothing about outlines.
+# - **By pairs of masks.** Every two masks are scored as if one of them were the truth, for nuclei
+#   {cite:p}`yapp2022` or whole cells {cite:p}`greenwald2022`. The study does this with the metrics above, and so
+#   does every page here that reports agreement.
 #
-# To match the cells of two masks one to one is an assignment problem that computers solve. Of many masks at once
-# it is not, in any time that one would wait: hence the pairs.
+# Matching the cells of two masks one to one is an assignment problem, which computers solve quickly. Matching the cells
+# of many masks at once would take far too long, and so masks are compared in pairs.
 
 # %% [markdown]
 # ## Measured beside published
 #
-# The study prints no worked values for its metrics; its Figure 1 is a sketch. Its scores stand beside
-# ours in [](05_annotators).
+# The study prints no worked examples of its metrics; its Figure 1 is a sketch. [](05_annotators) compares its scores
+# with ours.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Whether a disagreement matters. A border one pixel off and a cell cut in two can cost the same.
-# - Small cells pay more for one pixel of border than large cells do, at every threshold.
-# - The choice between several assignments with the same sum can change sap, though not its
-#   assignment's sum. Ours does not depend on the order of ids.
+# - Whether a disagreement matters. A border that is one pixel off can cost as much as a cell that is cut in two.
+# - How hard a cell is. A shift of the border by one pixel costs a small cell more than a large one, at every threshold.
+# - A unique sap. If several assignments have the same summed IoU, the choice among them can change sap. Ours does not
+#   depend on the order of ids.
 
 # %% tags=["remove-cell"]
 for name, values in by_hand.items():
@@ -364,8 +366,8 @@ assert evaluate(cells("...."), cells("11..")).ap50 == 0
 # %% [markdown]
 # ## Takeaways
 #
-# - ap50 asks at one threshold, map at ten, sap at all.
-# - The rule at the threshold, the assignment, and empty crops each change the number. Say which you
-#   used.
+# - ap50 looks at one threshold, map at ten, sap at all of them.
+# - The rule at the threshold, the way of pairing cells, and the treatment of empty crops each change the number. State
+#   what you used.
 #
 # Next: [](05_annotators).

@@ -94,22 +94,20 @@ of_whole = {
 def how_sure(one):
     """Write both intervals of a mean agreement, or that there is none."""
     if pd.isna(one.low_images):
-        return "one image, so no interval"
-    same = f"{max(one.low_images, 0):.2f} to {min(one.high_images, 1):.2f} on other images"
+        return "one image, so there is no interval"
+    same = f"expect {max(one.low_images, 0):.2f} to {min(one.high_images, 1):.2f} on other images"
     if pd.isna(one.low_both):
-        return f"{same}; what other raters would reach is undecidable"
-    return (
-        f"{same}, {max(one.low_both, 0):.2f} to {min(one.high_both, 1):.2f} with other people too"
-    )
+        return f"{same}; what other raters would reach cannot be estimated"
+    return f"{same}, and {max(one.low_both, 0):.2f} to {min(one.high_both, 1):.2f} if other people draw as well"
 
 
 found = "; ".join(
-    f"{row.ap50:.3f} between the {noun(raters[key])} of {cohort_name(key)} ({how_sure(of_whole[key])})"
+    f"the {noun(raters[key])} of {cohort_name(key)} agree at a mean ap50 of {row.ap50:.3f} ({how_sure(of_whole[key])})"
     for key, row in whole.iterrows()
 )
 comparison = (
-    "The annotators here are simulated. Their habits were tuned, and this group chosen, so that they agree "
-    "about as the study's experts do: the closeness is built in, not found."
+    "The annotators here are simulated: their habits were tuned, and this group was chosen, so that they agree about as "
+    "well as the study's experts, so the similarity is built in and is no finding."
     if all(cohort_record(key).synthetic for key in cohorts)
     else "That was on other images and with other masks. Here: "
     + "; ".join(
@@ -121,10 +119,10 @@ comparison = (
 )
 ceiling = published_table("schuiki25_table3").set_index(["metric", "mode"])["value"]
 summary = (
-    f"Mean ap50 of whole images, with 95% intervals ([](../decisions/01_agreement)): {found}. The study's four experts reach "
+    f"On whole images {found}; these are 95% intervals ([](../decisions/01_agreement)). The study's four experts reach "
     f"{ceiling['ap50', 'whole']:.3f} (published). {comparison}"
     if cohorts
-    else "No cohort of this edition has the masks of two raters for one image, so nobody's agreement can be "
+    else "No cohort of this edition has masks by two raters for the same image, so agreement cannot be "
     f"measured here. The study's four experts reach {ceiling['ap50', 'whole']:.3f} in ap50 (published)."
 )
 answer(summary)
@@ -134,29 +132,29 @@ if cohorts:
     show(
         partial(agreement_matrices, pairs),
         label="fig-agreement",
-        caption=f"Agreement of every pair of {whose}: the mean over whole images or over patches. Two cells "
-        f"match when {rule}. {data}",
-        alt="Triangles of numbers, a row and a column per rater: one each for ap50, map and sap, on whole "
-        "images and on patches of each cohort.",
+        caption=f"Agreement of every pair of {whose}: mean score over whole images or over patches. Two cells "
+        f"match if {rule}. {data}",
+        alt="Triangular matrices of scores with one row and one column per rater: one matrix each for ap50, map and sap, on "
+        "whole images and on patches of each cohort.",
     )
 else:
-    display(Markdown("*One mask for an image makes no pair: there is nothing to draw.*"))
+    display(Markdown("*No image has two masks, so there is no pair to compare.*"))
 
 # %% [markdown]
-# A model is scored against somebody's mask. If two people's masks of one image score .7 against each
-# other, a model that scores .7 against one of them may be as good as the other. So the agreement of
-# annotators is the yardstick for every model. The study calls it a *reasonable upper bound*
+# A model is always scored against somebody's mask. If the masks of two people score .7 against each
+# other, a model that scores .7 against one of them may be as good as the other person. The agreement of
+# annotators is therefore the yardstick for every model. The study calls it a *reasonable upper bound*
 # ({cite:t}`schuiki2025`, section 4.1).
 
 # %% [markdown]
-# The metrics are symmetric: it does not matter which mask of two is called the truth.
+# The metrics are symmetric: it does not matter which of the two masks is called the truth.
 
 # %% [markdown]
 # ## What they disagree about
 #
-# Numbers hide what happened. Where two masks of one image exist, the outlines of their cells are drawn
-# here. Where a line is white, both masks change between the same two pixels. These are masks that software extended;
-# [](05_crops) sets them beside what was drawn by hand.
+# A score does not show what people disagree about, so where an image has two masks, their outlines are drawn here.
+# A white line means that both masks have a border between the same two pixels. [](05_crops) asks whether the
+# disagreement arose in the drawings or in the software that extended them to whole images.
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -164,10 +162,10 @@ if cohorts:
     show(
         partial(overlay_panels, overlays),
         label="fig-borders",
-        caption=f"The middle {field_um:g} µm of the first images: the DNA channel, and the cells of each pair "
-        f"outlined in blue and gold, white where the two lines are the same. {data}",
+        caption=f"The middle {field_um:g} µm of the first images: the DNA channel, bare and with the cells of two raters "
+        f"outlined in blue and gold (white where their outlines coincide). {data}",
         alt="Small fields of tissue in grey, first bare, then with cells outlined in blue and gold, white "
-        "where both agree. The ap50 of each field stands in its corner.",
+        "where both agree. The ap50 of each field is written in its corner.",
     )
 else:
     display(Markdown("*No image here has two masks.*"))
@@ -175,8 +173,8 @@ else:
 # %% [markdown]
 # ## Who made these masks
 #
-# Agreement is only as meaningful as the masks it compares. The study's masks come from four experts
-# who each trained ilastik on crops of their own drawing. The masks here are these:
+# Agreement is only as meaningful as the masks that it compares. The study's masks come from four experts,
+# each of whom trained ilastik on crops that they had drawn. The masks of this edition were made as follows.
 
 # %% tags=["hide-input"]
 shown = cohorts or everything
@@ -185,7 +183,7 @@ if len(makers):
     show_table(
         makers,
         label="tab-annotators",
-        caption=f"The makers of the masks, from the manifest. {source_note(shown)}",
+        caption=f"Who or what made the masks, from the manifest. {source_note(shown)}",
         merge=["mask of", "cohort"],
     )
 else:
@@ -210,22 +208,22 @@ if len(sums):
             }
         ),
         label="tab-counts",
-        caption="Cells that each of a pair found in all samples, and the AP they would reach if "
+        caption="Number of cells in the masks of each of two raters, over all samples, and the AP that the pair would reach if "
         f"every cell of the smaller set matched perfectly. {data}",
         decimals=2,
     )
 
 # %% [markdown]
-# When one mask has many more cells than the other, they may have outlined different things, or one split
-# what the other merged. No matching can pair the cells that only one of them has.
+# If one mask has many more cells than the other, the two raters may have outlined different things, or one may have
+# split what the other merged. Cells that only one of them has remain without a partner.
 
 # %% [markdown]
 # ## Is agreement a ceiling?
 #
-# The study reasons that a model closer to one annotator moves away from the others, so that mean
-# agreement is a *reasonable upper bound* for models. On real tissue nobody can check that against the
-# truth: it is not known. On a phantom it is. So take a model that equals the truth, and score it against
-# every annotator; and one that copies an annotator.
+# The study argues that a model that moves closer to one annotator moves away from the others, so that mean
+# agreement is a *reasonable upper bound* for models. On real tissue this cannot be checked, because the truth is
+# not known. On a phantom it is. So we score two kinds of model against every annotator: one that equals the truth,
+# and one that copies an annotator.
 
 # %% tags=["hide-input"]
 synthetic = {key: cohort for key, cohort in cohorts.items() if cohort_record(key).synthetic}
@@ -238,15 +236,15 @@ if synthetic:
     show_table(
         each,
         label="tab-ceiling",
-        caption="Mean ap50 on whole images: of each annotator with the truth and with the other "
-        "annotators, and of a model that copies the masks in that row, scored against all annotators "
-        f"(the copied one included). A pair of cells matches when {rule}. {source_note([key])}",
+        caption="Mean ap50 of each annotator, and of the truth, on whole images: with the truth, with the other annotators, and "
+        "as a model that copies these masks and is scored against all annotators (including the one it copies). A pair of "
+        f"cells matches if {rule}. {source_note([key])}",
     )
 else:
     display(
         Markdown(
-            "*No cohort of this edition has both several annotators and a known truth: that takes synthetic "
-            "tissue. The demo edition asks the question here.*"
+            "*No cohort of this edition has both several annotators and a known truth, which only synthetic tissue "
+            "has. The demo edition answers this question.*"
         )
     )
 
@@ -257,13 +255,12 @@ if synthetic:
     best = people.loc[people[COPY].idxmax()]
     display(
         Markdown(
-            f"The annotators' mean agreement is {agreement:.3f}. A model that equals the truth scores "
-            f"{perfect[COPY]:.3f} with them, {'below' if perfect[COPY] < agreement else 'above'} it. A model that "
-            f"copies {best['masks of']} scores {best[COPY]:.3f} with all of "
-            f"them, and {best['with the other annotators']:.3f} with the others alone. Where the truth stands in this one "
-            "group is chance as well: in other groups it may stand on the other side ({numref}`fig-ceiling`, and "
-            "[](../beyond/01_equivalence) counts many). **So mean agreement is a yardstick, not an upper bound: it says how "
-            "alike the annotators are, and not how right.**"
+            "**No: mean agreement is a yardstick, not an upper bound. It says how alike the annotators are, and not how right "
+            f"they are.** Here it is {agreement:.3f}. A model that equals the truth scores {perfect[COPY]:.3f} with the same "
+            f"annotators, {'below' if perfect[COPY] < agreement else 'above'} their agreement; a model that copies "
+            f"{best['masks of']} scores {best[COPY]:.3f} with all of them, and {best['with the other annotators']:.3f} with the "
+            "others only. On which side of the agreement the truth falls depends in part on the group: in other groups it "
+            "may be the other side ({numref}`fig-ceiling`; [](../beyond/01_equivalence) counts how often)."
         )
     )
 
@@ -281,10 +278,10 @@ if synthetic:
     show(
         partial(ceiling_curves, sweep),
         label="fig-ceiling",
-        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth with them, as "
-        f"their errors correlate: means of {sweep_tissues} tissues, bands from the lowest to the highest. Synthetic.",
-        alt="Three panels, one per metric. With rising correlation the agreement of annotators rises; "
-        "the score of the truth with them does not.",
+        caption=f"Mean agreement of {group.n_experts} simulated experts, and mean score of the truth with them, against the "
+        f"correlation of their errors: means of {sweep_tissues} tissues, bands from the lowest to the highest. Synthetic.",
+        alt="Three panels, one per metric: the agreement of annotators, and the score of the truth with them, as lines against "
+        "the correlation of their errors.",
     )
 
 # %% tags=["hide-input"]
@@ -299,16 +296,16 @@ if synthetic:
     order = "below" if first["truth"] < first["annotators"] else "above"
     display(
         Markdown(
-            "**Why?** Two annotators differ by the errors of both, the truth and an annotator by the "
-            "errors of one. So one expects the truth to win, unless annotators make the *same* "
-            f"errors. {{numref}}`fig-ceiling` turns that knob, on tissues of {sweep_px} x {sweep_px} px with experts "
-            f"of their own; {cohort_name(key)} was made with a correlation of {group.correlation:g}. At correlation "
-            f"{ends[0]:.1f} the truth stands at {first['truth']:.3f}, {order} the agreement of "
-            f"{first['annotators']:.3f}: experts without a habit in common still share the image, the "
-            f"software, and cells that nobody can see (in {cohort_name(key)} the truth holds {perfect['cells']:,.0f} cells, "
-            f"the annotators {people['cells'].min():,} to {people['cells'].max():,}). At correlation "
-            f"{ends[1]:.1f} the agreement has risen to {last['annotators']:.3f}, and the truth stands "
-            f"at {last['truth']:.3f}; in single tissues it changed by {change.min():+.3f} to "
+            "**Why?** The masks of two annotators differ by the errors of both; the truth and one annotator differ by the "
+            "errors of only one. One would therefore expect the truth to score higher, unless annotators make the *same* "
+            f"errors. {{numref}}`fig-ceiling` varies how much their errors correlate, on tissues of {sweep_px} x {sweep_px} px "
+            f"with other experts ({cohort_name(key)} was made with a correlation of {group.correlation:g}). At a correlation of "
+            f"{ends[0]:.1f} the truth scores {first['truth']:.3f}, {order} the agreement of "
+            f"{first['annotators']:.3f}: even experts who share no habits share the image, the "
+            f"software, and the cells that nobody can see (in {cohort_name(key)} the truth has {perfect['cells']:,.0f} cells, "
+            f"the annotators {people['cells'].min():,} to {people['cells'].max():,}). At a correlation of "
+            f"{ends[1]:.1f} the annotators agree at {last['annotators']:.3f}, and the truth scores "
+            f"{last['truth']:.3f}; in single tissues its score changed by {change.min():+.3f} to "
             f"{change.max():+.3f}. **Shared errors make annotators look better, and a perfect model "
             "look worse beside them.**"
         )
@@ -317,8 +314,8 @@ if synthetic:
 # %% [markdown]
 # ## Measured beside published
 #
-# {numref}`tab-means` is the study's Table 3 for this edition's data: the mean over all pairs, with the
-# study's own numbers below.
+# {numref}`tab-means` repeats the study's Table 3 with this edition's data: means over all pairs, with the
+# study's own numbers in the last lines.
 
 # %% tags=["hide-input"]
 published = ceiling.unstack("metric").reindex(["whole", "patch"])[list(METRICS)].reset_index()
@@ -332,8 +329,8 @@ show_table(
     .astype({"pairs": "Int64", "scored": "Int64", "both_empty": "Int64"})
     .rename(columns={"both_empty": "both empty"}),
     label="tab-means",
-    caption=f"Mean agreement over all pairs; a pair of cells matches when {rule}. *Scored* counts "
-    "images or patches over all pairs; *both empty* counts those where neither mask has a "
+    caption=f"Mean agreement over all pairs; a pair of cells matches if {rule}. *Scored*: number of "
+    "images or patches, over all pairs. *Both empty*: number of those in which neither mask has a "
     f"cell, which score 1. {data} The last lines are published, not measured here; the study does not "
     "state its rule for a match.",
 )
@@ -341,12 +338,12 @@ show_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - Which mask is right. Two annotators can agree and both be wrong, as when both miss the same
+# - Which mask is right. Two annotators can agree and both be wrong, for example when both miss the same
 #   dim cell.
-# - Agreement of experts in IMC, unless the table of makers says *expert* beside an IMC cohort. Two tools that
-#   agree say how alike the tools are, and nothing about people.
-# - What all experts would reach. A handful of people is a small sample of people, however many images they draw:
-#   [](../decisions/01_agreement).
+# - How well experts agree in IMC, unless the table above lists experts for an IMC cohort. Agreement between two tools
+#   shows how alike the tools are, and says nothing about people.
+# - How well experts agree in general. A handful of people is a small sample, however many images they draw
+#   ([](../decisions/01_agreement)).
 
 # %% tags=["remove-cell"]
 assert list(table.columns[:8]) == [
@@ -370,8 +367,8 @@ if synthetic and edition == "demo" and not strict:
 # %% [markdown]
 # ## Takeaways
 #
-# - Report agreement with its three conventions: which match rule, whole or patch, and how pairs were
-#   averaged.
-# - Look at the borders before you believe the number.
-# - The mean agreement is a yardstick for models, not an upper bound. How it relates to the score of a
-#   perfect model depends on how many errors the annotators share, which real data do not tell.
+# - Report agreement together with its three conventions: the rule for a match, whole images or patches, and how pairs
+#   were averaged.
+# - Look at the outlines before you believe the number.
+# - Mean agreement is a yardstick for models, not an upper bound. Whether a perfect model scores above or below it
+#   depends on how many errors the annotators share, which real data cannot tell.

@@ -71,28 +71,31 @@ def in_sentence(key):
     mean = crop_means(scores[key])["mean"]
     change = changes[key]
     if pd.isna(change["low"]) or change["low"] <= 0 <= change["high"]:
-        verdict = "these crops do not settle which way extending changes agreement"
+        verdict = "These crops cannot say whether extending drawings by software changes agreement"
     elif change["high"] < 0:
-        verdict = "in these crops, extending adds disagreement"
+        verdict = (
+            "Both, and software adds to it: extending the drawings lowers agreement in these crops"
+        )
     else:
-        verdict = "in these crops, extending takes disagreement away"
+        verdict = (
+            "Where they draw: extending the drawings by software raises agreement in these crops"
+        )
     who = "two simulated annotators" if cohort_record(key).synthetic else "two annotators"
     known = (
-        "with one image there is no interval"
+        "one image, so there is no interval"
         if pd.isna(change["low"])
         else f"95% interval {change['low']:+.3f} to {change['high']:+.3f}, over {change['images']:.0f} images"
     )
     return (
-        f"In {cohort_name(key)} what {who} draw by hand agrees at {mean[DRAWN]:.3f} (mean ap50), what "
-        f"software extends from their drawings at {mean[EXTENDED]:.3f} in the same crops: {change['mean']:+.3f} "
-        f"({known}), so {verdict}."
+        f"{verdict} ({cohort_name(key)}; change in mean ap50 {change['mean']:+.3f}; {known}). What {who} draw by hand agrees "
+        f"at {mean[DRAWN]:.3f}, what software extends from their drawings at {mean[EXTENDED]:.3f}."
     )
 
 
 answer(
     " ".join(in_sentence(key) for key in several)
-    or "No cohort of this edition has crops that two annotators drew by hand beside their masks, so drawing and "
-    "extending cannot be told apart here. The demo edition asks the question on synthetic tissue."
+    or "No cohort of this edition has, beside its masks, crops that two annotators drew by hand, so the effects of drawing "
+    "and of extending cannot be separated here. The demo edition answers the question for synthetic tissue."
 )
 
 # %% tags=["hide-input"]
@@ -100,28 +103,28 @@ if several:
     show(
         partial(overlay_panels, drawing_overlays(cohorts[several[0]], strict=strict, crops=crops)),
         label="fig-drawn",
-        caption="Crops that two annotators drew by hand, and their masks of the same crops, extended by software from "
-        "other drawings of theirs: DNA channel, the first annotator's cells outlined in blue, the second's in gold, "
-        f"white where both lines are the same. {source_note(several[:1])}",
+        caption="The DNA channel of crops, bare, with the cells that two annotators drew by hand, and with their masks of the "
+        "same crops, which software extended from other drawings by the same annotators. Blue: first annotator; gold: "
+        f"second; white: both. {source_note(several[:1])}",
         alt="Small fields of tissue in grey, bare, then with cells as two people drew them, then as software outlined "
-        "them for the same two people. The ap50 of each pair stands in the corner.",
+        "them for the same two people. The ap50 of each pair is written in the corner.",
     )
 else:
-    display(Markdown("*No crop was drawn by two: there is nothing to show.*"))
+    display(Markdown("*No crop was drawn by two annotators, so there is nothing to show.*"))
 
 # %% [markdown]
-# An annotator of the study drew ten crops of 50 x 50 pixels; ilastik and CellProfiler extended them to whole
-# images ({cite:t}`schuiki2025`, section 3.1.2). Its Figure 3 shows what was drawn, its Table 3 scores what was
-# extended. Two people's masks can differ for two reasons, then: the people drew cells in other ways, or two
-# classifiers made different things of drawings that were much alike. More training of annotators helps against the
-# first, and more drawing against the second.
+# Each annotator of the study drew ten crops of 50 x 50 pixels, and ilastik and CellProfiler extended the drawings to
+# whole images ({cite:t}`schuiki2025`, section 3.1.2). The study's Figure 3 shows what was drawn; its Table 3 scores what
+# was extended. The masks of two people can therefore differ for two reasons: the people drew cells differently, or two
+# classifiers turned similar drawings into different masks. Training the annotators helps against the first, and drawing
+# more crops against the second.
 
 # %% [markdown]
 # ## The three comparisons
 #
-# - **Drawn by two people**: how far people differ.
-# - **Extended from two people's drawings**: what ends up in the masks, people and software together.
-# - **Drawn and extended, one person**: how far software strays from the person whom it was to imitate.
+# - **Drawn by two people**: how much the people differ.
+# - **Extended from two people's drawings**: how much their masks differ, because of people and software together.
+# - **Drawn and extended, one person**: how far the software strays from the person whom it was meant to imitate.
 
 # %% tags=["hide-input"]
 tables = [
@@ -147,38 +150,38 @@ if len(means):
             columns={"mean": "ap50", "interval": "ap50, 95%"}
         ),
         label="tab-drawn",
-        caption="Mean ap50 in the drawn crops, over pairs and crops. *Cells*: on both sides of all pairs. *95%*: interval "
-        f"by a bootstrap that draws images, then crops within them. {data}",
+        caption="Mean ap50 in the drawn crops, over pairs and crops. *Cells*: number of cells in both masks, over all pairs. "
+        f"*95%*: interval from a bootstrap that draws images, then crops within them. {data}",
     )
 else:
     display(Markdown("*No cohort of this edition has crops that annotators drew by hand.*"))
 
 # %% [markdown]
-# ## Where the crops lie
+# ## Which crops are compared
 #
-# A crop that a classifier was trained on says too little about extending: there the classifier has seen the answer.
-# The simulated annotators draw two sets, one on tissue of its own to train their classifier, and one on the images
-# that are scored; only the second is shown here. Published crops, if a cohort has them, are most likely those that
-# trained the classifier, and then software looks closer to the person than it is elsewhere.
+# Crops on which the classifier was trained make the software look too good, because it has seen the answer there.
+# The simulated annotators therefore draw two sets of crops: one on separate tissue, to train their classifier, and one
+# on the images that are scored. Only the second set is used here. Published crops, if a cohort has any, are most likely
+# those on which the classifier was trained, and then software looks closer to the person than it is elsewhere.
 #
-# Drawn crops stand beside a cohort's masks: `data/COHORT/crops.csv` (`sample`, `y`, `x`, `size`, in pixels) and
-# `drawn_ANNOTATOR/SAMPLE.tiff`, a label image of the whole sample that is 0 outside the crops. Whether the study's
-# own record holds its crops nobody has seen who worked on this book.
+# Drawn crops are stored next to a cohort's masks: `data/COHORT/crops.csv` (`sample`, `y`, `x`, `size`, in pixels) and
+# `drawn_ANNOTATOR/SAMPLE.tiff`, a label image of the whole sample that is 0 outside the crops. We have not been able to
+# see whether the study's own record contains its crops.
 
 # %% [markdown]
 # ## Measured beside published
 #
-# The study gives no number for its drawings: its Figure 3 shows six pairs of annotators in one crop, with scores inside
-# the picture. What was extended stands in [](05_annotators).
+# The study reports no number for its drawings: its Figure 3 shows six pairs of annotators in one crop, with the scores
+# written in the picture. [](05_annotators) compares the extended masks.
 
 # %% [markdown]
 # ## What this does not show
 #
 # - Who is right. Two people can draw the same and both be wrong.
-# - Large cells, and merged or cut ones at full size: a crop of 50 px cuts every cell at its edge, in drawings and masks
+# - Large cells and large merges in full: a crop of 50 px cuts every cell at its edge, in drawings and masks
 #   alike.
-# - How people draw, where the annotators are simulated: their hand, their habits and their slips are assumptions
-#   ([](../phantom/02_experts)), tuned so that the *extended* masks agree about as the study's do.
+# - How people draw, if the annotators are simulated: their hand, habits and slips are assumptions
+#   ([](../phantom/02_experts)), tuned so that the *extended* masks agree about as well as the study's.
 
 # %% tags=["remove-cell"]
 for part in scores.values():
@@ -193,5 +196,6 @@ for key in several:
 # %% [markdown]
 # ## Takeaways
 #
-# - Agreement of masks made with a trained classifier is agreement of people and of software, in one number.
-# - Keep the crops that annotators draw, and draw a few more that no classifier learns from: they tell the two apart.
+# - If masks were made with a trained classifier, their agreement mixes the agreement of people with that of software.
+# - Keep the crops that annotators draw, and have a few more drawn from which no classifier learns: they separate the
+#   two.

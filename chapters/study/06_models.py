@@ -43,7 +43,7 @@ from functools import partial
 
 from IPython.display import Markdown, display
 
-from imc_helpers.figures.names import rater_name, source_note
+from imc_helpers.figures.names import counted, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.tissue_images import model_overlays, overlay_panels
 from imc_helpers.data.manifest import load_edition, model_record
@@ -68,14 +68,22 @@ files = [title for title in ran["model"] if sources[title] == "files"]
 made = len(ran) - len(files)
 if models:
     summary = (
-        f"Of {len(runs)} models, {made} ran here"
-        + (f", {len(trained)} of them trained by this build on synthetic tissue" if trained else "")
-        + (f"; of {len(files)} more there are published masks" if files else "")
-        + (f". {len(idle)} did not run, and {{numref}}`tab-not-run` says why" if len(idle) else "")
-        + "."
+        f"Of {counted(len(runs), 'model')} that this edition names, {made or 'none'} ran here"
+        + (
+            f", {len(trained)} of which {'was' if len(trained) == 1 else 'were'} trained by this build on synthetic tissue"
+            if trained
+            else ""
+        )
+        + (f"; for {len(files)} more, published masks are used" if files else "")
+        + (
+            f". {len(idle)} did not run; {{numref}}`tab-not-run` gives the reasons"
+            if len(idle)
+            else ""
+        )
+        + ". A model is fixed not by its name alone, but also by its input planes, pixel size and scaling."
     )
 else:
-    summary = "This edition names no models. Its `models:` in `editions/` is where to add some."
+    summary = "This edition names no models. To add some, list them under `models:` in its file in `editions/`."
 answer(summary)
 
 # %% tags=["hide-input"]
@@ -86,7 +94,7 @@ data = source_note([shown.name])
 overlays = model_overlays(shown, where, annotator, models, field_um=field_um)
 drawn = (
     f"the cells of {rater_name(annotator)} outlined in blue and those of each model in gold, white where "
-    "the two lines are the same"
+    "the outlines coincide"
     if annotator
     else "the cells of each model outlined in blue"
 )
@@ -94,24 +102,24 @@ if overlays:
     show(
         partial(overlay_panels, overlays),
         label="fig-models",
-        caption=f"The middle {field_um:g} µm of one image, DNA channel: {drawn}. {data}",
-        alt="The same field of tissue bare and then once for every model, with the model's cells outlined in "
+        caption=f"The DNA channel in the middle {field_um:g} µm of one image: {drawn}. {data}",
+        alt="The same field of tissue, bare and then once for every model, with the model's cells outlined in "
         + ("gold and the first rater's in blue." if annotator else "blue."),
     )
 else:
     display(Markdown(f"*No model has masks of `{where}` here, so there is nothing to show.*"))
 
 # %% [markdown]
-# The study takes four generalist models as they come, without any training on IMC
-# ({cite:t}`schuiki2025`, section 3.2). The methods that IMC laboratories used before them stand beside
-# them here, and small networks that this book trains itself on synthetic tissue.
+# The study uses four generalist models as published, without any training on IMC
+# ({cite:t}`schuiki2025`, section 3.2). This book adds the methods that IMC laboratories used before them, and small
+# networks that it trains itself on synthetic tissue.
 
 # %% [markdown]
-# ## What each takes
+# ## What each model takes as input
 #
-# A model sees one or two planes, not the panel: the mean of the nuclear channels and the mean of the
-# membrane channels (see [](02_channels)), in the order that its authors give. The study found no order for VISTA-2D
-# in its documentation and chose (zeros, membrane, nucleus) by trial.
+# A model sees one or two planes, not the whole panel: the mean of the nuclear channels and the mean of the
+# membrane channels (see [](02_channels)), in the order that its authors give. The study found no order documented for
+# VISTA-2D, and chose (zeros, membrane, nucleus) by trial.
 
 # %% tags=["hide-input"]
 table = describe_models(models)
@@ -119,15 +127,15 @@ if models:
     show_table(
         table[["model", "version", "takes", "made for", "scaling"]],
         label="tab-inputs",
-        caption="What goes into each model, from the manifest. *Version*: the one asked for. *Takes*: planes "
-        "in the model's own order. *Made for*: the pixel size it expects; a dash where it takes any. "
+        caption="What goes into each model, from the manifest. *Version*: the one requested. *Takes*: planes "
+        "in the model's own order. *Made for*: the pixel size that it expects (a dash if it takes any). "
         "*Scaling*: what is done to intensities before the network or threshold.",
     )
     show_table(
         table[["model", "trained on", "parameters", "licence", "weights"]],
         label="tab-origins",
-        caption="Where each model comes from, from the manifest. *Parameters*: trained numbers. *Licence* is "
-        "of the code, *weights* of what was trained; a dash where there is nothing of the kind.",
+        caption="Where each model comes from, from the manifest. *Parameters*: how many numbers were trained. *Licence*: that "
+        "of the code. *Weights*: the licence of the trained weights. A dash means that there is none.",
     )
 
 # %% tags=["hide-input"]
@@ -135,18 +143,18 @@ own = [key for key in models if model_record(key).training is not None]
 if own:
     display(
         Markdown(
-            "How the book's own models are trained (labels and settings) was chosen by their scores on "
-            "synthetic tissue of seeds that no cohort has, and never on a cohort that they are shown on: "
-            "`benchmarks/training_choice.py` wrote the table, `benchmarks/results/training_choice.csv`."
+            "The labels and settings with which the book's own models are trained were chosen by their scores on separate "
+            "synthetic tissue, never on a cohort on which the book reports them (`benchmarks/training_choice.py`, with "
+            "results in `benchmarks/results/training_choice.csv`)."
         )
     )
 
 # %% [markdown]
 # ## The study's models, setting by setting
 #
-# A version alone does not fix what a model does. So here are the settings of the study's four models: what the
-# study states, and what is done here. Where it states nothing, somebody had to choose, and a difference in scores
-# may come from that.
+# A version number alone does not determine what a model does. This section lists the settings of the study's four
+# models: what the study states, and what is done here. Where the study states nothing we had to choose, and a
+# difference in scores may be due to that choice.
 
 # %% tags=["hide-input"]
 settings = describe_study_settings(models)
@@ -155,15 +163,16 @@ if len(settings):
     counts = counts.reindex(["yes", "in part", "not stated", "no"], fill_value=0)
     display(
         Markdown(
-            f"Of {len(settings)} settings, {counts['yes']} are as stated; of {counts['in part']} the study states a part, "
-            f"{counts['not stated']} it does not state, and {counts['no']} {'is' if counts['no'] == 1 else 'are'} known to be another here."
+            f"Of {len(settings)} settings, {counts['yes']} {'is' if counts['yes'] == 1 else 'are'} as the study states; "
+            f"{counts['in part']} {'is' if counts['in part'] == 1 else 'are'} stated only in part, {counts['not stated']} not at "
+            f"all, and {counts['no']} {'is' if counts['no'] == 1 else 'are'} known to differ here."
         )
     )
     show_table(
         settings,
         label="tab-study-settings",
         caption="Settings of the study's models (Schuiki et al. 2025, section 3) and of this book, from the manifest. "
-        "*In part*: the study leaves a part of it open.",
+        "*In part*: the study leaves part of the setting open.",
         merge=["model"],
     )
 else:
@@ -177,9 +186,9 @@ if len(ran):
     show_table(
         ran.drop(columns="not run"),
         label="tab-ran",
-        caption=f"Models with finished masks. *whole* and *patch*: cohorts, of {len(record.cohorts)}, that "
-        "were segmented as whole images and window by window. *Cells*: labels in all whole images. "
-        f"*files*: published masks, not made here. {source_note(record.cohorts)}",
+        caption=f"Models with finished masks. *Whole* and *patch*: number of cohorts (of {len(record.cohorts)}) that "
+        "were segmented as whole images and window by window. *Cells*: number of labels in all whole images. "
+        f"*Files*: published masks, not made here. {source_note(record.cohorts)}",
     )
 else:
     display(Markdown("*No model has masks here.*"))
@@ -188,7 +197,7 @@ if len(remarks):
     show_table(
         remarks,
         label="tab-remarks",
-        caption="What differed in these runs from what was asked for, from their records.",
+        caption="How these runs differed from what was requested, from their records.",
     )
 
 # %% tags=["hide-input"]
@@ -203,35 +212,35 @@ elif models:
     display(Markdown("*Every model of this edition ran.*"))
 
 # %% [markdown]
-# Each model runs in a notebook of its own, in one mode over all cohorts: `06_segment`. Yours can be one
-# too: lay masks in a folder and name it in `data_manifest/models.yml` ([](../../how_to_run)).
+# Each model runs in its own notebook, `06_segment`, in one mode and over all cohorts. To add your own model, put its
+# masks in a folder and name the folder in `data_manifest/models.yml` ([](../../how_to_run)).
 
 # %% [markdown]
 # ## What could not be checked
 #
-# Few publishers give a hash of their weights. Where there is none, the first download is trusted: its hash is
-# written down, and the model is never loaded with another file. [](../../status) gives the digest of the weights of
+# Few publishers give a hash of their weights. If there is none, the first download is trusted: its hash is
+# recorded, and the model is never loaded from a different file. [](../../status) gives the digest of the weights of
 # every run.
 
 # %% tags=["hide-input"]
 doubts = describe_doubts(models)
 if len(doubts):
     show_table(
-        doubts,
+        doubts.rename(columns={"what": "statement", "why": "what to know"}),
         label="tab-doubts",
-        caption="Statements of the manifest that rest on less than their source, and what a reader should know of "
-        "a model before comparing it.",
+        caption="Statements in the manifest that could not be checked at their source, and what you should know about "
+        "a model before you compare it.",
         merge=["model"],
     )
 else:
-    display(Markdown("*The manifest states nothing of these models that could not be checked.*"))
+    display(Markdown("*Everything that the manifest states about these models was checked.*"))
 
 # %% [markdown]
 # ## What this does not show
 #
-# - The study's scores for models whose weights are not here.
-# - The best that a model can do: nothing was tuned to these images. But a model that was trained on
-#   synthetic tissue has seen tissue of the same kind as the synthetic cohorts.
+# - The study's scores for models whose weights are not available here.
+# - The best that a model can do: nothing was tuned to these images. A model that was trained on
+#   synthetic tissue, however, has seen the same kind of tissue as the synthetic cohorts.
 
 # %% tags=["remove-cell"]
 assert len(runs) == len(models), "every model of the edition has a row"
@@ -245,5 +254,6 @@ assert settings.loc[settings["as stated"] != "yes", "why"].notna().all(), "a cho
 # %% [markdown]
 # ## Takeaways
 #
-# - Order of planes, pixel size and scaling are part of a model. Change one and it is another model.
-# - A model that did not run is a gap in the comparison, not a zero.
+# - The order of planes, the pixel size and the scaling are part of a model. If you change one of them, it is a
+#   different model.
+# - A model that did not run is a gap in the comparison, not a score of zero.

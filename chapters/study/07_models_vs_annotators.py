@@ -63,9 +63,9 @@ from imc_helpers.agreement.summaries import (
 )
 from imc_helpers.agreement.statistics import crossed_interval
 from imc_helpers.figures.model_plots import score_distributions
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
-from imc_helpers.data.manifest import load_edition, published_table
+from imc_helpers.data.manifest import cohort_record, load_edition, model_record, published_table
 from imc_helpers.models.controls import CONTROLS
 from imc_helpers.data.paths import results_dir
 from imc_helpers.patching import MODES
@@ -106,33 +106,49 @@ sentences = []
 for key, (names, *_) in rows.items():
     limit = agreement.loc[("whole", key), "ap50"]
     sure = crossed_interval(pairs[(pairs["cohort"] == key) & (pairs["mode"] == "whole")], "ap50")
-    sentence = f"In {cohort_name(key)} the {noun(makers[key])} agree at {limit:.3f} (mean ap50, whole images"
+    whom, level = noun(makers[key]), f"{limit:.3f} (mean ap50, whole images"
     if pd.notna(sure.low_images):
-        sentence += (
+        level += (
             f"; {max(sure.low_images, 0):.2f} to {min(sure.high_images, 1):.2f} on other images"
         )
-    sentence += ")"
+    level += ")"
     ran = [m for m in names if (key, "whole", m) in of_models.index]
-    if ran:
-        own = beside.loc[[(key, "whole")]]
-        surely = [(own["low"] > 0).sum(), (own["high"] < 0).sum()]
-        sentence += (
-            f". On the same images {surely[0]} of {len(ran)} models surely score above that, {surely[1]} surely below, and "
-            f"of {len(ran) - sum(surely)} these images cannot say; the highest mean is {rater_name(ran[0])}'s, "
-            f"{of_models.loc[(key, 'whole', ran[0]), 'ap50']:.3f}"
+    if not ran:
+        sentences.append(
+            f"In {cohort_name(key)} the {whom} agree with one another at {level}; no model ran on it."
         )
-    sentences.append(sentence + ("." if ran else "; no model ran on it."))
+        continue
+    own = beside.loc[[(key, "whole")]]
+    above, below = (own["low"] > 0).sum(), (own["high"] < 0).sum()
+    sentences.append(
+        f"In {cohort_name(key)}, {above or 'none'} of {counted(len(ran), 'model')} surely agree{'s' * (above < 2)} better with "
+        f"the {whom} than these agree with one another, and {below or 'none'} surely agree{'s' * (below < 2)} less well"
+        + (
+            f"; for {unsure}, these images cannot tell"
+            if (unsure := len(ran) - above - below)
+            else ""
+        )
+        + f". The {whom} reach {level}; the highest "
+        f"mean of a model is {of_models.loc[(key, 'whole', ran[0]), 'ap50']:.3f}, by {rater_name(ran[0])}."
+    )
 nobody = (
-    "No cohort of this edition has the masks of two raters for one image, so no model can be set beside the "
+    "No cohort of this edition has masks by two raters for the same image, so no model can be compared with the "
     "agreement of people or of tools. [](08_public_cohorts) shows cohorts with one mask."
 )
+if sentences and all(cohort_record(key).synthetic for key in cohorts):
+    trained = [m for m in record.models if model_record(m).training]
+    if set(trained) & {m for _, _, m in of_models.index}:
+        sentences.append(
+            "Models trained by this build have an advantage: they learned from labels made as those of these simulated "
+            "annotators."
+        )
 answer(" ".join(sentences) or nobody)
 
 # %% tags=["hide-input"]
-about = "Colour: whose mask is the reference. "
+about = "Colours: the rater whose mask is the reference. Dashed: mean agreement of the raters. "
 alt = (
-    "Scores from 0 to 1. Models in rows, below them the makers of the references and the controls; a short line "
-    "at the mean of each row, a dashed one at the mean agreement."
+    "Scores from 0 to 1: one row per model, below them rows for the raters who made the references and for the controls. A "
+    "short line marks the mean of each row, a dashed line the mean agreement."
 )
 
 
@@ -148,21 +164,20 @@ if cohorts:
     show(
         distributions("whole", "ap50"),
         label="fig-models-whole",
-        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {about}{data}",
+        caption=f"ap50 of each model on whole images: one dot per image, or a box for more than twelve. {about}{data}",
         alt=alt,
     )
 else:
-    display(Markdown("*Without two masks of one image there is nothing to set a model beside.*"))
+    display(Markdown("*No image has two masks, so there is no agreement to compare a model with.*"))
 
 # %% [markdown]
 # Each model is scored against one annotator at a time, on whole images and window by window
-# ({cite:t}`schuiki2025`, section 4.2). A score means little alone, so every plot also shows the annotators as
-# rows of their own, and controls whose score is known. Where a cohort has the masks of tools instead of
-# people, the tools stand in their place, and are called tools.
+# ({cite:t}`schuiki2025`, section 4.2). A score means little alone, so every plot also shows the annotators in
+# rows of their own, and controls whose score is known. If the masks of a cohort were made by tools rather than
+# people, the tools take the place of annotators, and are called tools.
 
 # %% [markdown]
-# {numref}`fig-models-whole-others` has the stricter scores: they spread the models further, and mostly keep
-# their order.
+# Map and sap also take the quality of the outlines into account.
 
 # %% tags=["hide-input"]
 if cohorts:
@@ -176,24 +191,24 @@ if cohorts:
 # %% [markdown]
 # ## Window by window
 #
-# A model that sees 256 x 256 pixels at a time may work differently: some scale intensities by what they
-# see, and some resize their input. Here models saw each window alone; other masks are cut out of the whole
-# image, and the border of each window is ignored.
+# A model that sees only 256 x 256 pixels at a time may work differently: some models scale intensities by what they
+# see, and some resize their input. Here each model saw each window alone. The masks of all other raters are cut from
+# whole images, and the border of each window is ignored.
 
 # %% tags=["hide-input"]
 if (scores["mode"] == "patch").any():
     show(
         distributions("patch", "ap50"),
         label="fig-models-patch",
-        caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
-        f"{about}{data}",
+        caption=f"ap50 of each model in windows of {window_px} px: boxes span the middle half of the windows, with the median "
+        f"inside. {about}{data}",
         alt=alt,
     )
 else:
     display(Markdown(f"*No image with two masks is large enough for a window of {window_px} px.*"))
 
 # %% [markdown]
-# ## Means, and how sure they are
+# ## Means, and how certain they are
 
 # %% tags=["hide-input"]
 kinds = scores.drop_duplicates("rater_pred").set_index("rater_pred")["kind_pred"]
@@ -222,8 +237,8 @@ if len(paired):
     show_table(
         paired.rename(columns=columns).drop(columns="p"),
         label="tab-models-paired",
-        caption="Difference in ap50 of the first model from the second, image by image, every image counting the same; "
-        f"95% intervals that hold all together. {data}",
+        caption="Difference in ap50, first model minus second, image by image; every image has the same weight. The 95% "
+        f"intervals hold for all pairs together. {data}",
     )
 else:
     display(
@@ -231,17 +246,17 @@ else:
     )
 
 # %% [markdown]
-# Differences are surer than means: what makes an image hard for all models drops out of them. Which ranks that leaves
-# to each model says [](../decisions/02_models).
+# Differences are more certain than means, because whatever makes an image hard for all models cancels out.
+# [](../decisions/02_models) derives from them which ranks each model may have.
 
 # %% [markdown]
 # ## The study's tests
 #
 # The study checks each group of scores with {term}`Shapiro-Wilk <Shapiro-Wilk test>` and
 # {term}`Bartlett <Bartlett's test>`, and takes {term}`Student's t <Student's t-test>`,
-# {term}`Welch's t <Welch's t-test>` or {term}`Mann-Whitney U <Mann-Whitney U test>` as they say. Which
-# groups it compares it does not state. Here: a model's scores against all references, and the references'
-# scores against one another, each pair once.
+# {term}`Welch's t <Welch's t-test>` or {term}`Mann-Whitney U <Mann-Whitney U test>` accordingly. It does not state which
+# groups it compares. Here they are a model's scores with all references, and the references' scores with one another
+# (each pair once).
 
 # %% tags=["hide-input"]
 tests = study_tests(scores, record.models, pairs, alpha=alpha)
@@ -254,21 +269,21 @@ if len(tests):
         label="tab-models-tests",
         caption="The study's procedure, for ap50: which test it chose, what decided, and the two-sided p. *n*: "
         f"scores in a group. The checks were made at a level of {alpha:g}, which the study does not state. "
-        f"Map and sap stand in `results/{edition}/models/tests.csv`. {data}",
+        f"For map and sap see `results/{edition}/models/tests.csv`. {data}",
     )
 else:
     display(Markdown("*No model ran on these cohorts.*"))
 
 # %% [markdown]
-# These p take every score for independent. It is not: patches of one image overlap, one model is scored
-# against several masks of the same image, and pairs share masks. So they are too small, and a
-# small p says only that two means differ, not that the difference matters. [](../beyond/01_equivalence)
-# asks that.
+# These p-values treat all scores as independent, which they are not: patches of one image overlap, one model is scored
+# against several masks of the same image, and pairs share masks. The p-values are therefore too small. Besides, a
+# small p says only that two means differ, not that the difference matters; [](../beyond/01_equivalence)
+# asks whether it does.
 
 # %% [markdown]
 # ## Measured beside published
 #
-# Of section 4.2 the study gives a figure and no table, so what can be set side by side is this:
+# Section 4.2 of the study has a figure but no table, so only the following can be compared:
 
 # %% tags=["hide-input"]
 reaching = published_table("schuiki25_section4_2").set_index(["mode", "metric"])["models"]
@@ -283,7 +298,7 @@ for mode in MODES:
     surely = int((beside.loc[there, "low"] > 0).sum())
     claims.append(
         {
-            "what": f"mean agreement of {whose}, ap50, {mode}",
+            "finding": f"mean agreement of {whose}, ap50, {mode}",
             "published": f"{ceiling[mode, 'ap50']:.3f}",
             "measured": ", ".join(f"{v:.3f} ({cohort_name(k)})" for (_, k), v in limits.items())
             or "–",
@@ -291,7 +306,7 @@ for mode in MODES:
     )
     claims.append(
         {
-            "what": f"models whose mean ap50 reaches it, {mode}",
+            "finding": f"models whose mean ap50 reaches it, {mode}",
             "published": f"{reaching[mode, 'ap50']} of 4",
             "measured": f"{sum(reach)} of {len(reach)}; {surely} surely above",
         }
@@ -299,7 +314,7 @@ for mode in MODES:
 small = published_table("schuiki25_section4")["p"].item()
 claims.append(
     {
-        "what": f"tests with p < {small:.0e}",
+        "finding": f"tests with p < {small:.0e}",
         "published": "all",
         "measured": f"{(tested['p'] < small).sum()} of {len(tested)}",
     }
@@ -332,12 +347,12 @@ else:
 # %% [markdown]
 # ## What this does not show
 #
-# - Which model is right. A score against a mask falls by the errors of that mask too.
-# - What people would say, where the references are the masks of tools.
-# - What a model can do after training on such images, or with its settings tuned to them.
-# - A fair race, where a model was trained by this build: it learned from labels that were made as the
-#   simulated annotators make theirs, which flatters it beside them ([](06_models)).
-# - Other annotators: these are the ones there are, and the intervals speak of other images only.
+# - Which model is right. The errors of the reference mask lower a score as well.
+# - How a model compares with people, if the references are the masks of tools.
+# - What a model could do after training on such images, or with settings tuned to them.
+# - A fair comparison, if a model was trained by this build: it learned from labels that were made in the same way as
+#   those of the simulated annotators, which favours it ([](06_models)).
+# - Other annotators. The intervals are about other images with the same annotators.
 
 # %% tags=["remove-cell"]
 assert list(table.columns) == [
@@ -357,6 +372,6 @@ assert not len(tests) or tests["p"].dropna().between(0, 1).all()
 # %% [markdown]
 # ## Takeaways
 #
-# - Read a model's score beside three others: that of annotators among themselves, chance, and the next model's.
-# - Say against whose mask a model was scored. Against another mask of the same images it has another score.
-# - Report intervals over images. The number of patches is not the number of observations.
+# - Compare a model's score with three others: the agreement of annotators, chance, and the next model.
+# - State against whose mask a model was scored. Against another mask of the same images its score is different.
+# - Report intervals over images: the number of patches is not the number of observations.

@@ -95,18 +95,21 @@ data = source_note([*cohorts, *([lender] if lender else [])])
 
 top = of_models[of_models["mode"] == "whole"].set_index(["model", "cohort"])["ap50"]
 if len(top):
-    summary = (
-        f"On whole images the models' mean ap50 runs from {top.min():.3f} to {top.max():.3f} ({rater_name(top.idxmax()[0])} "
-        f"on {cohort_name(top.idxmax()[1])}). "
+    spread = (
+        f"On whole images the models' mean ap50 ranges from {top.min():.3f} to {top.max():.3f} ({rater_name(top.idxmax()[0])} "
+        f"on {cohort_name(top.idxmax()[1])})."
     )
+    unknown = "One mask cannot say whether a model is good, because nobody knows what a second person would have scored"
     if lender:
         limit = lent.loc["whole", "ap50"]
-        summary += (
-            f"{(top >= limit).sum()} of {len(top)} pairs of model and cohort reach the "
-            f"{limit:.3f} that the {lenders} of {cohort_name(lender)} reach among themselves."
+        reached = int((top >= limit).sum())
+        summary = (
+            f"{unknown}; by the agreement of the {lenders} of {cohort_name(lender)}, {limit:.3f}, which was measured on other "
+            f"tissue, {reached or 'none'} of {len(top)} combinations of model and cohort "
+            f"{'reaches' if reached < 2 else 'reach'} the yardstick. {spread}"
         )
     else:
-        summary += "No cohort of this edition has two masks of one image, so there is no yardstick to borrow."
+        summary = f"{unknown}, and no cohort of this edition has two masks of one image to lend a yardstick. {spread}"
 elif cohorts:
     summary = "No model ran on these cohorts."
 else:
@@ -115,13 +118,13 @@ answer(summary)
 
 # %% tags=["hide-input"]
 dashed = (
-    f"Dashed: the agreement of the {lenders} of {cohort_name(lender)}, lent to these. "
+    f"Dashed: the agreement of the {lenders} of {cohort_name(lender)}, borrowed as a yardstick. "
     if lender
     else ""
 )
 alt = (
-    "Scores from 0 to 1. Models in rows, below them the controls; a colour for each cohort; a dashed line at the "
-    "agreement in another cohort, where there is one."
+    "Scores from 0 to 1: one row per model, below them rows for the controls, with one colour per cohort. A dashed line marks "
+    "the agreement in another cohort, if there is one."
 )
 
 
@@ -137,16 +140,16 @@ if (table["mode"] == "whole").any():
     show(
         distributions("whole", "ap50"),
         label="fig-public-whole",
-        caption=f"ap50 on whole images: a dot for each, or a box for more than twelve. {dashed}{data}",
+        caption=f"ap50 of each model on whole images: one dot per image, or a box for more than twelve. {dashed}{data}",
         alt=alt,
     )
 else:
     display(Markdown("*No cohort of this edition has exactly one mask for an image.*"))
 
 # %% [markdown]
-# Most public cohorts have one mask an image, made on the way to something else. The study scores its models
-# against them, and borrows the yardstick from its own four experts: it *assumes* that they would have
-# agreed as well on these tissues ({cite:t}`schuiki2025`, section 4.3).
+# Most public cohorts have one mask per image, which was made as a step in some other analysis. The study scores its
+# models against these masks, and borrows the yardstick from its own four experts: it *assumes* that they would have
+# agreed equally well on these tissues ({cite:t}`schuiki2025`, section 4.3).
 
 # %% tags=["hide-input"]
 if (table["mode"] == "whole").any():
@@ -166,14 +169,14 @@ if (table["mode"] == "patch").any():
     show(
         distributions("patch", "ap50"),
         label="fig-public-patch",
-        caption=f"ap50 in windows of {window_px} px: the middle half of the windows as a box, the median in it. "
-        f"{dashed}{data}",
+        caption=f"ap50 of each model in windows of {window_px} px: boxes span the middle half of the windows, with the median "
+        f"inside. {dashed}{data}",
         alt=alt,
     )
 elif sides:
     display(
         Markdown(
-            f"*No image is large enough for a window of {window_px} px: no shorter side is longer than "
+            f"*No image is large enough for a window of {window_px} px: the longest shorter side is "
             f"{max(sides)} px.*"
         )
     )
@@ -189,15 +192,15 @@ if len(shown):
             columns={"interval": "ap50, 95%"}
         ),
         label="tab-public-means",
-        caption="Mean over images or patches. *95%*: interval by a bootstrap that draws images, then patches "
+        caption="Mean over images or patches. *95%*: interval from a bootstrap that draws images, then patches "
         f"within them. {source_note(cohorts)}",
     )
 else:
     display(Markdown("*No model ran on these cohorts.*"))
 
 # %% [markdown]
-# Scores of different cohorts do not rank the cohorts: each mask was made in its own way, and part of a
-# score is how like a model's habits that way was.
+# Scores of different cohorts do not rank the cohorts. Each mask was made in its own way, and part of a
+# score reflects how similar that way is to the way the model works.
 
 # %% tags=["hide-input"]
 makers = describe_raters({key: cohort.raters for key, cohort in cohorts.items()})
@@ -205,16 +208,16 @@ if len(makers):
     show_table(
         makers,
         label="tab-public-makers",
-        caption=f"Who made these masks, from the manifest. {source_note(cohorts)}",
+        caption=f"Who or what made these masks, from the manifest. {source_note(cohorts)}",
         merge=["mask of", "cohort"],
     )
 
 # %% [markdown]
 # ## The study's tests
 #
-# The study tests the scores of its Figure 5 as those of its Figure 4 ([](07_models_vs_annotators) says how the
-# test is chosen), without saying which groups it compares. Here: a model's scores on a cohort, against the
-# scores that the raters of the lending cohort give one another.
+# The study tests the scores of its Figure 5 like those of its Figure 4 ([](07_models_vs_annotators) explains how the
+# test is chosen), without saying which groups it compares. Here they are a model's scores on a cohort, and the
+# scores of the raters of the lending cohort with one another.
 
 # %% tags=["hide-input"]
 borrowed = [pairs[pairs["cohort"] == lender].assign(cohort=key) for key in cohorts if lender]
@@ -229,16 +232,16 @@ if len(tests):
         of_ap50.rename(columns={"n_model": "n, model", "n_annotators": f"n, {lenders}"}),
         label="tab-public-tests",
         caption="The study's procedure, for ap50: which test it chose, what decided, and the two-sided p. *n*: "
-        f"scores in a group. The checks were made at a level of {alpha:g}, which the study does not state. Map and "
-        f"sap stand in `results/{edition}/models/single_mask_tests.csv`. {data}",
+        f"scores in a group. The checks were made at a level of {alpha:g}, which the study does not state. For map "
+        f"and sap see `results/{edition}/models/single_mask_tests.csv`. {data}",
     )
 else:
     display(Markdown("*No model ran on these cohorts, or no cohort lends its agreement.*"))
 
 # %% [markdown]
-# The two groups come from other images, other tissue and other makers of masks, so a small p says that
-# these differ, and nothing about the model alone. And patches of one image overlap: each p takes them for
-# independent, which makes it too small.
+# The two groups come from different images, different tissue and different ways of making masks, so a small p says
+# that all of this differs, and nothing about the model alone. Besides, patches of one image overlap, but the tests
+# treat them as independent, which makes each p too small.
 
 # %% [markdown]
 # ## Measured beside published
@@ -255,12 +258,12 @@ show_table(
     pd.DataFrame(
         [
             {
-                "what": "models that reach the lent agreement in a cohort (ap50, patch)",
+                "finding": "models that reach the borrowed agreement in a cohort (ap50, patch)",
                 "published": f"{reaching['ap50']} of 4",
                 "measured": f"{reach.sum()} of {len(reach)}" if lender else "–",
             },
             {
-                "what": "cohort on which models are best (ap50, patch)",
+                "finding": "cohort on which models score highest (ap50, patch)",
                 "published": f"{cohort_name(best_there['cohort'])}: {best_there['models']} of 4",
                 "measured": ", ".join(
                     f"{cohort_name(key)}: {n}" for key, n in best["cohort"].value_counts().items()
@@ -268,7 +271,7 @@ show_table(
                 or "–",
             },
             {
-                "what": f"tests with p < {small:.0e}",
+                "finding": f"tests with p < {small:.0e}",
                 "published": "all",
                 "measured": f"{(tested < small).sum()} of {len(tested)}",
             },
@@ -295,10 +298,10 @@ elif record.models and cohorts:
 # %% [markdown]
 # ## What this does not show
 #
-# - How far a model is from people on these tissues. A dashed line is the agreement of other raters, on another
-#   tissue, by another way of making masks; where they are tools, not even of people.
-# - That a mask is right. It was made to get on with an analysis, and is taken for the reference because it
-#   is the only one.
+# - How far a model is from people on these tissues. The dashed line is the agreement of other raters, on another
+#   tissue, with another way of making masks; if they are tools, it is not even the agreement of people.
+# - Whether a mask is right. It was made for some other analysis, and serves as the reference only because there is no
+#   other.
 
 # %% tags=["remove-cell"]
 assert table[list(METRICS)].apply(lambda one: one.between(0, 1)).to_numpy().all()
@@ -315,7 +318,7 @@ if edition == "demo":
 # %% [markdown]
 # ## Takeaways
 #
-# - With one mask an image, a score cannot be read as *good* or *bad*: nobody knows what a second person
+# - With one mask per image, a score cannot be called *good* or *bad*: nobody knows what a second person
 #   would have scored.
-# - A yardstick lent from another tissue is an assumption. Say so beside the dashed line.
+# - A yardstick borrowed from another tissue is an assumption. Say so next to the dashed line.
 # - Compare models within a cohort, not cohorts by their scores.

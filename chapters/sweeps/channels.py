@@ -48,6 +48,8 @@ from imc_helpers.figures.names import choice_name, cohort_name, model_name, sour
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots
 from imc_helpers.experiments.sweeps import (
+    OPPOSITE,
+    SAME,
     annotated_cohort,
     beside,
     by_choice,
@@ -112,7 +114,7 @@ questions = {
 }
 lines = "\n".join(f"- *{question}.* {said}" for question, said in questions.items())
 # Of a synthetic cohort: how many of its markers were fitted, and what real tissue says.
-assumed, real_says, together = "", "", pd.DataFrame()
+assumed, together = "", pd.DataFrame()
 if not why_not:
     summary = f"{verdict([sides((ways, alone, without))], 'way', baseline)} Scores are {metric} with the annotators."
     if cohort_record(cohort).synthetic:
@@ -127,13 +129,17 @@ if not why_not:
         )
         points = pd.read_csv(folder / f"{spleen}_sweep_channels.csv")
         real = sides(differences(points))
-        real_says = verdict([real], "way", baseline)
         names = ("synthetic", f"{cohort_name(spleen)}, real")
         together = beside(sides((ways, alone, without)), real, "way", names)
-        summary += (
-            f" **{assumed}.** On real spleen ({points['sample'].nunique()} images, scored against the masks of two "
-            f"tools; {{numref}}`tab-sweep-real`): {real_says[0].lower()}{real_says[1:]}"
-        )
+        summary += f" **{assumed}.**"
+        if len(together):
+            agree = {what: int((together["together"] == what).sum()) for what in (SAME, OPPOSITE)}
+            summary += (
+                f" Of {len(together)} choices that were also tried on real spleen ({points['sample'].nunique()} images, scored with "
+                f"the masks of two tools), the real tissue confirms {agree[SAME] or 'none'} and contradicts "
+                f"{agree[OPPOSITE] or 'none'}; for the others at least one of the two intervals includes 0 "
+                "({numref}`tab-sweep-real`)."
+            )
 answer(why_not or summary)
 
 
@@ -204,11 +210,11 @@ if said:
 # %% tags=["hide-input"]
 if len(together):
     counts = together["together"].value_counts()
-    said = ", ".join(f"{n} {what}" for what, n in counts.items())
+    said = "; ".join(f"{what}: {n}" for what, n in counts.items())
     display(
         Markdown(
-            f"{assumed} ({', '.join(analogous)}). Choices that were tried both on synthetic tissue and on real spleen: "
-            f"{said}. A result that real tissue does not confirm says something about the phantom only."
+            f"{assumed} ({', '.join(analogous)}). Where the two intervals of the {len(together)} choices lie that were tried both on "
+            f"synthetic tissue and on real spleen: {said}. A result that real tissue does not confirm says something about the phantom only."
         )
     )
     show_table(

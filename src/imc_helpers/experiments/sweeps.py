@@ -41,6 +41,8 @@ NEAR_PX = 28
 """Width of the border that the study ignores in its patches, pixels."""
 WHOLE = 0
 """Window size that stands for the whole image."""
+SAME, OPPOSITE = "same side of 0", "opposite sides of 0"
+"""Where two intervals lie, neither of which includes 0."""
 AS_IT_IS = "as it is"
 """Name of an input that was not enlarged."""
 
@@ -363,8 +365,13 @@ def in_words(row: pd.Series) -> str:
     One image gives no interval.
     """
     if np.isnan(row["low"]):
-        return f"{row['mean']:+.3f} (one image: no interval)"
-    return f"{row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+        return f"{_signed(row['mean'])} (one image: no interval)"
+    return f"{_signed(row['mean'])} ({_signed(row['low'])} to {_signed(row['high'])})"
+
+
+def _signed(value: float) -> str:
+    """Write a difference; one that rounds to zero is not negative."""
+    return f"{round(value, 3) + 0.0:+.3f}"  # -0.0 + 0.0 is 0.0
 
 
 def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:
@@ -427,8 +434,8 @@ def beside(
     -------
     pandas.DataFrame
         ``model``, the column ``choice``, the differences in words under the two names, and
-        ``together``: ``"same side"`` or ``"opposite sides"`` of 0 where both intervals leave it
-        out, else ``"one is not sure"`` or ``"neither is sure"``.
+        ``together``: whether both intervals exclude 0, on the same side (`SAME`) or on opposite
+        ones (`OPPOSITE`), or else which of them include it.
     """
     keys = ["model", choice]
     both = ours.merge(theirs, on=keys, suffixes=("", "_theirs"))
@@ -438,8 +445,8 @@ def beside(
     same = np.sign(both["mean"]) == np.sign(second["mean"])
     together = np.select(
         [(sure == 2) & same, sure == 2, sure == 1],
-        ["same side", "opposite sides", "one is not sure"],
-        "neither is sure",
+        [SAME, OPPOSITE, "one includes 0"],
+        "both include 0",
     )
     words = [rows.apply(in_words, axis=1, result_type="reduce") for rows in (both, second)]
     return both[keys].assign(**dict(zip(names, words, strict=True)), together=together)

@@ -235,6 +235,7 @@ def test_a_verdict_names_the_best_only_where_one_is_better():
 def test_a_difference_in_words():
     row = pd.Series({"mean": 0.0123, "low": -0.003, "high": 0.0275})
     assert in_words(row) == "+0.012 (-0.003 to +0.028)"
+    assert in_words(row / 100) == "+0.000 (+0.000 to +0.000)"
 
 
 def test_the_first_cohort_with_two_annotators():
@@ -344,10 +345,10 @@ def test_two_cohorts_side_by_side():
     theirs = rows(neither=0.05, one=-0.05, opposite=-0.2, same=0.15, elsewhere=0.3)
     found = beside(ours, theirs, "way", ("made", "real")).set_index("way")
     assert found["together"].to_dict() == {
-        "same": "same side",
+        "same": "same side of 0",
         "opposite": "opposite sides",
-        "one": "one is not sure",
-        "neither": "neither is sure",
+        "one": "one includes 0",
+        "neither": "both include 0",
     }
     assert found.loc["same", "made"] == "+0.300 (+0.200 to +0.400)"
     assert found.loc["opposite", "real"] == "-0.200 (-0.300 to -0.100)"
