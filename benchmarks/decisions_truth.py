@@ -1,9 +1,9 @@
 """Try on the phantom what pages say of the truth's score, consensus and few labels.
 
-Writes `results/decisions_{truth,halving,consensus,labels,crops}.csv`; run from the repository's
-root:
+Writes `results/decisions_{truth,halving,consensus,labels,predictors,crops}.csv`; run from the
+repository's root:
 
-    python benchmarks/decisions_truth.py [truth] [halving] [consensus] [labels] [crops]
+    python benchmarks/decisions_truth.py [truth] [halving] [consensus] [labels] [predictors] [crops]
 
 People are drawn at random (`ExpertGroup(stratified=False)`), and each draws whole tissues by hand.
 Everything that is estimated is known here, so bias and coverage can be counted.
@@ -29,9 +29,12 @@ from imc_helpers.decisions.crops import by_crop, mask_crops
 from imc_helpers.decisions.disagreement import personal_errors
 from imc_helpers.decisions.distances import mask_distances
 from imc_helpers.decisions.powered import powered_mean
+from imc_helpers.experiments.crop_predictors import compare_predictors, mask_quality
 from imc_helpers.experiments.label_trials import draw_trials, label_trials
+from imc_helpers.experiments.without_truth import NUCLEUS_UM
 from imc_helpers.images.imperfect_masks import drop_cells
 from imc_helpers.metrics import evaluate
+from imc_helpers.models.adapters.cellprofiler import find_nuclei
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
@@ -164,6 +167,38 @@ def labels() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def predictors() -> pd.DataFrame:
+    """Predict a model's score in crops by agreement with another, and without any reference."""
+    rows = []
+    for group in range(3):
+        parts, quality = [], {}
+        for image in range(8):
+            sample = tissue(10 * group + image)
+            # As in `crops`: people stand in for models, and one is careless in half of the image.
+            people = draw_annotators(sample, ExpertGroup(stratified=False), group)
+            rough = people["annotator2"].copy()
+            rough[:, : SIDE_PX // 2] = drop_cells(rough[:, : SIDE_PX // 2], 0.3, seed=group)
+            masks = {TRUTH: sample.masks[TRUTH], "judged": rough, "other": people["annotator3"]}
+            pairs = [(TRUTH, "judged"), ("judged", "other")]
+            parts.append(mask_crops(masks, pairs, crop_px=CROP_PX).assign(sample=sample.id))
+            nuclear = sample.image[list(sample.panel.compartment("nucleus"))].mean(axis=0)
+            nuclei = find_nuclei(nuclear, NUCLEUS_UM / sample.um_per_px)
+            quality[sample.id] = mask_quality(
+                sample.image, rough, nuclei, sample.um_per_px, crop_px=CROP_PX
+            )
+        scores = pd.concat(parts)
+        known = scores["rater_true"] == TRUTH
+        found = {
+            "agreement between models": by_crop(scores[~known], "ap50"),
+            "CSQS": pd.concat(quality, names=["sample"]),
+        }
+        labels = by_crop(scores[known], "ap50")
+        for n in SIZES:
+            tried = compare_predictors(labels, found, n, trials=TRIALS, seed=group)
+            rows.append(tried.assign(group=group, labels=n))
+    return pd.concat(rows)
+
+
 def crops() -> pd.DataFrame:
     """Draw crops where models disagree, to estimate how many errors one of them makes."""
     rows = []
@@ -194,6 +229,7 @@ PARTS = {
     "halving": halving,
     "consensus": consensus_masks,
     "labels": labels,
+    "predictors": predictors,
     "crops": crops,
 }
 

@@ -30,6 +30,7 @@ annotator: str = ""  # whose masks are the labels; when empty, the first annotat
 crop_px: int = 64  # edge of a crop, pixels
 most_images: int = 8  # images that are cut into crops, evenly spread
 labels: int = 10  # labelled crops of the example
+quality_images: int = 2  # images whose crops are also scored without a reference
 trials: int = 200  # draws of each number of labels
 confidence: float = 0.95  # of the interval of the example
 seed: int = 0  # of the draws
@@ -59,6 +60,7 @@ from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import evenly_spread
 from imc_helpers.decisions.crops import by_crop, crop_scores
 from imc_helpers.decisions.powered import powered_mean, powered_ratio
+from imc_helpers.experiments.crop_predictors import compare_predictors, crop_quality
 from imc_helpers.experiments.label_trials import ALONE, EXPECTED, WITH, draw_trials, label_trials
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -142,7 +144,7 @@ else:
 # thousand cells of ten crops are ten observations.
 #
 # What predicts a model's score here is how well it agrees with other models; what predicts the annotator's number of cells
-# is the model's. Anything else that is known for every crop may take their place.
+# is the model's. Anything else that is known for every crop may take their place: below another one does.
 
 # %% tags=["hide-input"]
 if enough:
@@ -175,6 +177,79 @@ display(
         f"held it in {normal.min():.1%} to {normal.max():.1%} with five to eight labels. **So use predictions from eight labels on, and only if you expect "
         "beforehand that they correlate with labels by .5 or more**; do not choose by the correlation in the labels themselves."
         + (f" Here the correlation over all crops is {r:.2f}." if enough else "")
+    )
+)
+
+# %% [markdown]
+# ## Which predictor
+#
+# Agreement with other models is one of several things that are known of a crop without a label. Another is how a mask looks by
+# itself: the overall score of Chen and Murphy, CSQS {cite:p}`chen2023cse`, puts fourteen properties of cells and of what they leave out into one number,
+# with weights that the authors fitted to fluorescence.
+
+# %% tags=["hide-input"]
+simulated_predictors = pd.read_csv(shipped("benchmarks/results") / "decisions_predictors.csv")
+compared = pd.DataFrame(columns=["predictor", "crops", "r", "relative", "coverage"])
+if enough:
+    few = evenly_spread(looked_at, quality_images)
+    tried_on = score[score.index.get_level_values("sample").isin(few)]
+    at = min(labels, len(tried_on) // 2)
+    if at >= 4:
+        predictors = {
+            "agreement between models": agreement,
+            "CSQS": crop_quality(shown, judged, few, crop_px=crop_px),
+        }
+        compared = compare_predictors(tried_on, predictors, at, trials=trials, seed=seed)
+if len(compared):
+    not_run = {"predictor": "STARLING", "crops": 0}
+    show_table(
+        pd.concat([compared, pd.DataFrame([not_run])], ignore_index=True).rename(
+            columns={"crops": "crops with a value", "relative": "width, labels alone = 1"}
+        ),
+        label="tab-predictors",
+        caption=f"What each predictor of the score of {rater_name(judged)} buys with {at} labels, on {len(tried_on)} crops of {len(few)} image"
+        f"{'s' if len(few) > 1 else ''}: its correlation r with the score over all crops, the width of the interval, and how often it held the mean, over {trials} "
+        f"draws. {source_note([key])}",
+        decimals=2,
+    )
+    if compared["crops"].eq(0).any():
+        display(
+            Markdown(
+                "*CSQS needs a nuclear channel and crops of more than ten cells with nuclei, and there is none here.*"
+            )
+        )
+else:
+    display(Markdown("*There are too few labelled crops to try predictors on.*"))
+display(
+    Markdown(
+        "STARLING, which tells from a cell's counts whether it is two, is *not run*: its package (biostarling 0.1.4 at PyPI) asks for NumPy below 2, and the book "
+        "has a newer one. What it says of the cells of a crop could be averaged and take the place of CSQS here."
+    )
+)
+worth = simulated_predictors.groupby("predictor")[["r", "relative", "coverage"]].agg(["min", "max"])
+show_table(
+    pd.DataFrame(
+        {
+            "predictor": worth.index,
+            **{
+                heading: [f"{low:.2f} to {high:.2f}" for low, high in worth[column].to_numpy()]
+                for heading, column in (
+                    ("r", "r"),
+                    ("width, labels alone = 1", "relative"),
+                    ("coverage", "coverage"),
+                )
+            },
+        }
+    ),
+    label="tab-predictors-check",
+    caption=f"The same on synthetic tissue whose truth is the label: {simulated_predictors['group'].nunique()} groups of eight tissues, of each one half drawn carelessly, with "
+    f"{simulated_predictors['labels'].min()} to {simulated_predictors['labels'].max()} labels and 400 draws each; from the lowest to the highest. Synthetic; `benchmarks/decisions_truth.py`.",
+)
+held_there = simulated_predictors["coverage"]
+display(
+    Markdown(
+        f"Whichever of the two is taken, intervals held the mean there in {held_there.min():.1%} to {held_there.max():.1%} of draws: a poor predictor makes them wider, "
+        "and no less honest, as long as it was chosen before the labels were there."
     )
 )
 
@@ -274,6 +349,8 @@ if enough:
     assert (tried.loc[tried["way"] == ALONE, "relative"].dropna() == 1).all()
     assert abs(alone.value - score[drawn].mean()) < 1e-12, "labels alone are their mean"
     assert (expected >= 0).all()
+assert simulated_predictors["coverage"].between(0, 1).all()
+assert compared["crops"].le(len(score) if enough else 0).all()
 assert (simulated["coverage"] > simulated["coverage_normal"]).all(), "t is wider than normal"
 
 # %% [markdown]

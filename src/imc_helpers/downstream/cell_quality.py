@@ -8,8 +8,9 @@ as a whole, and theirs is an option. Theirs counts one cluster as a silhouette o
 goes over 2 to 10 clusters, as the paper has it. And cells are matched to nuclei by the best share
 first, where theirs goes by the order of ids.
 
-Their overall score weighs the metrics by principal components of their own images and methods. It
-is not computed: those weights belong to fluorescence at their pixel sizes.
+Their overall score (`quality_score`) weighs the metrics by principal components of their own images
+and methods: fluorescence at their pixel sizes. So its values say little of a mask in IMC; whether
+they go up and down with something that is known can be looked at.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,6 +50,28 @@ QUALITY_METRICS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The fourteen by the paper's abbreviations, in words. More is better in each."""
+_CENTRES = (
+    *(0.24670323, 0.22761458, 0.77619797, 0.81844031, 0.13839755, 0.52565821, 0.40882963),
+    *(0.47843721, 0.6369653, 0.48012444, -0.03933201, 0.65830348, 0.47392855, 0.02017161),
+)
+"""Of the metrics, in the order of `QUALITY_METRICS`: these and the next two are the model "2Dv1.5"
+in version 1.5.19 of the authors' program (MIT licence)."""
+_SCALES = (
+    *(0.50052366, 0.29282845, 0.37274236, 0.326852, 0.06640284, 0.46528876, 0.23297468),
+    *(0.29162715, 0.26499123, 0.25330019, 0.45668672, 0.27270701, 0.2439245, 0.47084118),
+)
+_COMPONENTS = (
+    (
+        *(0.09924839, 0.0969933, 0.25437275, 0.31304311, 0.26480891, 0.14801793, 0.2932504),
+        *(0.28673252, 0.31817261, 0.29997623, 0.28617296, 0.31957945, 0.30848302, 0.29561606),
+    ),
+    (
+        *(0.49432047, 0.5929928, -0.29784797, -0.06378808, -0.09963801, 0.44910386, 0.02220557),
+        *(-0.00938788, -0.14312166, -0.09237176, 0.15979289, -0.13594118, -0.08102384, 0.13937814),
+    ),
+)
+_EXPLAINED = (0.57297763, 0.14307601)
+"""Shares of the variance of their two components, which weigh them in the score."""
 _SHARE_OF_CHANNELS = 0.1
 _CONTOUR_STEPS = 5
 _LARGEST_HOLE_PX, _SMALLEST_PIECE_PX = 20_000, 1_000
@@ -221,6 +244,26 @@ def cell_quality(
         apart = squareform(pdist(scaled))
         found[f"AS, {name}"] = float(np.mean([_silhouette(apart, one) for one in labelled[1:]]))
     return found
+
+
+def quality_score(metrics: Mapping[str, float]) -> float:
+    """Put the fourteen metrics together as Chen and Murphy 2023 do: their overall quality score.
+
+    Parameters
+    ----------
+    metrics
+        What `cell_quality` returns.
+
+    Returns
+    -------
+    float
+        The exponential of the metrics' first two principal components, fitted by the authors to
+        their own images, each weighed by its share of the variance. More is better; missing where
+        a metric is.
+    """
+    values = np.array([metrics[name] for name in QUALITY_METRICS])
+    components = np.array(_COMPONENTS) @ ((values - _CENTRES) / _SCALES)
+    return float(np.exp(components @ _EXPLAINED))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> float:

@@ -157,14 +157,22 @@ def masks_of(
             made.append(Tried(model, labels[piece], "model"))
     if made and made[0].kind == TRUTH:
         made += spoilt(made[0].labels)
-    nuclear = list(cohort.panel.compartment("nucleus"))
-    diameter_px = NUCLEUS_UM / cohort.um_per_px(sample)
-    nuclei = (
-        find_nuclei(whole[nuclear].mean(axis=0), diameter_px)
-        if nuclear
-        else np.zeros(whole.shape[1:], np.int32)
-    )
+    nuclei = nuclei_of(cohort, sample, whole)
     return whole[:, *piece], made, nuclei[piece], image_foreground(whole)[piece]
+
+
+def nuclei_of(cohort: Cohort, sample: str, image: np.ndarray) -> np.ndarray:
+    """Find the nuclei of an image in its nuclear channels, in the same way for all masks.
+
+    Returns
+    -------
+    numpy.ndarray
+        (H, W) nuclei; none where no channel is nuclear.
+    """
+    nuclear = list(cohort.panel.compartment("nucleus"))
+    if not nuclear:
+        return np.zeros(image.shape[1:], np.int32)
+    return find_nuclei(image[nuclear].mean(axis=0), NUCLEUS_UM / cohort.um_per_px(sample))
 
 
 def score_masks_alone(

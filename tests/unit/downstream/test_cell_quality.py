@@ -10,6 +10,7 @@ from imc_helpers.downstream.cell_quality import (
     cell_quality,
     image_foreground,
     match_nuclei,
+    quality_score,
     standardised_planes,
 )
 from imc_helpers.errors import InputError
@@ -129,3 +130,14 @@ def test_no_cell_few_cells_and_cells_of_one_pixel():
     assert np.isnan(cell_quality(image, dots, dots, 1.0, foreground=tissue)["NC"])
     with pytest.raises(InputError, match=r"nuclei: expected the image's shape \(60, 60\)"):
         cell_quality(image, labels, none[:5], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "theirs"),
+    [(np.full(14, 0.5), 2.821843479541162), (np.arange(1, 15) / 15, 2.7929047475479525)],
+)
+def test_the_overall_score_is_that_of_the_authors_program(values, theirs):
+    """`get_quality_score` of CellSegmentationEvaluator 1.5.19, with its model "2Dv1.5"."""
+    metrics = dict(zip(QUALITY_METRICS, values, strict=True))
+    assert quality_score(metrics) == pytest.approx(theirs, rel=1e-12)
+    assert np.isnan(quality_score(metrics | {"NC": np.nan}))
