@@ -59,7 +59,7 @@ from imc_helpers.decisions.generalizability import (
 )
 from imc_helpers.errors import InputError
 from imc_helpers.figures.decision_plots import personal_rows, share_bars
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, source_note
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -118,41 +118,44 @@ for key, pairs in measured.items():
     amounts = pairs[list(KINDS)].sum()
     share = amounts / amounts.sum() if amounts.sum() > 0 else amounts
     n = pairs["sample"].nunique()
+    most = {
+        "detection": "whether there is a cell",
+        "boundary": "where its border runs",
+        "partition": "which pieces belong together",
+    }
     text = (
-        f"In {cohort_name(key)} ({n} image{'s' if n > 1 else ''}) the {whose[key]} disagree about whether there is a cell "
-        f"({share['detection']:.0%}), where its border runs ({share['boundary']:.0%}), and which pieces belong together "
-        f"({share['partition']:.0%})."
+        f"In {cohort_name(key)}, what the {whose[key]} disagree about most is {most[str(share.idxmax())]} ({share.max():.0%} of their "
+        f"disagreement over {counted(n, 'image')}). "
+        if amounts.sum() > 0
+        else f"In {cohort_name(key)} the {whose[key]} do not disagree about any cell. "
     )
     own = who[(who["cohort"] == key) & who["low"].notna()].sort_values("personal")
     if len(own):
         last, rest = own.iloc[-1], own.iloc[:-1]
         apart = last["low"] > rest["high"].max()
         text += (
-            f" **{rater_name(last['rater'])}** surely stands apart from the others."
+            f"**{rater_name(last['rater'])}** surely differs more from the others than they do from one another."
             if apart
-            else " None of them surely stands apart from all others."
+            else "None of them surely differs more from the others than all of these do."
         )
     if key in taken:
-        shares = taken[key].table.set_index("component")["share"]
         n_annotators, n_images = taken[key].levels[1:]
         full, alone = (
             dependability(taken[key], annotators=k, images=n_images) for k in (n_annotators, 1)
         )
-        text += (
-            f" What makes models' {metric} differ: the model {shares['model']:.0%}, who judges it "
-            f"{shares['annotator'] + shares['model × annotator']:.0%}, the image "
-            f"{shares['image'] + shares['model × image']:.0%}. Of the differences between mean scores, {full:.0%} are due to "
-            f"the model where {n_annotators} {whose[key]} judge it, {alone:.0%} where one does. That is rough"
+        rough = (
+            f"; with one of them left out, {min(without_one[key]):.0%} to {max(without_one[key]):.0%}"
+            if key in without_one
+            else "; a rough estimate, with so few of them"
         )
         text += (
-            f": with one of them left out, {full:.0%} becomes {min(without_one[key]):.0%} to {max(without_one[key]):.0%}."
-            if key in without_one
-            else ", with so few of them."
+            f" Differences between the mean scores of models are due to the models themselves for {full:.0%} of their variance if "
+            f"{n_annotators} {whose[key]} judge them ({alone:.0%} if only one does{rough})."
         )
     sentences.append(text)
 nobody = (
-    "*Undecidable.* No cohort of this edition has the masks of two raters for one image, so there is no disagreement to "
-    "take apart. It takes a second person on some of the images."
+    "This edition cannot tell: no cohort has masks by two raters for the same image, so there is no disagreement to "
+    "analyse. It takes a second person on some of the images."
 )
 answer("\n\n".join(sentences) or nobody)
 
@@ -167,17 +170,17 @@ if measured:
         partial(share_bars, bars, OF_KIND),
         label="fig-kinds-of-disagreement",
         caption="What each rater and the others disagree about: *detection*, a cell that one drew and the other did not; "
-        "*boundary*, one cell of either, with other borders; *partition*, one cell of the one where the other drew several. "
+        "*boundary*, the same cell with different borders; *partition*, one cell where the other drew several. "
         f"Shares of the disagreement, counted in cells. {data}",
-        alt="A bar for each rater, divided into the shares of detection, boundary and partition.",
+        alt="One bar per rater, divided into the shares of detection, boundary and partition.",
     )
 else:
-    display(Markdown("*One mask for an image disagrees with nobody: there is nothing to draw.*"))
+    display(Markdown("*No image has two masks, so there is no disagreement to draw.*"))
 
 # %% [markdown]
-# The three call for different remedies. Missed cells are a matter of contrast and patience, borders of an agreed rule
-# (where does the membrane end?), and pieces that belong together of a second look at the membrane channels. A score
-# mixes them: it counts a split cell as three errors and a generous border often as none.
+# The three call for different remedies. Better contrast and more patience help against missed cells, an agreed rule (where does
+# the membrane end?) against different borders, and a second look at the membrane channels against cells that are split or
+# merged. A score mixes the three: it counts a split cell as three errors, and a generous border often as none.
 
 # %% tags=["hide-input"]
 if measured:
@@ -209,8 +212,8 @@ if measured:
 # %% [markdown]
 # ## Whose is it?
 #
-# Two people's distance is what both of them add to it. With three people or more one can solve for each one's own part,
-# if they err independently: the three-cornered hat {cite:p}`gray1974`. What they all get wrong together is in nobody's part.
+# The distance between two people is the sum of their own errors, if they err independently. With three or more people one can
+# solve for the error of each: the three-cornered hat {cite:p}`gray1974`. Errors that all of them share do not appear in it.
 
 # %% tags=["hide-input"]
 several = who[who["personal"].notna()]
@@ -226,8 +229,8 @@ if len(several):
 else:
     display(
         Markdown(
-            "*Not identifiable: of two raters nobody can say whose the difference is. It takes a third, on images that "
-            "two and two of them drew.*"
+            "*With only two raters, nobody can say to whom the difference is due. It takes a third, and images that each two of "
+            "them annotated.*"
         )
     )
 
@@ -277,9 +280,9 @@ if len(who):
 # %% [markdown]
 # ## What makes a model's score?
 #
-# Every model is scored against everybody on every image. So the variance of these scores comes apart: how much is the
-# model's, how much depends on who judges, how much on the image {cite:p}`brennan2001`. A score is worth as much as the
-# model's share of it. That share grows with the number of people and images: {term}`dependability`.
+# Every model is scored against every rater on every image. The variance of these scores can therefore be divided into the part
+# due to the model, the part due to who judges, and the part due to the image {cite:p}`brennan2001`. A score is only as informative
+# as the model's share of it, the {term}`dependability`, which grows with the number of people and images.
 
 # %% tags=["hide-input"]
 OF_COMPONENT = dict(

@@ -98,13 +98,13 @@ if key:
     drawn = sum(len(one.groups) for one in agreed.values())
     likely = sum(int((of >= 0.5).sum()) for of in support.values())
     summary = (
-        f"In {cohort_name(key)} ({len(looked_at)} of {len(cohort.shared_ids)} images) the {whose} drew {drawn:,} different cells. "
-        f"{kept:,} of them ({kept / drawn:.0%}) were drawn by at least half of them, and by two."
+        f"The {whose} of {cohort_name(key)} ({len(looked_at)} of {len(cohort.shared_ids)} images) drew {drawn:,} different cells, and "
+        f"{kept / drawn:.0%} of these were drawn by at least half of them (and by at least two)."
         if drawn
         else f"In {cohort_name(key)} nobody drew a cell."
     )
     if learnt:
-        summary += f" **{likely:,} ({likely / drawn:.0%}) most people would draw**, each with an IoU of 0.5 or more. "
+        summary += f" **Most people like them would draw {likely / drawn:.0%} of these cells** (each with an IoU of 0.5 or more). "
         if checked:
             errors = [
                 calibration_error(
@@ -113,21 +113,18 @@ if key:
                 for other in (False, True)
             ]
             summary += (
-                f"The chances behind this were off by {errors[0]:.3f} on average on images not learnt from, if people are like these; for a "
-                f"person not learnt from either, by {errors[1]:.3f}: people differ."
+                f"The predicted chances of being drawn were off by {errors[0]:.3f} on average for the same people on other images, and by "
+                f"{errors[1]:.3f} for people whose masks were not used to learn them, because people differ."
             )
         else:
-            summary += "With one image nobody can check the chances behind this."
+            summary += "With a single image, the predicted chances behind this cannot be checked."
     else:
         summary += (
-            " How likely a further person is to draw them is *not identifiable*: that takes three masks of an image, so that one can be "
+            " How likely another person is to draw them cannot be said: that takes three masks of the same image, so that one can be "
             "left out."
         )
 else:
-    summary = (
-        "*Not identifiable.* No cohort of this edition has two masks of one image, so there is nothing that masks could "
-        "have in common."
-    )
+    summary = "This edition cannot tell: no cohort has two masks of the same image, so there is no consensus to form."
 answer(summary)
 
 # %% tags=["hide-input"]
@@ -156,8 +153,8 @@ if key:
 
 # %% [markdown]
 # A consensus answers two questions: which outlines of different people are *one cell*, and who would draw it. Here
-# cells are put into groups, one cell of a person at most, so that all groups together hold as much overlap as they can. Joining
-# pairs one by one instead can make a chain, in which two cells of one person end up as one.
+# cells are put into groups, with at most one cell per person in each, so that the total overlap within groups is as large as
+# possible. Joining pairs one by one instead can form a chain, in which two cells of one person end up as one.
 
 # %% [markdown]
 # ## How sure each cell is
@@ -199,7 +196,8 @@ else:
 # %% [markdown]
 # ## Is it any good?
 #
-# A consensus may please everybody and be wrong. Only the truth can tell, and only synthetic tissue has it. Errors that all share survive any vote.
+# A consensus may please everybody and still be wrong, because errors that all people share survive any vote. Only the truth can tell,
+# and only on synthetic tissue is it known.
 
 # %% tags=["hide-input"]
 truth_known = bool(key) and any(r.kind == "truth" for r in cohort.raters)

@@ -109,18 +109,20 @@ if enough:
 
     unit = "this image only" if len(looked_at) == 1 else f"these {len(looked_at)} images"
     summary = (
-        f"**With {labels} labelled crops**, {rater_name(judged)} scores {alone.value:.2f} ± {half(alone):.2f} in ap50 with {whose} of {cohort_name(key)}; with what "
-        f"models say of the other crops as well, {with_.value:.2f} ± {half(with_):.2f} ({confidence:.0%} intervals). All {len(score)} crops give {score.mean():.2f}. "
-        f"Over many such draws the interval with predictions was {width.iloc[0]:.2f} times as wide as that of labels alone for the score, and "
-        f"{width.iloc[1]:.2f} times for the number of cells; intervals held the mean of all crops in {held.min():.0%} to {held.max():.0%} of draws. "
-        f"It holds for {unit}."
+        f"**An estimate of a model's score to within ± {half(alone):.2f}**, for {unit} alone: with {labels} labelled crops, {rater_name(judged)} scores "
+        f"{alone.value:.2f} in ap50 with {whose} of {cohort_name(key)} ({confidence:.0%} interval); all {len(score)} crops give {score.mean():.2f}. If predictions "
+        f"of models for the other crops are used as well, intervals are {width.iloc[0]:.2f} times as wide for the score and {width.iloc[1]:.2f} times for the "
+        f"number of cells (median over {trials} draws, of which {held.min():.0%} to {held.max():.0%} contain the mean of all crops)."
     )
 elif key:
-    summary = f"*Undecidable.* {cohort_name(key)} has {len(score)} crops of {crop_px} x {crop_px} px, and trying {labels} labels takes {2 * labels}."
+    summary = (
+        f"This edition cannot tell: {cohort_name(key)} has only {len(score)} crops of {crop_px} x {crop_px} px, and {2 * labels} are needed to try "
+        f"{labels} labels."
+    )
 else:
     summary = (
-        "*Undecidable here.* No cohort of this edition has both a mask and two models that ran: without a mask there are no labels, and "
-        "without a second model nothing predicts how good the first one is."
+        "This edition cannot tell: no cohort has both a mask and two models that ran. Without a mask there are no labels, and without a "
+        "second model nothing predicts how good the first one is."
     )
 answer(summary)
 
@@ -135,16 +137,16 @@ if enough:
         "labels, from labels alone and with predictions.",
     )
 else:
-    display(Markdown("*There is nothing to draw.*"))
+    display(Markdown("*There are too few labelled crops to draw.*"))
 
 # %% [markdown]
-# A label is dear and a prediction is cheap. Where predictions go up and down with labels, they tell whether the
-# labelled crops were easier than the rest, and that can be taken off. The better they go along, the more a label buys; where they do not,
-# nothing is lost but a little width. The unit is the **crop**, never the cell: cells of a crop are alike, and a
-# thousand cells of ten crops are ten observations.
+# Labels are expensive and predictions are cheap. If predictions correlate with labels, they show whether the labelled crops were easier
+# than the rest, and the estimate can be corrected for that. The stronger the correlation, the more each label is worth; if there is
+# none, intervals become only slightly wider. The unit is the **crop**, never the cell: cells of one crop resemble one another, so a
+# thousand cells from ten crops are ten observations.
 #
-# What predicts a model's score here is how well it agrees with other models; what predicts the annotator's number of cells
-# is the model's. Anything else that is known for every crop may take their place: below another one does.
+# Here a model's score is predicted by how well it agrees with other models, and the annotator's number of cells by the
+# model's number. Any other quantity that is known for every crop could take their place; below, another one does.
 
 # %% tags=["hide-input"]
 if enough:
@@ -341,7 +343,7 @@ display(
 #
 # - Other images. Crops were drawn from these; for other images, draw images.
 # - What the labels are worth. A label is what one person drew.
-# - Cohorts whose predictions go along less well than here. What they are worth in yours, only your labels show.
+# - Cohorts in which predictions correlate less with labels. How much they are worth in yours, only your own labels can show.
 
 # %% tags=["remove-cell"]
 if enough:
@@ -356,6 +358,6 @@ assert (simulated["coverage"] > simulated["coverage_normal"]).all(), "t is wider
 # %% [markdown]
 # ## Takeaways
 #
-# - Draw crops at random, label eight or more, and let models speak for the rest.
+# - Draw crops at random, label at least eight, and use models to predict the rest.
 # - Count crops, not cells.
 # - Look where models disagree if you want to know how much is wrong, and weigh what you find.

@@ -75,11 +75,7 @@ if models:
             else ""
         )
         + (f"; for {len(files)} more, published masks are used" if files else "")
-        + (
-            f". {len(idle)} did not run; {{numref}}`tab-not-run` gives the reasons"
-            if len(idle)
-            else ""
-        )
+        + (f". {{numref}}`tab-not-run` says why {len(idle)} did not run" if len(idle) else "")
         + ". A model is fixed not by its name alone, but also by its input planes, pixel size and scaling."
     )
 else:

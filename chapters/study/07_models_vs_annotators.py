@@ -139,8 +139,8 @@ if sentences and all(cohort_record(key).synthetic for key in cohorts):
     trained = [m for m in record.models if model_record(m).training]
     if set(trained) & {m for _, _, m in of_models.index}:
         sentences.append(
-            "Models trained by this build have an advantage: they learned from labels made as those of these simulated "
-            "annotators."
+            "Models trained by this build have an advantage: they learned from labels made in the same way as those of "
+            "these simulated annotators."
         )
 answer(" ".join(sentences) or nobody)
 

@@ -113,7 +113,7 @@ def compare_predictors(
             row["r"] = float(np.corrcoef(labels, filled)[0, 1]) if varied else np.nan
             tried = label_trials(labels, filled, (n,), trials=trials, seed=seed)
             best = tried[tried["way"] == WITH]
-            row |= best[["relative", "coverage"]].iloc[0].to_dict()
+            row |= {one: float(best[one].iloc[0]) for one in ("relative", "coverage")}
         rows.append(row)
     columns = ["predictor", "crops", "r", "relative", "coverage"]
     return pd.DataFrame(rows, columns=columns)
