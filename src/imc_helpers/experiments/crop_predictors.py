@@ -112,8 +112,8 @@ def compare_predictors(
             varied = labels.std() > 0 and filled.std() > 0
             row["r"] = float(np.corrcoef(labels, filled)[0, 1]) if varied else np.nan
             tried = label_trials(labels, filled, (n,), trials=trials, seed=seed)
-            best = tried[tried["way"] == WITH]
-            row |= best[["relative", "coverage"]].iloc[0].to_dict()
+            (best,) = tried[tried["way"] == WITH].itertuples()
+            row |= {"relative": best.relative, "coverage": best.coverage}
         rows.append(row)
     columns = ["predictor", "crops", "r", "relative", "coverage"]
     return pd.DataFrame(rows, columns=columns)
