@@ -47,6 +47,15 @@ def write_measurements(
     dict
         The tables by sample.
     """
+    tables = write_steinbock(folder, cohort, mask, masks)
+    write_anndata(folder, mask, as_anndata(tables, cohort, mask))
+    return tables
+
+
+def write_steinbock(
+    folder: Path, cohort: Cohort, mask: str, masks: Mapping[str, np.ndarray]
+) -> dict[str, CellTables]:
+    """Measure a set of masks, and write steinbock's tables, as `write_measurements` does."""
     tables = {}
     for sample in masks:
         source = f"{cohort.name}, image {sample}, mask of {mask}"
@@ -54,8 +63,12 @@ def write_measurements(
             cohort.read_image(sample), masks[sample], cohort.panel.names, source=source
         )
         write_tables(folder, mask, sample, tables[sample])
-    as_anndata(tables, cohort, mask).write_h5ad(folder / f"{mask}.h5ad", compression="gzip")
     return tables
+
+
+def write_anndata(folder: Path, mask: str, cells: Any) -> None:
+    """Write the AnnData of a set of masks where this module says."""
+    cells.write_h5ad(folder / f"{mask}.h5ad", compression="gzip")
 
 
 def region_name(mask: str, sample: str) -> str:

@@ -25,6 +25,9 @@ class MaskSet(Mapping[str, np.ndarray]):
     def __getitem__(self, sample: str) -> np.ndarray:
         return self._read(sample)
 
+    def __contains__(self, sample: object) -> bool:
+        return sample in self._samples  # Mapping's own would read the mask
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._samples)
 

@@ -111,32 +111,65 @@ def type_masks(
     InputError
         If there is no such rule, or the cohort lacks what it needs.
     """
-    rule = rule or find_rule(cohort)
-    if rule not in RULES:
-        raise InputError(f"rule {rule!r}: expected one of {', '.join(RULES)}")
     profiles = {rater: cell_profiles(cohort, dict(own)) for rater, own in masks.items()}
-    if rule == "regression":
-        truth = true_profiles(cohort)
-        names: Sequence[str] = sorted(truth["type"].unique())
-        typed = {rater: type_cells(own, truth) for rater, own in profiles.items()}
-    else:
-        learned_from = pd.concat([profiles[r] for r in masks if r in cohort.references])
-        if rule == "gates":
-            gates, _ = panel_gates(cohort.panel.names)
-            limits = thresholds(learned_from, gates)
-            names = [*dict.fromkeys(one.lineage for one in gates), UNGATED]
-            typed = {rater: gate(own, gates, limits) for rater, own in profiles.items()}
-        else:
-            names = [f"cluster {k + 1}" for k in range(CLUSTERS)]
-            typed = {r: cluster_cells(own, learned_from, CLUSTERS) for r, own in profiles.items()}
+    typed, names, rule = type_profiles(cohort, profiles, rule)
     found = {
         rater: {
-            sample: TypedMask(labels, _of_image(typed[rater], sample), cohort.um_per_px(sample))
+            sample: TypedMask(
+                labels, types_of_image(typed[rater], sample), cohort.um_per_px(sample)
+            )
             for sample, labels in own.items()
         }
         for rater, own in masks.items()
     }
-    return TypedCohort(found, tuple(names), rule)
+    return TypedCohort(found, names, rule)
+
+
+def type_profiles(
+    cohort: Cohort, profiles: Mapping[str, pd.DataFrame], rule: str = ""
+) -> tuple[dict[str, pd.Series], tuple[str, ...], str]:
+    """Type the cells of several masks from what was measured of them, as `type_masks` does.
+
+    Parameters
+    ----------
+    cohort
+        The images.
+    profiles
+        By rater, what `imc_helpers.downstream.cell_types.cell_profiles` returns. Where no
+        reference is among them, the rule is learned from all.
+    rule
+        As in `type_masks`.
+
+    Returns
+    -------
+    types : dict
+        By rater: the type of each cell, by ``sample`` and ``id``.
+    names : tuple of str
+        All types that the rule knows, in order.
+    rule : str
+        The rule.
+
+    Raises
+    ------
+    InputError
+        If there is no such rule, or the cohort lacks what it needs.
+    """
+    rule = rule or find_rule(cohort)
+    if rule not in RULES:
+        raise InputError(f"rule {rule!r}: expected one of {', '.join(RULES)}")
+    if rule == "regression":
+        truth = true_profiles(cohort)
+        typed = {rater: type_cells(own, truth) for rater, own in profiles.items()}
+        return typed, tuple(sorted(truth["type"].unique())), rule
+    chosen = [rater for rater in profiles if rater in cohort.references] or [*profiles]
+    learned_from = pd.concat([profiles[rater] for rater in chosen])
+    if rule == "gates":
+        gates, _ = panel_gates(cohort.panel.names)
+        limits = thresholds(learned_from, gates)
+        typed = {rater: gate(own, gates, limits) for rater, own in profiles.items()}
+        return typed, (*dict.fromkeys(one.lineage for one in gates), UNGATED), rule
+    typed = {r: cluster_cells(own, learned_from, CLUSTERS) for r, own in profiles.items()}
+    return typed, tuple(f"cluster {k + 1}" for k in range(CLUSTERS)), rule
 
 
 def find_rule(cohort: Cohort) -> str:
@@ -146,7 +179,7 @@ def find_rule(cohort: Cohort) -> str:
     return "gates" if len(panel_gates(cohort.panel.names)[0]) >= _FEWEST_GATES else "clusters"
 
 
-def _of_image(types: pd.Series, sample: str) -> pd.Series:
+def types_of_image(types: pd.Series, sample: str) -> pd.Series:
     """Return the types of one image's cells by id; an image may have none."""
     here = types.index.get_level_values("sample") == sample
     return types[here].droplevel("sample")

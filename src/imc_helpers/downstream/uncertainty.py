@@ -21,6 +21,7 @@ from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.export import as_anndata
 from imc_helpers.downstream.measure import measure
 from imc_helpers.downstream.profiles import MATCH_IOU
+from imc_helpers.downstream.typed_masks import types_of_image
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, matched_pairs
 
@@ -169,20 +170,58 @@ def carried_cells(
         for sample, raters in masks.items()
     }
     cells = as_anndata(tables, cohort, base)
-    parts = [
-        mask_disagreement(
-            cohort.read_image(sample),
-            raters,
-            base,
-            None if types is None else {rater: types[rater].xs(sample) for rater in raters},
-        )
-        for sample, raters in masks.items()
-    ]
-    about = pd.concat([part.cells for part in parts], ignore_index=True)
-    cells.obs[about.columns] = about.to_numpy()
-    for name in parts[0].layers:
-        cells.layers[name] = np.concatenate([part.layers[name] for part in parts])
+    found = cohort_disagreement(cohort, masks, base, types)
+    cells.obs[found.cells.columns] = found.cells.to_numpy()
+    cells.layers.update(found.layers)
     return cells
+
+
+def cohort_disagreement(
+    cohort: Cohort,
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    base: str,
+    types: Mapping[str, pd.Series] | None = None,
+) -> Disagreement:
+    """Ask the other masks about each cell of one mask, image after image.
+
+    Parameters
+    ----------
+    cohort, masks, base, types
+        As in `carried_cells`. In an image with no other mask, nobody says anything: there
+        ``support`` is missing too.
+
+    Returns
+    -------
+    Disagreement
+        By ``sample`` and ``id``.
+
+    Raises
+    ------
+    InputError
+        As `mask_disagreement` does.
+    """
+    parts = {}
+    for sample, raters in masks.items():
+        image, here = cohort.read_image(sample), dict(raters)
+        own_types = types and {rater: types_of_image(types[rater], sample) for rater in here}
+        parts[sample] = (
+            mask_disagreement(image, here, base, own_types)
+            if len(here) > 1
+            else _unasked(image, here[base])
+        )
+    names = next(iter(parts.values())).layers
+    return Disagreement(
+        pd.concat({sample: part.cells for sample, part in parts.items()}, names=["sample"]),
+        {name: np.concatenate([part.layers[name] for part in parts.values()]) for name in names},
+    )
+
+
+def _unasked(image: np.ndarray, labels: np.ndarray) -> Disagreement:
+    """Return the cells of a mask that is alone."""
+    ids, own = mean_intensities(image, labels)
+    cells = pd.DataFrame(np.nan, pd.Index(ids, name="id"), ["support", "mask_iou", "type_entropy"])
+    layers = {"mask_median": own, "mask_mean": own, "mask_sd": np.full(own.shape, np.nan)}
+    return Disagreement(cells, layers)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
-from imc_helpers.own_study.exports import export
+from imc_helpers.downstream.mask_sets import MaskSet, mask_sets
+from imc_helpers.own_study.exports import asked, export
 
 PANEL = Panel((Channel("Ir191", "DNA", "nucleus"), Channel("Dy161", "CD20", "membrane")))
 
@@ -44,12 +45,55 @@ def test_consensus_cells_and_steinbocks_tables(tmp_path, monkeypatch):
     assert one.X[0] == pytest.approx(image[:, labels == 900].mean(axis=1), rel=1e-5)
     assert one.obsm["spatial"][0] == pytest.approx([12.5 / 2, 15 / 2])
     assert one.obs["area"].iloc[0] == pytest.approx(50 / 4)
+    # In "s" bo drew two of anna's three cells, just alike; in "t" nobody else did.
+    shared = cells[cells.obs["image"] == "s"]
+    assert shared.obs["support"].tolist() == [1, 0, 1]
+    assert shared.obs["mask_iou"].fillna(-1).tolist() == [1, -1, 1]
+    assert np.array_equal(shared.layers["mask_sd"][[0, 2]], np.zeros((2, 2)))
+    alone = cells[cells.obs["image"] == "t"]
+    assert alone.obs[["support", "mask_iou"]].isna().all(axis=None)
+    assert np.isnan(alone.layers["mask_sd"]).all()
+    assert cells.obs["type_entropy"].isna().all(), "five clusters take more than these cells"
+    of_both = anndata.read_h5ad(folder / "consensus.h5ad")
+    assert of_both.obs["support"].tolist() == [1, 1]
     for rater, ids in (("consensus", [1, 2]), ("anna", [5, 7, 900])):
         intensities = pd.read_csv(folder / f"intensities_{rater}" / "s.csv", index_col="Object")
         assert intensities.columns.tolist() == ["DNA", "CD20"]
         props = pd.read_csv(folder / f"regionprops_{rater}" / "s.csv", index_col="Object")
         assert props.index.tolist() == intensities.index.tolist() == ids
         assert {"area", "centroid-0", "centroid-1", "eccentricity"} <= set(props.columns)
+
+
+def test_cells_bear_how_far_their_type_depends_on_the_mask(tmp_path, monkeypatch):
+    """Cells enough for clusters, and nothing that depends on the mask."""
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    labels = np.kron(np.arange(1, 7).reshape(1, 6), np.ones((6, 6), int)).astype(np.uint32)
+    levels = np.repeat(np.array([[1, 9], [9, 1], [1, 1], [9, 9], [30, 1], [1, 30]]).T, 6, axis=1)
+    image = np.broadcast_to(levels[:, None, :], (2, 6, 36)).astype(np.float32)
+    samples = [Sample("s", image, PANEL, 1.0, {"anna": labels, "bo": labels})]
+    write_cohort(tmp_path / "data" / "lab", samples)
+    cohort = Cohort(tmp_path / "data" / "lab", raters=[Rater("anna"), Rater("bo")])
+    export(cohort, [], tmp_path / "out")
+    cells = anndata.read_h5ad(tmp_path / "out" / "anna.h5ad")
+    assert cells.obs["type_entropy"].tolist() == [0] * 6, "the same masks give the same types"
+
+
+def test_who_is_asked(tmp_path, monkeypatch):
+    """Other references; the models only where there is none; never the consensus."""
+    monkeypatch.setenv("IMC_BOOK_ROOT", str(tmp_path))
+    labels, image = random_cells(1)
+    samples = [Sample("s", image, PANEL, 1.0, {"anna": labels, "bo": labels})]
+    samples.append(Sample("t", image, PANEL, 1.0, {"anna": labels}))
+    write_cohort(tmp_path / "data" / "lab", samples)
+    cohort = Cohort(tmp_path / "data" / "lab", raters=[Rater("anna"), Rater("bo")])
+    everywhere = dict.fromkeys("st", labels)
+    masks = mask_sets(cohort, []) | {
+        name: MaskSet(everywhere, everywhere.__getitem__) for name in ("model", "consensus")
+    }
+    assert asked(cohort, masks, "anna", "s") == ["bo"]
+    assert asked(cohort, masks, "model", "s") == asked(cohort, masks, "consensus", "s")
+    assert asked(cohort, masks, "model", "s") == ["anna", "bo"]
+    assert asked(cohort, masks, "anna", "t") == ["model"]
 
 
 def test_several_processes_write_the_same_files(tmp_path, monkeypatch):
