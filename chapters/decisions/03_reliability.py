@@ -134,9 +134,9 @@ for key, pairs in measured.items():
         last, rest = own.iloc[-1], own.iloc[:-1]
         apart = last["low"] > rest["high"].max()
         text += (
-            f"**{rater_name(last['rater'])}** surely differs more from the others than they do from one another."
+            f"**{rater_name(last['rater'])}** surely has the largest error of its own."
             if apart
-            else "None of them surely differs more from the others than all of these do."
+            else "None of them surely has the largest error of its own."
         )
     if key in taken:
         n_annotators, n_images = taken[key].levels[1:]
@@ -144,13 +144,13 @@ for key, pairs in measured.items():
             dependability(taken[key], annotators=k, images=n_images) for k in (n_annotators, 1)
         )
         rough = (
-            f"; with one of them left out, {min(without_one[key]):.0%} to {max(without_one[key]):.0%}"
+            f"{min(without_one[key]):.0%} to {max(without_one[key]):.0%} if one of them is left out"
             if key in without_one
-            else "; a rough estimate, with so few of them"
+            else "a rough estimate, with so few of them"
         )
         text += (
-            f" Differences between the mean scores of models are due to the models themselves for {full:.0%} of their variance if "
-            f"{n_annotators} {whose[key]} judge them ({alone:.0%} if only one does{rough})."
+            f" If {n_annotators} {whose[key]} judge models, {full:.0%} of the variance of the models' mean scores is due to the "
+            f"models themselves ({rough}); if only one judges, {alone:.0%}."
         )
     sentences.append(text)
 nobody = (

@@ -54,7 +54,7 @@ from imc_helpers.downstream.mask_sets import mask_sets
 from imc_helpers.downstream.mask_summary import AREA, CELLS, NEIGHBOURS, relative, summarise
 from imc_helpers.downstream.measure import read_tables
 from imc_helpers.figures.mask_plots import mask_rows
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -95,7 +95,7 @@ def spread(quantity):
 
 if others.empty:
     summary = (
-        f"There is one mask of {cohort_name(key)}: its tables are written, and nothing can be compared."
+        f"{cohort_name(key)} has only one mask per image, so its tables are written, but there is nothing to compare them with."
         if masks
         else "No image of this edition has a mask, so there is no cell to measure."
     )
@@ -105,10 +105,9 @@ else:
     who = rater_name(made_by[0].name) if len(made_by) == 1 else who
     images = "one image" if n_images == 1 else f"the same {n_images} images"
     summary = (
-        f"On {images} of {cohort_name(key)}, the masks of {who} hold {spread(CELLS)} as many cells as {beside}, whose "
-        f"median area is {spread(AREA)} as large, and which have {spread(NEIGHBOURS)} as many neighbours. Whoever "
-        "reports densities, cell sizes or contacts reports the mask as well; these are ratios of what is measured, and "
-        "do not say by themselves which conclusions change."
+        "What is measured depends on the mask, although these ratios alone do not say which conclusions change. On "
+        f"{images} of {cohort_name(key)}, compared with {beside}, the masks of {who} have {spread(CELLS)} as many cells, with "
+        f"{spread(AREA)} the median area and {spread(NEIGHBOURS)} as many neighbours per cell."
     )
 answer(summary)
 
@@ -118,17 +117,17 @@ if not others.empty:
     show(
         partial(mask_rows, others, people=people, line=1, label=f"times that of {beside}"),
         label="fig-measured-cells",
-        caption=f"What is measured under each mask of the same images, as a multiple of {beside} (dashed): geometric mean "
-        f"over {n_images} {'image' if n_images == 1 else 'images'}. {interval_note}Gold: annotators and tools; blue: models. Neighbours: cells that touch once each has "
-        f"grown by 4 px. {data}",
-        alt="Three panels, for the number of cells, their median area and their neighbours: a row for each mask, with a "
-        "point and an interval beside a dashed line at 1.",
+        caption=f"Number of cells, median area and neighbours per cell under each mask of the same images, as a multiple of "
+        f"{beside} (dashed): geometric mean over {counted(n_images, 'image')}. {interval_note}Gold: annotators and tools; blue: "
+        f"models. Neighbours: cells that touch after each has grown by 4 px. {data}",
+        alt="Three panels, for the number of cells, their median area and their neighbours, with one row per mask: a "
+        "point with an interval, and a dashed line at 1.",
     )
 
 # %% [markdown]
-# Every analysis of single cells starts from a table with one row per cell, and the table starts from a mask. Each mask of
-# the same images gets a set of tables of its own, in the layout of steinbock {cite:p}`windhager2023`, so that an analysis
-# can be run once per mask with nothing else changed.
+# Every single-cell analysis starts from a table with one row per cell, and that table starts from a mask. Here each mask
+# of the same images gets its own set of tables, in the layout of steinbock {cite:p}`windhager2023`, so that you can run
+# your analysis once per mask and change nothing else.
 
 # %% [markdown]
 # ## The tables
@@ -146,7 +145,7 @@ if masks:
     show_table(
         means,
         label="tab-measured-masks",
-        caption=f"Means over {n_images} {'image' if n_images == 1 else 'images'}, for each mask. {data}",
+        caption=f"Means over {counted(n_images, 'image')}, for each mask. {data}",
         decimals=1,
     )
 
@@ -164,14 +163,14 @@ if masks:
     show_table(
         one.regionprops.iloc[:3].reset_index(),
         label="tab-measured-regionprops",
-        caption=f"The first rows of `regionprops_{reference}/{sample}.csv`: size, place and ellipse of each cell, pixels. {data}",
+        caption=f"The first rows of `regionprops_{reference}/{sample}.csv`: size, position and fitted ellipse of each cell, in pixels. {data}",
         decimals=2,
     )
     show_table(
         one.neighbors.iloc[:3],
         label="tab-measured-neighbors",
-        caption=f"The first rows of `neighbors_{reference}/{sample}.csv`: each neighbour of each cell, and the distance of "
-        f"their centres, pixels. {data}",
+        caption=f"The first rows of `neighbors_{reference}/{sample}.csv`: each neighbour of each cell, and the distance between "
+        f"their centres, in pixels. {data}",
         decimals=2,
     )
 
@@ -180,7 +179,7 @@ if masks:
     place = folder.relative_to(project_root())
     display(
         Markdown(
-            f"They lie in `{place}`. R reads the tables, Python the file `.h5ad` of each mask:\n\n"
+            f"All files are in `{place}`. Read the tables in R, or the `.h5ad` file of each mask in Python:\n\n"
             "```r\n"
             f'imcRtools::read_steinbock("{place}", panel = "data/{key}/panel.csv",\n'
             f'    intensities_folder = "intensities_{reference}", regionprops_folder = "regionprops_{reference}",\n'
@@ -202,8 +201,8 @@ if masks:
 # .kernels/squidpy/bin/python -m imc_helpers.downstream.spatialdata_store COHORT RATER OUT.zarr
 # ```
 #
-# scimap is left out. Its version 2.3.6 asks for NumPy below 2 and SciPy up to 1.12, and its statistics of neighbours are
-# among squidpy's.
+# scimap is not used: its version 2.3.6 requires NumPy below 2 and SciPy up to 1.12, and squidpy has the same statistics of
+# neighbours.
 
 # %% [markdown]
 # ## Markers
@@ -227,22 +226,22 @@ if not others.empty:
             }
         ),
         label="tab-measured-markers",
-        caption=f"Mean over cells of their mean counts: under {beside}, and the lowest and the highest of the other masks as a "
-        f"multiple of it (masks of {who}; geometric mean over images). {data}",
+        caption=f"Mean counts per pixel, averaged over cells: under {beside}, and the lowest and highest value under the other "
+        f"masks as a multiple of it (masks of {who}; geometric mean over images). {data}",
         decimals=2,
     )
 
 # %% [markdown]
-# A mask with larger outlines takes in more of what lies between cells, which lowers the mean of whatever is inside, and
-# one that misses a kind of cell changes the mean over cells without changing any cell. Which of the two it is, a mean
-# cannot tell; [](03_lineages) counts cells.
+# A mask with larger outlines includes more of the space between cells, which lowers the mean of every marker inside them. A
+# mask that misses one kind of cell changes the mean over cells without changing any cell. A mean cannot tell which of the
+# two has happened; [](03_lineages) counts cells instead.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Which mask is right. On real images nobody knows; the first rater is only what the others are compared with.
-# - What is concluded from the tables. Cells of other sizes may still have the same types and neighbours.
-# - Compensation: counts are taken as they are, with what spilled over from other channels.
+# - Which mask is right. On real images nobody knows; the first rater merely serves as the reference.
+# - What you would conclude from the tables. Cells of different sizes may still have the same types and neighbours.
+# - Compensation. Counts are used as they are, including spillover from other channels.
 
 # %% tags=["remove-cell"]
 for name, own in tables.items():
@@ -261,6 +260,6 @@ if not others.empty:
 # %% [markdown]
 # ## Takeaways
 #
-# - Say with each density, size or number of contacts whose mask it is from.
-# - Run the analysis once per mask: the tables differ in nothing else.
-# - Before a number is called biology, see how far it moves between masks of the same images.
+# - State with each density, size or number of contacts whose mask it comes from.
+# - Run your analysis once per mask; the tables differ in nothing else.
+# - Before you call a number biology, check how much it differs between masks of the same images.

@@ -128,34 +128,40 @@ if sources:
     several = f"{n_images} images" if n_images > 1 else "one image"
 
 if curves.empty:
-    summary = (
-        "Nobody outlined nuclei in this edition, so there is no compartment to measure: this needs masks of nuclei beside "
-        "those of cells."
-    )
+    summary = "This edition cannot tell: it has no masks of nuclei, which are needed in addition to those of cells."
 else:
     best = TRUTH if TRUTH in sources else sources[0]
     whole = tilts["outline"] == "whole cells"
     own = tilts[~whole].set_index("rater").loc[best]
     others = tilts[whole & tilts["value"].notna()]
+    lead = (
+        "Nuclei are no neutral substitute for cells"
+        if own["low"] > 1 or own["high"] < 1
+        else "These images cannot say whether nuclei are a neutral substitute for cells"
+    )
     whose_nuclei = "even the true nuclei" if best == TRUTH else f"the nuclei of {rater_name(best)}"
     within = (
         f" (95% interval over images {own['low']:.2f} to {own['high']:.2f})" if n_images > 1 else ""
     )
     summary = (
-        f"Sizes depend on the outline: {whose_nuclei}, expanded by {radius_px:g} px, overestimate the smallest fifth of the cells "
-        f"of {beside} {own['value']:.2f} times as much as the largest fifth{within}, in {several} of {cohort_name(key)}. "
+        f"{lead}: {whose_nuclei}, expanded by {radius_px:g} px, overestimate the area of the smallest fifth of the cells "
+        f"{own['value']:.2f} times as much as that of the largest fifth{within}, compared with {beside} in {several} of "
+        f"{cohort_name(key)}. "
     )
     if len(others):
-        summary += f"Masks of whole cells do so {others['value'].min():.2f} to {others['value'].max():.2f} times"
+        summary += f"For masks of whole cells this factor is {others['value'].min():.2f} to {others['value'].max():.2f}"
         if n_images > 1:
             # Image by image, against the expanded nuclei: what makes an image hard for both does not enter.
             apart = by_image["whole cells"].sub(by_image[own["outline"], best], axis=0)
             less = (mean_intervals(apart, apart.index)["high"] < 0).sum()
-            summary += f", {less or 'none'} of these {len(others)} demonstrably less (paired 95% intervals over images)"
+            summary += (
+                f", for {less or 'none'} of these {len(others)} masks surely less than for the nuclei (paired 95% intervals over "
+                "images)"
+            )
         summary += ". "
-    summary += "All this is of cells that match one to one"
+    summary += "This concerns only cells that match one to one"
     if TRUTH in sources:
-        summary += ", on a phantom whose nuclei have the size that it assumes"
+        summary += ", on a phantom whose sizes of nuclei are assumptions"
     summary += "."
 answer(summary)
 
@@ -165,30 +171,32 @@ if not curves.empty:
     show(
         partial(size_curves, curves),
         label="fig-compartments-sizes",
-        caption=f"Area of matched cells over that of the cells of {beside} that they match, by the size of the latter, in fifths. "
+        caption=f"Area of matched cells divided by that of the matching cells of {beside}, for each fifth of the latter by size. "
         f"Left: masks of whole cells. Right: nuclei, expanded by {radius_px:g} px. {band}{data}",
-        alt="Two panels of curves against the true area of cells: whole-cell masks, and expanded nuclei, each with a line at 1.",
+        alt="Two panels of curves against the area of the reference cells: whole-cell masks, and expanded nuclei, each with a line at 1.",
     )
 
 # %% [markdown]
-# Where no membrane was stained, nuclei are expanded to stand for cells. {cite:t}`greenwald2022` found that this makes
-# small cells too large and large cells too small, and that Mesmer's whole cells are unbiased (figure S2h); they drew it and
-# printed no number. A falling curve alone does not mark expanded nuclei: whoever outlines with any error, and smooths, gives
-# small cells too much and large ones too little. Matched are cells with an IoU of .6 or more, which by itself keeps ratios
-# between .6 and 1.7.
+# If no membrane was stained, expanded nuclei often stand in for cells. {cite:t}`greenwald2022` found that this makes
+# small cells too large and large cells too small, and that Mesmer's whole cells are unbiased (figure S2h, which gives no
+# numbers). A falling curve alone does not prove that nuclei were expanded: anyone who outlines with some error, and smooths,
+# makes small cells too large and large ones too small. Cells are matched if their IoU is .6 or more, which by itself keeps
+# ratios between .6 and 1.7.
 
 # %% tags=["hide-input"]
 if not curves.empty:
     show_table(
-        tilts.rename(columns={"value": "smallest over largest", "low": "from", "high": "to"}),
+        tilts.rename(
+            columns={"value": "smallest fifth / largest fifth", "low": "from", "high": "to"}
+        ),
         label="tab-compartments-tilts",
-        caption=f"How many times as much a mask overestimates the smallest fifth of the cells of {beside} as the largest: 1 where "
-        f"size makes no difference. Ranges: 95% intervals over images, – for one. {data}",
+        caption=f"Overestimation of the area of the smallest fifth of the cells of {beside}, relative to that of the largest fifth; 1 "
+        f"if size makes no difference. *From*, *to*: 95% intervals over images (a dash for one image). {data}",
         decimals=2,
     )
 
 # %% [markdown]
-# ## Nucleus over cell
+# ## Does the ratio of nucleus to cell depend on the mask?
 
 # %% tags=["hide-input"]
 ratios = pd.DataFrame()
@@ -225,8 +233,9 @@ if sources:
     show_table(
         compared,
         label="tab-compartments-nuclei",
-        caption=f"N/C, the area of the nucleus over that of the whole cell: of all cells, and its correlation (Pearson's r) with "
-        f"{beside} over matched cells; the share of cells without a nucleus. Ranges: 95% intervals over images, – for one. {data}",
+        caption="N/C: area of the nucleus divided by that of the whole cell. Columns: its mean over all cells, the share of cells "
+        f"without a nucleus, and the correlation (Pearson's r) of N/C with {beside} over matched cells, with 95% intervals over "
+        f"images (a dash for one image). {data}",
         decimals=2,
     )
 
@@ -234,23 +243,23 @@ if sources:
 if sources:
     published = published_table("greenwald22_figure4d")["r"].iloc[0]
     text = (
-        f"*Published beside measured*: {published:.2f} for Mesmer, over all cells of TissueNet's test part "
-        "({cite:t}`greenwald2022`, figure 4d). Other tissues, another spread of N/C: a correlation grows with the spread, so the "
-        "two numbers are not a contest."
+        f"For comparison, the published correlation is {published:.2f} for Mesmer, over all cells of TissueNet's test set "
+        "({cite:t}`greenwald2022`, figure 4d). The tissues differ, and so does the spread of N/C. A correlation grows with the "
+        "spread, so the two numbers cannot be ranked."
     )
     if reference not in sources:
         text += (
-            f" {rater_name(reference)} has no nuclei of its own; its cells are linked to those of {rater_name(sources[0])}, so "
-            "the two share their errors."
+            f" {rater_name(reference)} has no nuclei of its own. Its cells are linked to the nuclei of {rater_name(sources[0])}, so "
+            "the two share errors."
         )
     display(Markdown(text))
 
 # %% [markdown]
-# A nucleus belongs to the cell that it overlaps most, and is cut where the cell ends; so in the study. Matched cells are
-# those that masks agree about, so a correlation over them says nothing of the cells that one mask lacks.
+# A nucleus is assigned to the cell that it overlaps most, and is cut off where the cell ends, as in that study. Matched cells
+# are those on which masks agree, so a correlation over them says nothing about cells that one of the masks lacks.
 
 # %% [markdown]
-# ## Cells whose nucleus lies out of the plane
+# ## Are cells lost if their nucleus lies out of the plane?
 
 # %% tags=["hide-input"]
 if TRUTH in sources:
@@ -273,32 +282,33 @@ if TRUTH in sources:
     planted = compared.set_index("rater").loc[TRUTH]
     display(
         Markdown(
-            f"The phantom plants {5:g}% of its cells with the nucleus outside the section; linked on the true masks, "
-            f"{planted['no nucleus, % of cells']:.1f}% have none. Simulated annotators start from nuclei they see, so by their own "
-            "masks hardly a cell lacks one: the share that a mask shows is that of its maker's method first."
+            f"The phantom plants {5:g}% of its cells with the nucleus outside the section; on the true masks, "
+            f"{planted['no nucleus, % of cells']:.1f}% of cells have no nucleus. Simulated annotators start from the nuclei that "
+            "they see, so in their own masks hardly any cell lacks one. The share of such cells in a mask thus says more about "
+            "the method than about the tissue."
         )
     )
     show_table(
         pd.DataFrame(per_mask),
         label="tab-compartments-found",
-        caption=f"Share of the true cells that a mask has (IoU of .5 or more), %, with their nucleus in and out of the plane, and "
-        f"the difference with its 95% interval over images. {data}",
+        caption=f"Share of the true cells that a mask contains (IoU of .5 or more), in %, for cells with their nucleus in the plane "
+        f"and out of it, and the difference with its 95% interval over images. {data}",
         decimals=1,
     )
 elif sources:
     display(
         Markdown(
-            "Cells without a nucleus are either cut beside it or missed by who outlined nuclei; without a truth, nobody can say "
-            "which. A tool that grows cells from nuclei has none of them, however many there are."
+            "If a cell has no nucleus, either the section missed the nucleus, or whoever outlined nuclei did. Without a known truth, "
+            "nobody can say which. A tool that grows cells from nuclei shows no such cells, however many there are."
         )
     )
 
 # %% [markdown]
-# {cite:t}`greenwald2022` report the highest share for gastrointestinal tissue, whose cells are long, in a figure without
-# numbers (4f).
+# {cite:t}`greenwald2022` report the highest share of cells without a nucleus for gastrointestinal tissue, whose cells are
+# elongated (figure 4f, which gives no numbers).
 
 # %% [markdown]
-# ## Where markers lie
+# ## Does the location of markers depend on the mask?
 
 # %% tags=["hide-input"]
 if sources:
@@ -333,10 +343,10 @@ if sources:
     show_table(
         listed,
         label="tab-compartments-localisation",
-        caption=f"Share of a marker's counts that lies in the nucleus, mean over cells without the lowest {LOWEST:.0%} of each marker, "
-        f"and over {several}"
+        caption=f"Share of a marker's counts that lies in the nucleus: mean over cells (without those with the lowest {LOWEST:.0%} of "
+        f"the marker) and over {several}"
         + (
-            f"; differences of the other {len(others)} masks, and how many of them have an interval over images that leaves out 0. "
+            f"; range of the differences of the other {len(others)} masks, and how many of these have an interval over images that excludes 0. "
             if others
             else ". "
         )
@@ -346,8 +356,9 @@ if sources:
     even = ratios[ratios["rater"] == reference]["ratio"].mean()
     display(
         Markdown(
-            f"A marker that is spread evenly has the mean N/C, here {even:.2f}. What lies above is nuclear, what lies below is not; "
-            "a share alone says little, since small cells are mostly nucleus."
+            f"If a marker is spread evenly over the cell, its nuclear share equals the mean N/C, here {even:.2f}. A marker with a higher "
+            "share is enriched in the nucleus, one with a lower share outside it. The share alone says little, because small "
+            "cells consist mostly of nucleus."
         )
     )
 
@@ -355,7 +366,7 @@ if sources:
 # Counts are summed in each compartment and divided by the area of the whole cell ({cite:t}`greenwald2022`, figure 4b).
 
 # %% [markdown]
-# ## Two rules for nuclei that do not fit
+# ## Does it matter how nuclei are assigned to cells?
 
 # %% tags=["hide-input"]
 if sources:
@@ -383,24 +394,27 @@ if sources:
     show_table(
         pd.DataFrame(rules),
         label="tab-compartments-rules",
-        caption=f"Cells as they are, and united with their nuclei: a cell takes in the nucleus with which it overlaps most, and a "
-        f"nucleus that is left over becomes a cell. {data}",
+        caption=f"Number of cells as they are, and after uniting them with nuclei: a cell is merged with the nucleus that it overlaps "
+        f"most, and a nucleus without a cell becomes a cell of its own. {data}",
         decimals=2,
     )
 
 # %% [markdown]
-# The second rule is that of {cite:t}`goldsborough2025` (figure 4.3). Where cells were grown from nuclei, the two agree, since
-# no nucleus is left over. They part where cells and nuclei were outlined independently, as by two networks.
+# Uniting cells with nuclei is the rule of {cite:t}`goldsborough2025` (figure 4.3). If cells were grown from nuclei, it changes
+# little, because no nucleus is left over. It makes a difference if cells and nuclei were outlined independently, for
+# example by two networks.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Models' nuclei. The models of this book return cells; what is said of nuclei is about annotators and tools.
-# - Real sizes of nuclei. On the phantom they are chosen, per type of cell, and so is much of the bias of expanded nuclei.
-# - Mesmer. That its whole cells are unbiased is the study's result on its own data; it is not run here unless the edition
-#   has its weights.
-# - Unbiasedness against a real annotator: errors of the one taken for true make small cells look overestimated by all others.
-# - The cells that do not match: they have no partner to compare a size with.
+# - Nuclei found by models. The models in this book return cells, so all statements about nuclei concern annotators and tools.
+# - Real sizes of nuclei. On the phantom they are chosen for each cell type, and much of the bias of expanded nuclei
+#   follows from that choice.
+# - Mesmer. That its whole cells are unbiased is a result of its authors on their data; it does not run here unless the
+#   edition has its weights.
+# - Unbiasedness relative to a real annotator. Errors of the mask that serves as the reference make all other masks seem to
+#   overestimate small cells.
+# - Cells that do not match. They have no partner with which to compare sizes.
 
 # %% tags=["remove-cell"]
 if sources:
@@ -413,7 +427,7 @@ if sources:
 # %% [markdown]
 # ## Takeaways
 #
-# - Do not compare sizes of cells across masks, or across large and small cells of one: neither expanded nuclei nor outlines of
-#   whole cells are neutral.
-# - Say whose nuclei a ratio was measured with; a mask that starts from nuclei shows no cell without one.
-# - Compare a marker's nuclear share with N/C before you call it nuclear.
+# - Be careful when you compare cell sizes between masks, or between small and large cells in one mask: the bias of an
+#   outline depends on the size of the cell.
+# - State whose nuclei a ratio was measured with. A mask that starts from nuclei shows no cell without one.
+# - Compare a marker's nuclear share with N/C before you call the marker nuclear.

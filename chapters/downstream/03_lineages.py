@@ -57,7 +57,7 @@ from imc_helpers.downstream.lineages import RULES
 from imc_helpers.downstream.mask_sets import mask_sets
 from imc_helpers.downstream.cell_types import TYPE
 from imc_helpers.figures.mask_plots import mask_rows
-from imc_helpers.figures.names import cohort_name, rater_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 
 record = load_edition(edition)
@@ -88,10 +88,7 @@ if key:
     differences.to_csv(folder / "differences.csv", index=False)
 
 if differences.empty:
-    summary = (
-        "No cohort of this edition has two masks of one image, or a mask and a model that ran: shares of lineages cannot be "
-        "compared."
-    )
+    summary = "This edition cannot tell: no cohort has two masks of the same image, or a mask and a model that ran."
 else:
     made_by = [rater for rater in shown.raters if rater.name in people and rater.name != reference]
     who = f"the {'other ' if reference in people else ''}{noun(made_by)}" if made_by else "models"
@@ -106,22 +103,23 @@ else:
     truly = shares[reference][most["quantity"]].mean()
     clear = told[(told["low"] > 0) | (told["high"] < 0)]
     summary = (
-        f"{'It does' if len(clear) else 'It may'}: with the masks of {who}, the mean share of a {kind} moves by up to "
-        f"{abs(most['value']):.1f} percentage points from {beside} ({most['quantity']}, {rater_name(most['rater'])}: "
-        f"{truly + most['value']:.1f}% in place of {truly:.1f}%), over {several} of {cohort_name(key)}"
+        f"{'It does' if len(clear) else 'It may'}: with the masks of {who}, the mean share of a {kind} differs by up to "
+        f"{abs(most['value']):.1f} percentage points from that with {beside} ({most['quantity']}, {rater_name(most['rater'])}: "
+        f"{truly + most['value']:.1f}% instead of {truly:.1f}%), over {several} of {cohort_name(key)}"
     )
     if n_images > 1:
         spread = shares[reference].std(ddof=1)[most["quantity"]]
-        summary += (
-            f", which differ among themselves by a standard deviation of {spread:.1f} points. Of {len(told)} such differences, "
-            + (
-                f"{len(clear)} have a 95% interval over images that leaves out 0: more images like these would not average them out."
-                if len(clear)
-                else "none has a 95% interval over images that leaves out 0, so each may be chance; that is no proof that there is none."
-            )
+        summary += f" (standard deviation between images: {spread:.1f} points). " + (
+            f"{len(clear)} of {len(told)} such differences {'has' if len(clear) == 1 else 'have'} a 95% interval over images that "
+            "excludes 0 (each by itself), so more images like these would not average them out."
+            if len(clear)
+            else f"None of {len(told)} such differences has a 95% interval over images that excludes 0, so each may be due to "
+            "chance; that does not prove that there is no difference."
         )
     else:
-        summary += "; one image cannot tell which of these differences would remain in others."
+        summary += (
+            "; one image cannot tell which of these differences would be found in others as well."
+        )
 answer(summary)
 
 # %% tags=["hide-input"]
@@ -140,20 +138,20 @@ if not differences.empty:
             label=f"share of cells, percentage points from {beside}",
         ),
         label="fig-lineages",
-        caption=f"Share of each {kind} among the cells of an image, under each mask, less that under "
-        f"{beside}: mean over {several}. Gold: annotators and tools; blue: models. {bars}{data}",
-        alt="A panel for each lineage or cluster: a row for each mask, with its difference from the reference and an interval, "
-        "beside a dashed line at 0.",
+        caption=f"Share of each {kind} among the cells of an image: difference between each mask and {beside}, mean over "
+        f"{several}. Gold: annotators and tools; blue: models. {bars}{data}",
+        alt="One panel per lineage or cluster with one row per mask: its difference from the reference with an interval, "
+        "and a dashed line at 0.",
     )
 
 # %% [markdown]
-# {cite:t}`greenwald2022` gated the cells of breast cancer, two fields of each of three patients, stained with DAPI, CD8,
-# CD14 and pan-keratin, into T cells, monocytes, tumour cells and ungated ones, with the same thresholds for Mesmer's masks
-# and for the truth. Agreement was strong, in a figure without numbers (4j). There, thresholds were set by eye; here a rule
-# sets them, from the cells of all annotators or tools together, before masks are compared.
+# {cite:t}`greenwald2022` gated breast cancer cells (two fields of each of three patients, stained with DAPI, CD8,
+# CD14 and pan-keratin) into T cells, monocytes, tumour cells and ungated cells, with the same thresholds for Mesmer's masks
+# and for the truth. They report strong agreement, in a figure without numbers (4j). Their thresholds were set by eye; here
+# they follow from a rule, applied to the cells of all annotators or tools together before masks are compared.
 
 # %% [markdown]
-# ## Gates
+# ## How cells are gated
 
 # %% tags=["hide-input"]
 other = next(one for one in RULES if one != rule)
@@ -174,27 +172,27 @@ if not differences.empty and study.gates:
     show_table(
         table,
         label="tab-lineages-gates",
-        caption=f"The gates in their order: the first whose marker lies above its threshold takes the cell. Thresholds are mean "
-        f"counts per pixel, by two rules; this page uses {rule}. {data}",
+        caption=f"The gates in their order: a cell goes to the first gate whose marker is above its threshold. Thresholds are mean "
+        f"counts per pixel, set by two rules; this page uses *{rule}*. {data}",
         decimals=2,
     )
     missing = ", ".join(study.without)
     display(
         Markdown(
             (
-                f"The panel has no marker of its own for: {missing}. Such cells are ungated, or in a gate that is not theirs. "
+                f"The panel has no specific marker for: {missing}. Such cells remain ungated, or fall into the wrong gate. "
                 if missing
                 else ""
             )
-            + "Which marker stands for a lineage, and the order, were chosen before any mask was looked at."
+            + "The marker of each lineage, and the order of the gates, were chosen before any mask was examined."
         )
     )
 elif not differences.empty:
     display(
         Markdown(
-            "The channels of this panel bear no name that a lineage goes by, so cells are shared out to clusters "
-            f"(k-means with {clusters} of them, on the inverse hyperbolic sine of mean counts, standardised), which are found once, "
-            "from the cells of all annotators or tools, and numbered by size. They have no names, and none are guessed."
+            "This panel has no channel named after a marker of a lineage, so cells are assigned to clusters "
+            f"(k-means with k = {clusters}, on the standardised inverse hyperbolic sine of mean counts). The clusters are found once, "
+            "from the cells of all annotators or tools together, and numbered by size; they are not given names."
         )
     )
 
@@ -215,17 +213,17 @@ if not differences.empty and study.gates:
     show_table(
         pd.DataFrame(rows),
         label="tab-lineages-rules",
-        caption=f"Largest mean difference of a mask from {beside}, percentage points, with thresholds by either rule, and how many "
-        f"masks differ in the same direction by both. {data}",
+        caption=f"Largest mean difference of any mask from {beside}, in percentage points, with thresholds set by each of the two "
+        f"rules, and how many masks differ in the same direction by both. {data}",
         decimals=1,
     )
 
 # %% [markdown]
-# Both rules see one marker at a time. Where a marker has no gap between cells that have it and cells that have not, a
-# threshold is a convention, and shares depend on it as much as on the mask.
+# Both rules look at one marker at a time. If there is no gap between positive and negative cells, any threshold is a
+# convention, and shares depend on it as well as on the mask.
 
 # %% [markdown]
-# ## Image by image
+# ## How much shares differ in single images
 
 
 # %% tags=["hide-input"]
@@ -239,7 +237,10 @@ def per_mask(study):
         1, "cells", table["rater"].map({name: len(types) for name, types in study.types.items()})
     )
     return table.rename(
-        columns={"mean_absolute": "mean absolute difference", "largest": "largest in an image"}
+        columns={
+            "mean_absolute": "mean absolute difference",
+            "largest": "largest difference in an image",
+        }
     )
 
 
@@ -247,8 +248,8 @@ if not differences.empty:
     show_table(
         per_mask(study),
         label="tab-lineages-images",
-        caption=f"Shares under each mask beside those under {beside}, which has {len(study.types[reference]):,} cells: over all "
-        f"{kind}s and images, percentage points. {data}",
+        caption=f"Differences between the shares under each mask and those under {beside} (which has "
+        f"{len(study.types[reference]):,} cells), over all {kind}s and images, in percentage points. {data}",
         decimals=1,
     )
 
@@ -261,14 +262,15 @@ if not differences.empty and study.gates and reference == TRUTH and shown.has_tr
     cross = cross.reindex(columns=[name for name in study.names if name in cross])
     display(
         Markdown(
-            "**Are the gates right?** On true masks the answer does not involve segmentation: what is off here is the gates' "
-            "own doing, and the same for all masks."
+            "**Are the gates right?** On the true masks this does not depend on segmentation: any error below is due to the gates "
+            "themselves, and is the same for all masks."
         )
     )
     show_table(
         cross.rename_axis(index="planted type", columns=None).reset_index(),
         label="tab-lineages-truth",
-        caption=f"Planted types of the true cells, and the gate that takes them on true masks, % of each type. {data}",
+        caption=f"Planted types of the true cells (rows), and the gates to which these cells are assigned on the true masks (columns), "
+        f"in % of each type. {data}",
         decimals=1,
     )
 
@@ -278,11 +280,11 @@ for name in more:
     also, images = study_of(name, rule)
     display(
         Markdown(
-            f"**{cohort_name(name)}**, {len(images)} image{'s' if len(images) > 1 else ''}, beside {rater_name(also.reference)}: "
+            f"**{cohort_name(name)}** ({counted(len(images), 'image')}), compared with {rater_name(also.reference)}: "
             + (
                 f"lineages {', '.join(one.lineage for one in also.gates)}."
                 if also.gates
-                else f"{clusters} clusters, since its channels bear no name that a lineage goes by; they have no names, and none are guessed."
+                else f"{clusters} clusters without names, because its panel has no channel named after a marker of a lineage."
             )
         )
     )
@@ -290,22 +292,22 @@ for name in more:
         show_table(
             per_mask(also),
             label=f"tab-lineages-{name.replace('_', '-')}",
-            caption=f"The same for {cohort_name(name)}, percentage points. {source_note([name])}",
+            caption=f"The same for {cohort_name(name)}, in percentage points. {source_note([name])}",
             decimals=1,
         )
 
 # %% [markdown]
-# A correlation of shares over lineages and images is high for any two masks, since frequent lineages stay frequent. So
-# differences are shown, in points.
+# This page reports differences in percentage points rather than correlations: the correlation of shares over lineages and
+# images is high for any two masks, because frequent lineages remain frequent.
 
 # %% [markdown]
 # ## What this does not show
 #
-# - Whether single cells are typed alike. Errors that cancel leave shares as they are.
-# - Cells that a mask lacks altogether: a share is of the cells that there are. Densities move with their number
+# - Whether single cells get the same type. Errors that cancel out leave shares unchanged.
+# - Cells that a mask lacks altogether. A share refers to the cells that are in the mask; densities change with their number
 #   ([](01_measurements)).
-# - Which gates are right on real tissue. All masks share them, and so would share their faults.
-# - What the shares do to a comparison of patients: that takes groups of images.
+# - Which gates are right on real tissue. All masks share the gates, and hence their faults.
+# - What the differences do to a comparison of patients, which takes groups of images.
 
 # %% tags=["remove-cell"]
 if not differences.empty:
@@ -320,6 +322,7 @@ if not differences.empty:
 # %% [markdown]
 # ## Takeaways
 #
-# - Set thresholds once, by a rule, before masks are compared: a threshold per mask hides what the mask did.
-# - A shift that is the same in every image does not average out. Compare groups of images with one mask, by one maker.
+# - Set thresholds once, by a rule, before you compare masks: a separate threshold for each mask hides the effect of the mask.
+# - A shift that is the same in every image does not average out. Use masks by the same person or model for all groups of
+#   images that you compare.
 # - Report which lineages the panel cannot gate.

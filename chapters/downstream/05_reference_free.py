@@ -130,9 +130,9 @@ if rankable:
     sure = plain.index[plain["low"] > 0]
     three = plain.reindex(list(CLUSTER_SCORES))["mean"].dropna()
     of_three = (
-        f"; the three scores of clusters {three.min():.2f} to {three.max():.2f}"
+        f"; those of the three usual cluster scores are {three.min():.2f} to {three.max():.2f}"
         if len(three)
-        else "; the three scores of clusters cannot be computed, since all cells fall into one cluster"
+        else "; the three usual cluster scores cannot be computed, because all cells fall into one cluster"
     )
     tried = found[found["kind"] != TRUTH].groupby("mask")[[truth_score, *CLUSTER_SCORES]]
     tried = tried.agg(lambda values: values.mean(skipna=False))  # scored in every image, or not
@@ -142,16 +142,16 @@ if rankable:
         if tried[score].notna().any()
     }
     choices = "; ".join(
-        f"{SCORE_NAMES[score]} prefers {rater_name(mask)}, number "
+        f"{SCORE_NAMES[score]} prefers {rater_name(mask)}, which ranks "
         f"{int(tried[truth_score].rank(ascending=False)[mask])} of {len(tried)} by the truth"
         for score, mask in preferred.items()
     )
-    choices = f"Among the masks of annotators and models {choices}. " if choices else ""
+    choices = f"Of the masks of annotators and models, {choices}. " if choices else ""
     text = (
-        f"Only in part. On synthetic tissue, where the truth is known, {len(sure)} of {len(plain)} scores surely rank masks "
-        f"in the truth's direction (95% interval of the rank correlation over {n_images} images above 0, each by itself). The best, "
-        f"*{SCORE_NAMES[best].lower()}*, reaches {plain.loc[best, 'mean']:.2f}{of_three}. {choices}"
-        f"*{SCORE_NAMES[worst]}* even puts {above[worst]:.0%} of all other masks above the truth. **Do not choose a mask by such a score alone.**"
+        f"{'Only in part' if len(sure) else 'No'}: **do not choose a mask by such a score alone.** On synthetic tissue, where the truth is "
+        f"known, {len(sure) or 'none'} of {len(plain)} scores surely rank{'s' * (len(sure) < 2)} masks in the truth's direction "
+        f"(95% interval of the rank correlation over {n_images} images above 0, each by itself). The highest correlation, that of *{SCORE_NAMES[best].lower()}*, is "
+        f"{plain.loc[best, 'mean']:.2f}{of_three}. {choices}*{SCORE_NAMES[worst]}* puts {above[worst]:.0%} of all other masks above the truth."
         if n_images > 1
         else f"On one synthetic image the best of {len(plain)} scores, *{SCORE_NAMES[best].lower()}*, ranks masks with a correlation of "
         f"{plain.loc[best, 'mean']:.2f} with the truth's ranking. One image gives no interval, so whether that holds elsewhere cannot be said."

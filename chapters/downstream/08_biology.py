@@ -86,7 +86,7 @@ from imc_helpers.downstream.spill import exclusive_pair, implausible_cells
 from imc_helpers.experiments.sweeps import find_sweep
 from imc_helpers.figures.biology_plots import conclusion_rows, dot_rows
 from imc_helpers.figures.decision_plots import share_bars
-from imc_helpers.figures.names import cohort_name, rater_name, sample_name, source_note
+from imc_helpers.figures.names import cohort_name, counted, rater_name, sample_name, source_note
 from imc_helpers.figures.page import (
     BLUE,
     GOLD,
@@ -136,21 +136,25 @@ if key:
         truth=TRUTH if TRUTH in study.beside else "",
     )
     n = len(study.samples)
+    changed = int((judged.drop_duplicates(["kind", "name"])["verdict"] == Verdict.CHANGED).sum())
+    lead = (
+        "Some conclusions would have changed"
+        if changed
+        else "No conclusion would surely have changed"
+    )
     summary = (
-        f"Another of the {len(study.raters)} {whose} might have drawn the cells of {cohort_name(key)} ({n} image"
-        f"{'s' if n > 1 else ''}). {say_verdicts(judged)}"
+        f"{lead} if another of the {len(study.raters)} {whose} had drawn the cells of {cohort_name(key)} "
+        f"({counted(n, 'image')}). {say_verdicts(judged)}"
     )
     if n == 1:
-        summary += (
-            " One image allows no interval, so nothing about other images can be told from it."
-        )
+        summary += " One image gives no interval, so it says nothing about other images."
     worst = alarms.loc[alarms["worst"].idxmax()] if alarms["worst"].notna().any() else None
     if worst is not None:
         advice = f" **Do not let different {whose} draw the groups that you compare**: of"
         summary += (
             f"{advice if worst['worst'] > 0.1 else f' With different {whose} for the groups that are compared, of'} studies "
             f"with {group_images} images per group that do not differ, up to {worst['worst']:.0%} would find a difference in "
-            f"{worst['name']} (computed from these images' means and spread; a test may err in 5%)."
+            f"{worst['name']} (computed from the means and spread of these images; 5% would be expected by chance)."
         )
     if TRUTH in study.beside:
         biased = against_truth(study)
@@ -164,15 +168,12 @@ if key:
         ]
         if wrong:
             summary += (
-                f" Agreeing is not being right: beside the planted truth, all {whose} surely have wrong "
+                f" Agreeing is not the same as being right: compared with the planted truth, all {whose} surely get wrong "
                 f"{'; '.join(wrong[:4])}"
                 + (f"; and {len(wrong) - 4} more." if len(wrong) > 4 else ".")
             )
 else:
-    summary = (
-        "This edition has no image with masks of two annotators or tools, so nobody can say what another one would "
-        "have changed: have some images drawn twice."
-    )
+    summary = "This edition cannot tell, because no image has masks by two annotators or tools. Have some images drawn twice."
 answer(summary)
 
 # %% tags=["hide-input"]
@@ -188,14 +189,14 @@ if len(judged):
         "dot with its interval for each mask, coloured by whether the conclusion would have changed.",
     )
 else:
-    display(Markdown("*There is nothing to compare.*"))
+    display(Markdown("*There are no two masks to compare.*"))
 
 # %% [markdown]
-# A score such as ap50 says how alike two masks are. What a lab reports is something else: the share of a cell
-# type, who lies next to whom, what differs between patients and controls. Each of these is measured here once with
-# every mask. A conclusion *would not have changed* where it is surely the same with all of them; it *would have
-# changed* where two masks surely differ and lead elsewhere; and where images are too few for either, it *cannot be
-# told*. Differences between masks are paired by image. Cells are typed by one rule for all masks, learned on other
+# A score such as ap50 says how similar two masks are. A lab reports something else: the share of a cell
+# type, which types are neighbours, what differs between patients and controls. Each of these is measured here once with
+# every mask. A conclusion *would not have changed* if it is surely the same with all masks; it *would have
+# changed* if two masks surely differ and lead to different conclusions; and if there are too few images for either, it
+# *cannot be told*. Differences between masks are paired by image. Cells are typed by one rule for all masks, learned on other
 # images or set beforehand, so that types differ because masks do.
 
 # %% tags=["hide-input"]

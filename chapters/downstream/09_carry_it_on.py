@@ -98,31 +98,35 @@ if several:
     single = density.loc[density["way"] == "one mask", "value"]
     fractions = pooled[(pooled["way"] == "pooled") & (pooled["result"] != "cells per mm²")]
     text = (
-        f"Ask the other masks. In {cohort_name(key)} all {all_others} other masks have {cells['others'].eq(all_others).mean():.0%} of the cells of a mask "
-        f"(IoU of {MATCH_IOU:g} or more)"
+        f"Compare it with other masks: in {cohort_name(key)}, {cells['others'].eq(all_others).mean():.0%} of the cells of a mask are found in all "
+        f"{all_others} others (IoU of {MATCH_IOU:g} or more)"
         if all_others > 1
-        else f"Ask the other mask. In {cohort_name(key)} it has {cells['others'].eq(1).mean():.0%} of the cells of a mask (IoU of {MATCH_IOU:g} or more)"
+        else f"Compare it with another mask: in {cohort_name(key)}, {cells['others'].eq(1).mean():.0%} of the cells of a mask are found in the other "
+        f"(IoU of {MATCH_IOU:g} or more)"
     )
     if known and len(shares) > 1:
         text += (
-            f"; on this synthetic tissue {every['real']:.0%} of those are really cells{between(every)}; of the cells that "
-            f"{'none' if alone['others'] == 0 else int(alone['others'])} of them has, {alone['real']:.0%}{between(alone)}"
+            f"; on this synthetic tissue {every['real']:.0%} of these are real cells{between(every)}, but only "
+            f"{alone['real']:.0%}{between(alone)} of those found in {'no other' if alone['others'] == 0 else int(alone['others'])}"
+            if every["real"] > alone["real"]
+            else f"; on this synthetic tissue {every['real']:.0%} of these are real cells{between(every)}, and "
+            f"{alone['real']:.0%}{between(alone)} of those found in {'no other' if alone['others'] == 0 else int(alone['others'])}"
         )
-    text += f". **How many cells there are** depends on the mask: {single.min():,.0f} to {single.max():,.0f} per mm²"
+    text += f". **The number of cells** depends on the mask ({single.min():,.0f} to {single.max():,.0f} per mm²)"
     if len(fractions) and len(masks) > 1:
         text += (
-            f", while of the variance of the share of a type {fractions['share_between'].min():.0%} to {fractions['share_between'].max():.0%} is due to the "
-            "choice of mask"
+            f", and the choice of mask accounts for {fractions['share_between'].min():.0%} to {fractions['share_between'].max():.0%} of the variance of the "
+            "share of a type"
         )
     text += (
-        ". An interval from one mask leaves that out; pooled over masks it holds what a further one would find, but not what "
-        "all of them do wrong."
+        ". An interval from a single mask ignores this; one that is pooled over masks covers what another mask would give, but not "
+        "the errors that all masks share."
     )
 else:
     known = False
     text = (
-        "No image of this edition has two masks. With one mask alone nothing says how far a cell or a result depends on it: "
-        "have a second person, or a model, segment the same images."
+        "This edition cannot tell: no image has two masks, and a single mask does not show how far a cell or a result depends on "
+        "it. Have a second person, or a model, segment the same images."
     )
 answer(text)
 
@@ -131,24 +135,24 @@ if several:
     show(
         partial(support_bars, shares),
         label="fig-carried-support",
-        caption="The cells of each mask, by how many of the other masks have them"
+        caption="Cells of a mask, by the number of other masks in which they are found: share of all cells"
         + (
-            "; of these, the share that are cells, and cells of the right type. Lines: 95% interval over images. "
+            ", share of these that are real, and share that have the right type. Lines: 95% intervals over images. "
             if known
             else ". "
         )
         + f"Mean over {len(raters)} masks and {len(masks)} images. {data}",
-        alt="Groups of bars, one for each number of other masks: the share of all cells, and where the truth is known "
-        "the shares of them that are real and rightly typed.",
+        alt="Groups of bars, one for each number of other masks: the share of all cells and, if the truth is known, "
+        "the shares of them that are real and have the right type.",
     )
 else:
     display(Markdown("*No image here has two masks, so there is nothing to draw.*"))
 
 # %% [markdown]
-# Each cell of a mask can bear what the other masks say of it: `support`, the share of them that have it; `mask_iou`, how
-# alike they draw it; `type_entropy`, how far they give it different types; and for each marker the median, mean and standard
-# deviation of its counts over the masks (`mask_median`, `mask_mean`, `mask_sd`). {cite:t}`bruhns2025` perturb outlines at random for this
-# purpose; here the perturbation is what annotators really disagree about.
+# What the other masks say about a cell can be stored with it: `support`, the share of the other masks that contain the cell;
+# `mask_iou`, how similar its outlines are; `type_entropy`, how much its type differs between masks; and, for each marker, the
+# median, mean and standard deviation of its counts over the masks (`mask_median`, `mask_mean`, `mask_sd`). {cite:t}`bruhns2025` perturb
+# outlines at random for this purpose; here the variation is the actual disagreement between annotators.
 
 # %% tags=["hide-input"]
 if several:
@@ -160,12 +164,12 @@ if several:
     show_table(
         table.obs[columns].head(6).reset_index(drop=True),
         label="tab-carried-cells",
-        caption=f"The first cells of {rater_name(raters[0])} in one image, with what the other masks say of them; `results/{edition}/downstream/carried_cells.h5ad` "
-        f"holds all, with the layers. {data}",
+        caption=f"The first cells of {rater_name(raters[0])} in one image, with what the other masks say about them. All cells of the image, with "
+        f"the layers of markers, are in `results/{edition}/downstream/carried_cells.h5ad`. {data}",
     )
 
 # %% [markdown]
-# ## Median over masks, or the plain mean
+# ## Median or mean over masks?
 
 # %% tags=["hide-input"]
 if several and known:
@@ -185,7 +189,7 @@ if several and known:
             {
                 "other masks": others,
                 **{ways[name]: each[name].mean() for name in ways},
-                "median less mean": gain["mean"],
+                "median minus mean": gain["mean"],
                 "from": gain["low"],
                 "to": gain["high"],
             }
@@ -193,28 +197,36 @@ if several and known:
     show_table(
         pd.DataFrame(rows),
         label="tab-median-mean",
-        caption="How far the counts of a real cell are from those in its true outline, in the same image: root mean square over channels, on arcsinh; mean over "
-        f"cells, masks and images, with the 95% interval of the difference over images. Median and mean can differ only where two other masks or more have the cell. {data}",
+        caption="Error of the counts of a real cell, compared with those within its true outline: root mean square over channels (arcsinh), averaged over "
+        f"cells, masks and images, with the 95% interval of the difference over images. Median and mean can differ only if at least two other masks contain the cell. {data}",
     )
 else:
-    display(Markdown("*Which is nearer to the truth can be told only where that is known.*"))
+    display(
+        Markdown(
+            "*Which of the two is closer to the truth can be decided only where the truth is known.*"
+        )
+    )
 
 # %% [markdown]
-# ## What it means for a result
+# ## How much does a result depend on the mask?
 
 # %% tags=["hide-input"]
 if several and types and len(masks) > 1:
     show(
         partial(pooled_rows, pooled[pooled["result"] != "cells per mm²"], "share of the cells"),
         label="fig-pooled",
-        caption=f"Shares of types with each mask (grey) and pooled over all (blue), mean over {len(masks)} images with 95% interval"
-        + ("; the truth in these images as a line. " if known else ". ")
+        caption=f"Shares of cell types under each mask (grey) and pooled over all masks (blue): means over {len(masks)} images with 95% intervals"
+        + (", and the truth in these images as a line. " if known else ". ")
         + data,
-        alt="A row for each type: an interval for each mask, one pooled"
-        + (", and a line for the truth." if known else "."),
+        alt="One row per cell type: an interval for each mask, and a pooled one"
+        + (", with a line for the truth." if known else "."),
     )
 elif several:
-    display(Markdown("*One image gives no interval, and too few cells give no types.*"))
+    display(
+        Markdown(
+            "*There is only one image, which gives no interval, or there are too few cells to assign types.*"
+        )
+    )
 
 # %% tags=["hide-input"]
 if several:
@@ -241,26 +253,26 @@ if several and types:
             }
         ),
         label="tab-pooled",
-        caption="Shares of types pooled over masks by Rubin's rules, with 95% intervals, and how much of their variance is due to the choice of mask. "
-        f"One image gives no interval. {data}",
+        caption="Shares of cell types pooled over masks by Rubin's rules, with 95% intervals, and the share of their variance that is due to the choice of "
+        f"mask. (A single image gives no interval.) {data}",
     )
 if several and known and len(masks) > 1:
     missed = only[(only["truth"] < only["low"]) | (only["truth"] > only["high"])]
     names = ", ".join(missed["result"])
     display(
         Markdown(
-            f"The truth of these images lies outside the pooled interval of: {names}. All masks err there in the same direction."
+            f"The truth of these images lies outside the pooled interval for: {names}. There, the masks err in the same direction."
             if len(missed)
-            else "The truth of these images lies in all pooled intervals."
+            else "The truth of these images lies within all pooled intervals."
         )
     )
 
 # %% [markdown]
-# Several masks are treated as several imputations of what nobody has measured {cite:p}`rubin1987`: the variance over images and
-# that between masks are added, the latter times one plus one over their number. So the interval is for what **another mask of this kind**
-# would say of other images.
+# The masks are treated as multiple imputations of something that nobody has measured {cite:p}`rubin1987`: for $m$ masks, the variance
+# over images and $1 + 1/m$ times the variance between masks are added. The interval is thus for what **another mask of this kind**
+# would give on other images.
 #
-# ## Do the intervals hold?
+# ## Do the intervals keep their promise?
 
 # %% tags=["hide-input"]
 trials = pd.read_csv(shipped("benchmarks/results") / "pooled_coverage.csv")
@@ -277,15 +289,15 @@ held = held.agg(
 show_table(
     held[held["images"] == 8].rename(
         columns={
-            "another": "holds another person's",
-            "least_another": "at least",
-            "truth": "holds the truth",
-            "least_truth": "at the least",
+            "another": "contains another person's result",
+            "least_another": "lowest",
+            "truth": "contains the truth",
+            "least_truth": "lowest (truth)",
         }
     ),
     label="tab-pooled-coverage",
-    caption="How often 95% intervals hold what a further person finds in all images, and the truth: means, and least, over types and over groups of people whose "
-    "slips correlate by 0, .4 and .8; 1000 studies each. Synthetic, drawn by hand; `benchmarks/pooled.py`.",
+    caption="How often 95% intervals contain what another person finds over all images, and the truth: means and lowest values over cell types and over groups of "
+    "people whose slips have correlations of 0, .4 and .8; 1000 studies each. Simulated people who draw by hand; measured once by `benchmarks/pooled.py`.",
     decimals=2,
 )
 
@@ -295,9 +307,10 @@ of_pooled = eight[eight["interval"] == "pooled"]
 of_one = eight[eight["interval"] == "one person"]
 display(
     Markdown(
-        f"Pooled intervals held what a further person finds in {of_pooled['another'].min():.0%} to {of_pooled['another'].max():.0%} of the studies, those of one "
-        f"person in {of_one['another'].min():.0%} to {of_one['another'].max():.0%}. With two masks they are wide and fall a little short, since two masks say little of a third. They hold the truth "
-        f"less surely (in the worst case in {of_pooled['least_truth'].min():.0%}): the truth is not one more such mask."
+        f"Pooled intervals contained what another person finds in {of_pooled['another'].min():.0%} to {of_pooled['another'].max():.0%} of the studies, those of one "
+        f"person in {of_one['another'].min():.0%} to {of_one['another'].max():.0%}. With two masks the intervals are wide, and still fall a little short, because two "
+        f"masks say little about a third. They contain the truth less reliably (in the worst case in {of_pooled['least_truth'].min():.0%}), because the truth is not just "
+        "another such mask."
     )
 )
 
@@ -312,10 +325,11 @@ confounded["result"] = confounded["quantity"].where(
 false = confounded.groupby(["result", "images per group", "segmented by"], sort=False)
 false = false["false_positives"].agg(["mean", "max"]).reset_index()
 show_table(
-    false.rename(columns={"mean": "false positives", "max": "at most"}),
+    false.rename(columns={"mean": "false positives", "max": "highest"}),
     label="tab-confounded",
-    caption="Two groups of images that do not differ, compared by a t test at .05: how often a difference is found when one person segmented both, and when each "
-    "group had a person of its own. Means, and most, over types and groups of people. Synthetic, drawn by hand; `benchmarks/pooled.py`.",
+    caption="Two groups of images that do not differ, compared by a t test at .05: how often a difference is found if one person segmented both groups, and if each "
+    "group was segmented by a different person. Means and highest values over cell types and groups of people. Simulated people who draw by hand; measured once by "
+    "`benchmarks/pooled.py`.",
     decimals=2,
 )
 
@@ -323,17 +337,19 @@ show_table(
 apart = false[false["segmented by"] != "one person"].groupby("result")["mean"].max()
 display(
     Markdown(
-        f"Densities then differ without cause in up to {apart['cells per mm²']:.0%} of the comparisons, shares of types in {apart['share of a type']:.0%}. "
-        "More images make it worse: they make the difference between two people significant."
+        f"If different people segmented the groups, a false difference is found in up to {apart['cells per mm²']:.0%} of comparisons of densities, and "
+        f"in up to {apart['share of a type']:.0%} of comparisons of shares of types. More images make this worse, because they make the difference between the two people "
+        "significant."
     )
 )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - What all masks do wrong. Support says that others drew the cell too, and a common error has full support.
-# - Your masks' calibration. How many cells of each support are real was counted on synthetic tissue, with simulated people.
-# - Other results. Neighbours and other statistics of space depend on masks in other ways than shares of types do.
+# - Errors that all masks share. Support says that others drew the cell too, so a common error has full support.
+# - The calibration for your masks. How many cells with a given support are real was counted on synthetic tissue, with simulated
+#   people.
+# - Other results. Neighbourhoods and other spatial statistics depend on masks in other ways than shares of types do.
 
 # %% tags=["remove-cell"]
 if several:
@@ -352,6 +368,7 @@ assert (by_way["pooled"] >= by_way["one person"]).all(), "pooling holds more, no
 # %% [markdown]
 # ## Takeaways
 #
-# - Have a few images segmented twice, and let each cell bear its support: cells that nobody else drew are the first to leave out.
-# - Report densities with the spread between masks, or not at all. Shares of types depend on masks much less.
-# - Never let each group of a comparison be segmented by somebody else: let one person, or one model, do all images.
+# - Have a few images segmented twice, and store with each cell how many masks support it: cells that nobody else drew are the
+#   first to leave out.
+# - Report densities together with the spread between masks, or not at all.
+# - Never have the groups of a comparison segmented by different people: let one person, or one model, do all images.

@@ -107,16 +107,15 @@ inside = {
     s: table[f"{s}_phantom"].between(table[f"{s}_real_min"], table[f"{s}_real_max"]).sum()
     for s in STATISTICS
 }
+unlike = "; ".join(verdicts.loc[~near, "statistic"])
 answer(
-    f"The two share {len(table)} channels. The phantom lies between the least and "
-    f"the largest real sample for {inside['median']} of them in median count, "
-    f"{inside['p99']} in the 99th percentile, {inside['zero']} in the share of empty pixels, and "
-    f"{inside['neighbour']} in the correlation of neighbouring pixels: statistics that it was fitted "
-    f"to. Of {len(verdicts)} that it was not fitted to, {int(near.sum())} "
-    f"{'is' if near.sum() == 1 else 'are'} as near to two real regions as two others of the same spleen "
-    f"are, and {int((~near).sum())} {'is' if (~near).sum() == 1 else 'are'} not: "
-    f"{'; '.join(verdicts.loc[~near, 'statistic']) or 'none'} ({{numref}}`tab-unfitted`; four regions, "
-    "so no interval). Use it where the truth is needed, and not to learn how real channels go together."
+    f"Similar channel by channel, to which it was fitted, but {'less so' if len(unlike) else 'also'} in what it was not fitted "
+    f"to. For {inside['median']} of {len(table)} shared channels its median count lies within the range of the real samples. Of "
+    f"{len(verdicts)} statistics to which it was not fitted, {int(near.sum()) or 'none'} {'is' if near.sum() < 2 else 'are'} as "
+    "close to real spleen as two other regions of the same spleen are"
+    + (f" (the others: {unlike}; {{numref}}`tab-unfitted`)" if unlike else "")
+    + ". Four regions are too few for an interval. Use the phantom where the truth is needed, but not to learn how real "
+    "channels are related."
 )
 
 # %% tags=["hide-input"]
@@ -126,22 +125,23 @@ if real_is_here:
 show(
     partial(aggregates, shown, field_um=field_um),
     label="fig-phantom",
-    caption="Nucleus channel, membrane channel, and both in colour, each stretched on its own. Synthetic"
+    caption="Nucleus channel, membrane channel, and both in colour, each with its own contrast. Synthetic"
     + (" above, real below." if real_is_here else "; the open edition shows real spleen below it."),
-    alt="Crops of dense tissue, nuclei and membranes, synthetic above and, where there, real below.",
+    alt="Crops of dense tissue, nuclei and membranes: synthetic tissue"
+    + (" above, real tissue below." if real_is_here else "."),
 )
 
 # %% [markdown]
-# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a seed. It
-# needs no download, and it has what no real cohort has, the truth. This page holds it against real
-# spleen, channel by channel. Nothing else in the book takes the phantom for real.
+# The demo edition shows an IMC *phantom*: tissue, images and experts that are computed from a random seed. It
+# needs no download, and it has what no real cohort has: a known truth. This page compares it with real
+# spleen, channel by channel.
 
 # %% [markdown]
 # ## The truth
 #
-# What only a phantom has: every cell and every nucleus, pixel by pixel, however dim or crowded.
-# Of each cell it is written down which type and niche it is of, which markers it has, how many counts are to
-# be expected in it, and how many of these are other cells' light (`data/COHORT/truth/SAMPLE.csv`).
+# Only a phantom has a truth: every cell and every nucleus, pixel by pixel, however dim or crowded.
+# For each cell, `data/COHORT/truth/SAMPLE.csv` gives its type and niche, the markers that it expresses, the expected
+# number of counts in it, and how many of these come from other cells.
 
 # %% tags=["hide-input"]
 sample = made[0]
@@ -155,33 +155,31 @@ truth = Overlay(
 show(
     partial(overlay_panels, [truth]),
     label="fig-truth",
-    caption="The phantom's DNA channel, bare and with its true cells (blue) and nuclei (gold). A cell without "
-    "a nucleus has it outside the section. Synthetic data.",
+    caption="The phantom's DNA channel, bare and with its true cells (blue) and nuclei (gold). If a cell shows no nucleus, its "
+    "nucleus lies outside the section. Synthetic data.",
     alt="Two panels: nuclei in grey, and the same with cells outlined in blue and nuclei in gold.",
 )
 
 # %% [markdown]
 # ## Channel by channel
 #
-# Counts of real spleen vary from sample to sample, so the real columns give the least and the largest of
+# Counts in real spleen vary from sample to sample, so the real columns give the lowest and the highest value of
 # its samples.
 
 # %% tags=["hide-input"]
 show(
     partial(likeness_ranges, table),
     label="fig-likeness",
-    caption=f"Bars: from the least to the largest real sample ({origin}). Dots: the phantom, mean of its "
-    "samples (synthetic).",
-    alt="Four panels with a row for each channel. Grey bars span the real samples, a dot marks the "
-    "phantom; most dots lie on or beside their bar.",
+    caption=f"Bars: range of the real samples ({origin}). Dots: the phantom, mean of its samples (synthetic).",
+    alt="Four panels with one row per channel: grey bars span the real samples, and a dot marks the phantom.",
 )
 
 # %% tags=["hide-input"]
 names = {
     "median": "median",
-    "p99": "99th pct.",
-    "zero": "empty px",
-    "neighbour": "neighbours",
+    "p99": "99th percentile",
+    "zero": "empty px, share",
+    "neighbour": "correlation of neighbours",
 }
 
 
@@ -206,21 +204,21 @@ ranges = table.assign(
 show_table(
     ranges[list(columns)].rename(columns=columns),
     label="tab-likeness",
-    caption="Counts per pixel, share of pixels without a count, and correlation of neighbouring "
+    caption="Counts per pixel (median and 99th percentile), share of pixels without a count, and correlation of neighbouring "
     f"pixels: synthetic (recipe `{recipe}`, mean of its samples), and real ({origin}).",
     decimals=2,
 )
 
 # %% [markdown]
-# ## What it was not fitted to
+# ## Is it also similar in what it was not fitted to?
 #
-# A likeness in what was fitted proves little. These statistics never entered the fit: how channels go
-# together in squares of 4 µm, at which wavelengths the counts vary, how large cells are, how far apart
-# and how many touch, and which markers share a cell. Cells were found by the same quick method in real and
-# in synthetic images, so that no mask of another kind stands between them. Two regions of the spleen are
-# kept aside for this comparison; how far the other two are from them is the yardstick, since real tissue
-# is not like itself either. (The constants of the phantom were set on the counts of all four regions; none
-# of the pancreas entered them.)
+# Similarity in what was fitted proves little. The following statistics did not enter the fit: how channels correlate
+# in squares of 4 µm, at which wavelengths the counts vary, how large cells are, how far apart they are
+# and how many touch, and which markers occur in the same cell. Cells were found by the same quick method in real and
+# in synthetic images, so differences between masks play no part. Two regions of the spleen are
+# set aside for this comparison. The yardstick is the distance of the other two regions from them, because real tissue
+# varies too. (The constants of the phantom were set on the counts of all four regions; none
+# of the pancreas data were used.)
 
 # %% tags=["hide-input"]
 values = pd.concat(
@@ -240,11 +238,10 @@ show(
         },
     ),
     label="fig-unfitted",
-    caption="Pearson's correlation of every two channels (arcsinh of counts), one dot per pair: in the real "
-    f"regions kept aside ({', '.join(kept_aside.split())}), and elsewhere. On the line both are alike. Filled: the phantom "
-    f"(synthetic); rings: other regions of the same spleen ({cohort_name(real_cohort)}, real). No part of "
-    "this was fitted.",
-    alt="Two scatter plots with a diagonal on which both correlations are alike, one dot per pair: rings for "
+    caption="Pearson's correlation of every two channels (arcsinh of counts), one dot per pair: in the phantom (filled, "
+    f"synthetic) and in other regions of the same spleen (rings, {cohort_name(real_cohort)}, real), against the real "
+    f"regions set aside ({', '.join(kept_aside.split())}). On the line both are equal. None of this was fitted.",
+    alt="Two scatter plots with a diagonal on which both correlations are equal, one dot per pair: rings for "
     "other real regions, filled dots for the phantom.",
 )
 
@@ -252,9 +249,9 @@ show(
 show_table(
     verdicts.rename(columns={"phantom": "phantom (synthetic)", "regions": "other real regions"}),
     label="tab-unfitted",
-    caption="Mean absolute difference from the real regions kept aside, over the items of each statistic: of "
-    "the phantom, and of the other two regions; the ratio of the two. Up to 1: *as near as another region*; "
-    "up to 2: *farther*; beyond: *unlike*. Two regions against two are few, so the verdicts have no "
+    caption="Mean absolute difference from the real regions set aside, over the items of each statistic, for "
+    "the phantom and for the other two regions, and the ratio of the two. A ratio up to 1 means *as near as another region*; "
+    "up to 2, *farther*; above 2, *unlike*. Two regions against two are few, so the verdicts have no "
     "interval.",
 )
 
@@ -278,9 +275,9 @@ of_cells = pd.DataFrame(
 show_table(
     of_cells,
     label="tab-unfitted-cells",
-    caption="Quantiles of areas and of distances between centres, and the share of cells that touch another, as "
-    f"*{model_name(method)}* finds them: synthetic, real spleen, and real pancreas "
-    "(100 µm crops of another tissue, which says how far tissues differ).",
+    caption="Quantiles of the areas of cells and of the distances between their centres, and the share of cells that touch "
+    f"another, as found by *{model_name(method)}*: synthetic tissue, real spleen, and real pancreas "
+    "(100 µm crops of another tissue, to show how much tissues differ).",
 )
 
 # %% tags=["hide-input"]
@@ -309,7 +306,7 @@ show_table(
 # %% [markdown]
 # ## Measured beside published
 #
-# The demo's five cohorts imitate the study's in kind of tissue, panel, size and density.
+# The demo's five cohorts imitate those of the study in tissue type, panel, image size and cell density.
 
 # %% tags=["hide-input"]
 synthetic = [key for key in keys if cohort_record(key).synthetic]
@@ -336,7 +333,7 @@ else:
     )
 
 # %% [markdown]
-# ## What it costs
+# ## How long it takes to make
 
 # %% tags=["hide-input"]
 cost = pd.read_csv(shipped("benchmarks/results") / "phantom_cost.csv")
@@ -347,7 +344,7 @@ show_table(
             "mpix": "megapixels",
             "tissue_s": "tissue (s)",
             "imaging_s": "imaging (s)",
-            "tissue_us_per_cell": "tissue, µs a cell",
+            "tissue_us_per_cell": "tissue, µs per cell",
         }
     ),
     label="tab-cost",
@@ -361,18 +358,18 @@ show_table(
 #
 # - **Fitted to real spleen:** counts of the markers that the spleen has, their spread from cell to cell,
 #   background, hot pixels, spillover, drift, the blur between neighbouring pixels.
-# - **By analogy:** counts of the markers that the spleen lacks, among them seven of the study's eleven
+# - **Set by analogy:** counts of the markers that the spleen lacks, including seven of the study's eleven
 #   membrane markers.
-# - **Set by the study's numbers:** density of cells, size of images, which markers a panel has.
-# - **Plausible, not fitted:** shapes of cells, where types lie, which marker sits where in the cell, and
-#   which markers share a cell: {numref}`tab-unfitted` says how far each of these is from real spleen.
+# - **Set by the study's numbers:** density of cells, size of images, markers of each panel.
+# - **Plausible, not fitted:** shapes of cells, positions of cell types, location of markers within the cell, and
+#   which markers occur in the same cell. {numref}`tab-unfitted` shows how far these are from real spleen.
 #
 # ## What this does not show
 #
 # - That results on the phantom hold for real tissue. It has no folds, no debris, no staining gradients
-#   across a slide, no cell that is half a type.
-# - Likeness of the demo's own cohorts: the comparison is with a recipe that imitates the spleen, and no
-#   real counts of the other cohorts are at hand.
+#   across a slide, and no cells of intermediate type.
+# - How similar the demo's own cohorts are to real ones. The comparison is with a recipe that imitates the spleen;
+#   real counts of the other cohorts are not available here.
 
 # %% tags=["remove-cell"]
 assert len(table) >= 10
@@ -408,10 +405,10 @@ if synthetic:
 # %% [markdown]
 # ## Takeaways
 #
-# - The recipe looks and counts like dense spleen, channel by channel, within limits that
-#   {numref}`tab-likeness` states; it has too few empty pixels.
-# - How like it is in what it was not fitted to, {numref}`tab-unfitted` says. Where markers keep to their types
-#   more strictly than in real cells ({numref}`tab-unfitted-markers`), types are easier to tell apart on it.
-# - Use it to learn, to test, and to ask what only the truth can answer. Not to rank models.
+# - Channel by channel, the recipe has counts like those of dense spleen, within the limits that
+#   {numref}`tab-likeness` shows; it has too few empty pixels.
+# - {numref}`tab-unfitted` shows how similar it is in statistics that were not fitted. If markers are more specific to
+#   their cell types than in real cells ({numref}`tab-unfitted-markers`), types are easier to distinguish on the phantom.
+# - Use the phantom to learn, to test, and to answer questions that require the truth, but not to rank models.
 #
 # Next: [](02_experts).

@@ -79,6 +79,7 @@ training = replace(SMALL, base=base, epochs=epochs, batch=batch)
 SCORES = {"dice": "Dice of pixels"} | {f"ap50_{way}": f"ap50, {name}" for way, name in WAYS.items()}
 MISSING = (0.0, 0.5, 0.9, 0.95)
 KERNEL = 9
+LARGE = 0.1  # a loss of Dice that nobody would overlook
 
 rows, labelled, deleted, looks = pd.DataFrame(), 0, 0, {}
 if able and synthetic:
@@ -109,8 +110,30 @@ grid["share"] = [f"{share:.0%}" for share in grid["missing"]]
 
 def said(row, digits=3):
     """Write a difference with its interval."""
-    low, high = (f"{row[end]:+.{digits}f}".replace("-", "−") for end in ("low", "high"))
-    return f"{row['mean']:+.{digits}f} ({low} to {high})".replace("-", "−")
+    mean, low, high = (f"{row[of]:+.{digits}f}" for of in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
+
+
+def shares_in_words(lost):
+    """Say whether half of the labels may be missing, and from which share on the loss is large."""
+    half = lost.loc["50%"]
+    if half["high"] < -LARGE:
+        first = f"Half of the labels is already too few, by Dice of pixels: it falls by more than {LARGE:g}"
+    elif half["high"] < 0:
+        first = "Half of the cells may go unlabelled at little cost, by Dice of pixels: it falls surely, but not surely by more than"
+        first += f" {LARGE:g}"
+    else:
+        first = "Half of the cells may go unlabelled without a certain loss, by Dice of pixels: the change"
+    large = [share for share in lost.index if lost.loc[share, "high"] < -LARGE]
+    least = min(large, key=lambda share: float(share.strip("%")), default="")
+    then = (
+        f"; from {least} on the loss is surely larger than that, {said(lost.loc[least])}"
+        if least and least != "50%"
+        else ""
+        if least
+        else f"; no share that was tried surely costs more than {LARGE:g}"
+    )
+    return f"{first}, {said(half)}{then}"
 
 
 learned = (
@@ -119,11 +142,12 @@ learned = (
 lost = changes(learned, "trial", "0%", "dice").set_index("trial")
 whole = learned[learned["missing"] == 0].mean(numeric_only=True)
 sentences = [
-    f"On synthetic lung{'' if len(rows) else ', measured once'}, leaving half of the cells unlabelled changes a small network's Dice "
-    f"by {said(lost.loc['50%'])}, and 95% of them by {said(lost.loc['95%'])} (95% intervals over {int(lost['images'].min())} images "
-    "of one phantom, for one training each; other trainings and real tissue may differ by more).",
-    f"Dice says little about cells: with every cell labelled it is {whole['dice']:.2f}, and connected pieces of the same map score "
-    f"{whole['ap50_pieces']:.2f} in ap50, cells grown from nuclei {whole['ap50_nuclei']:.2f}.",
+    f"{shares_in_words(lost)} (small networks on synthetic lung{'' if len(rows) else ', measured once'}; 95% intervals over "
+    f"{int(lost['images'].min())} images, one training each; other trainings and real tissue may differ by more).",
+    f"But Dice says little about cells: with every cell labelled it is {whole['dice']:.2f}, while cells grown from nuclei in the "
+    f"same output score only {whole['ap50_nuclei']:.2f} in ap50."
+    if whole["ap50_nuclei"] < whole["dice"]
+    else f"With every cell labelled, Dice is {whole['dice']:.2f}, and cells grown from nuclei score {whole['ap50_nuclei']:.2f} in ap50.",
 ]
 noisy = grid[grid["missing"].eq(0.9) & grid["trial"].isin(["missing", "loss", "order"])].copy()
 noisy["choice"] = noisy["loss"].where(noisy["trial"] != "order", "dim cells missing first")
@@ -134,16 +158,16 @@ tried = pd.concat(
 )
 dim = tried[(tried["choice"] == "dim cells missing first")].iloc[0]
 sentences.append(
-    f"It matters which cells are missing: the dimmest 90% in place of a random 90% changed Dice by {said(dim)}, over the images "
-    "of one training, measured once."
+    f"{'It matters which cells are missing' if dim['high'] < 0 or dim['low'] > 0 else 'Which cells are missing made no certain difference'}: "
+    f"leaving out the dimmest 90% instead of a random 90% changed Dice by {said(dim)} (one training, measured once)."
 )
 if len(students):
     kept = inherited(students, {"dice": "Dice of pixels"})
     listed = "; ".join(f"{rater_name(row['rater'])} {said(row)}" for _, row in kept.iterrows())
     sentences.append(
-        f"In {cohort_name(real)}, Dice with a tool's masks of the student that learned from it, less that of the other tool's "
-        f"student: {listed} (95% intervals over {int(kept['images'].min())} regions, one training for each; both tools are "
-        "automatic, so neither is right by definition)."
+        f"In {cohort_name(real)}, a student's Dice with the tool that it learned from differs from that of the other tool's student "
+        f"by {listed} (95% intervals over {int(kept['images'].min())} regions, one training each; both tools are automatic, so "
+        "neither is right by definition)."
     )
 if not len(rows) and not len(students):
     why = (
@@ -151,7 +175,7 @@ if not len(rows) and not len(students):
         if not able
         else "it has neither synthetic tissue nor three real images that two raters have labelled"
     )
-    sentences.append(f"This edition trains no network here: {why}.")
+    sentences.append(f"This edition trains no network itself: {why}.")
 answer(" ".join(sentences))
 
 # %% tags=["hide-input"]
@@ -174,12 +198,12 @@ show(
         "share",
         "score",
         xlabel="share of the cells that were not labelled",
-        ylabel="score on images kept apart",
+        ylabel="score on test images",
     ),
     label="fig-imperfect-missing",
-    caption="Networks trained with a share of the cells missing from the labels, scored with complete labels. *Dice* counts "
-    "pixels; *ap50* counts cells, got from the same network's maps in three ways (IoU ≥ .5). Bars: 95% intervals over images. "
-    "*Published*: lung of {cite:t}`bird2024`, a larger network on other images. "
+    caption="Networks trained with a share of the cells missing from the labels, scored against complete labels. *Dice* counts "
+    "pixels; *ap50* counts cells, derived from the same network's output in three ways (IoU ≥ .5). Bars: 95% intervals over "
+    "images. *Published*: lung of {cite:t}`bird2024`, with a larger network on other images. "
     + (f"One training each. {source_note([recipe])}" if len(rows) else made_once),
     alt="Scores against the share of missing cells: the Dice coefficient of pixels, the published one, and three lower curves "
     "of average precision of cells.",
@@ -187,18 +211,18 @@ show(
 
 # %% [markdown]
 # {cite:t}`bird2024` trained a U-Net on lung with some of the cells erased from its labels, with borders
-# moved, and with its own predictions as new labels; they scored pixels. Here the phantom stands for the lung,
-# so labels are complete where they should be. The network is theirs, with fewer
-# filters and a few dozen steps, and gets a second plane, the interior of cells, from which cells can be grown.
+# moved, and with its own predictions as new labels; they scored pixels. Here the phantom takes the place of the lung,
+# so complete labels are available. The network is theirs, but with fewer
+# filters, only a few dozen training steps, and a second output, the interior of cells, from which cells can be grown.
 
 # %% tags=["hide-input"]
 if len(rows):
     split = {name: len(part) for name, part in vars(tissue.split).items()}
     display(
         Markdown(
-            f"{images} images of {side_px} px, divided by image ({split['train']} to learn from, {split['validation']} to choose "
-            f"the epoch, {split['test']} to score), {labelled} labelled cells; {len(MISSING) + rounds + 1} trainings of {epochs} "
-            f"epochs. Labels of the image that chooses the epoch were made worse in the same way."
+            f"There are {images} images of {side_px} px ({split['train']} for training, {split['validation']} for choosing the epoch, "
+            f"{split['test']} for testing) with {labelled} labelled training cells, and {len(MISSING) + rounds + 1} trainings of "
+            f"{epochs} epochs. The labels used to choose the epoch were degraded in the same way."
         )
     )
 
@@ -219,11 +243,11 @@ if len(rows):
     show(
         partial(pixel_panels, true, panels, seen.um_per_px),
         label="fig-imperfect-pixels",
-        caption="The middle of one test image, by the share of cells missing from the labels. Pink: cell, and found. Black: "
-        "neither. Blue: found where no cell is. Gold: cell, and not found. The Dice coefficient is that of the field. "
+        caption="The middle of one test image, by the share of cells missing from the labels. Pink: cell, found. Black: "
+        "background. Blue: found where there is no cell. Gold: cell, not found. The Dice coefficient is that of the field. "
         f"{source_note([recipe])}",
-        alt="Four squares of the same tissue, coloured by whether each pixel was rightly taken for cell; gold grows with the "
-        "share of missing labels.",
+        alt="Squares of the same tissue, one per share of missing labels, coloured by whether each pixel was correctly taken "
+        "for cell or background.",
     )
 else:
     display(
@@ -231,7 +255,7 @@ else:
     )
 
 # %% [markdown]
-# ## Moved borders, and bootstrapping
+# ## Do moved borders matter, and does bootstrapping help?
 
 # %% tags=["hide-input"]
 if len(rows):
@@ -256,9 +280,9 @@ show(
         choice_dots, told, "trial", label="Dice, difference from the labels without the change"
     ),
     label="fig-imperfect-borders",
-    caption="What moved borders and bootstrapping change, image by image: 95% intervals. *Borders*: each cell eroded or "
-    "dilated by a square drawn from 0, 3, 5, 7 and 9 px. *Round*: trained on the labels together with what the network before "
-    f"found besides. {source_note([recipe]) if len(rows) else made_once}",
+    caption="Change in Dice caused by moved borders and by bootstrapping, with 95% intervals over images. *Borders*: each cell was "
+    "eroded or dilated by a square of random size (0, 3, 5, 7 or 9 px). *Round*: trained on the labels together with the "
+    f"further cells that the previous network found. {source_note([recipe]) if len(rows) else made_once}",
     alt="Differences in Dice with their intervals, one row per change.",
 )
 
@@ -266,13 +290,13 @@ show(
 if len(rows):
     display(
         Markdown(
-            f"Erosion took {deleted} of {moved.labelled} labelled cells away altogether: a cell smaller than its square leaves "
-            "nothing, so moving borders is also a way of losing small cells."
+            f"Erosion deleted {deleted} of {moved.labelled} labelled cells completely, because nothing remains of a cell that is "
+            "smaller than the square. Moving borders thus also removes small cells."
         )
     )
 
 # %% [markdown]
-# ## Who chooses the epoch
+# ## Does it matter which labels choose the epoch?
 
 # %% tags=["hide-input"]
 of_rounds = grid[
@@ -295,11 +319,11 @@ show(
         "round",
         "chosen by",
         xlabel="round of bootstrapping (0: before)",
-        ylabel="score on images kept apart",
+        ylabel="score on test images",
     ),
     label="fig-imperfect-rounds",
-    caption="Bootstrapping from 95% missing, where the images that choose the best epoch have complete labels, and where their "
-    "labels are made worse, and updated, like those for training. The paper does not say which it did. Bars: 95% intervals over "
+    caption="Bootstrapping with 95% of the cells missing: the images that choose the best epoch have complete labels, or labels that "
+    "are degraded and updated like those for training. The paper does not say which of the two it used. Bars: 95% intervals over "
     f"images, one training each. {made_once}",
     alt="Two panels, Dice and average precision, against the round of bootstrapping: one line for each kind of validation labels.",
 )
@@ -313,9 +337,9 @@ gains = {
 }
 display(
     Markdown(
-        f"Complete labels on the one image that chose the epoch changed Dice by {said(by_choice)} before any bootstrapping. "
+        f"Complete labels on the single image that chose the epoch changed Dice by {said(by_choice)} before any bootstrapping. "
         + " ".join(
-            f"Where {name} chose, {int(of_rounds.loc[of_rounds['chosen by'] == name, 'round'].max())} rounds changed it by {said(gain)}."
+            f"When {name} chose the epoch, {int(of_rounds.loc[of_rounds['chosen by'] == name, 'round'].max())} rounds changed it by {said(gain)}."
             for name, gain in gains.items()
         )
         + " Intervals are over images, for one training each."
@@ -331,10 +355,10 @@ show(
         choice_dots, tried, "choice", label="difference from soft Dice, cells missing at random"
     ),
     label="fig-imperfect-losses",
-    caption="Other losses with 90% of the cells missing, and the dimmest 90% missing in place of random ones. *Unlabelled is "
-    "unknown*: cross-entropy, taken only in labelled cells and within 3 px of them. 95% intervals over images, of one training "
-    f"each: they leave out how much another seed would change. {made_once}",
-    alt="Two panels, Dice and average precision, with a row for each loss and for dim cells missing first.",
+    caption="Other losses with 90% of the cells missing, and the dimmest 90% missing instead of random ones. *Unlabelled is "
+    "unknown*: cross-entropy, computed only within labelled cells and within 3 px of them. 95% intervals over images, for one "
+    f"training each; they do not include the variation between seeds. {made_once}",
+    alt="Two panels, Dice and average precision, with one row per loss and one for dim cells missing first.",
 )
 
 # %% tags=["hide-input"]
@@ -349,20 +373,20 @@ clear = {
 display(
     Markdown(
         "\n".join(
-            f"- {word} beyond the interval over images, for these trainings: {'; '.join(found) or 'none'}."
-            for word, found in (("Better", clear[1]), ("Worse", clear[-1]))
+            f"- Surely {word} on other images, for these trainings: {'; '.join(found) or 'none'}."
+            for word, found in (("better", clear[1]), ("worse", clear[-1]))
         )
     )
 )
 
 # %% [markdown]
-# A cross-entropy is right on average: where one cell in ten is labelled, its best guess for a pixel of a cell is a
-# tenth, which no threshold of a half lets pass. Soft Dice has no such reason to stay below a half. A loss that
-# asks only near labelled cells sees few unlabelled ones, and little background; a generalised cross-entropy
-# ({cite:t}`zhang2018`) is meant to let labels that look wrong weigh less.
+# Cross-entropy is right on average: if one cell in ten is labelled, its best prediction for a pixel of a cell is .1,
+# which a threshold of .5 rejects. Soft Dice has no such reason to stay below .5. A loss that is computed only near
+# labelled cells sees few unlabelled cells, but also little background. The generalised cross-entropy
+# ({cite:t}`zhang2018`) is designed to give less weight to labels that look wrong.
 
 # %% [markdown]
-# ## Does a student inherit its teacher?
+# ## Does a student inherit its teacher's habits?
 
 # %% tags=["hide-input"]
 if len(students):
@@ -372,13 +396,13 @@ if len(students):
             choice_dots,
             both.assign(model=["With the masks of " + rater_name(key) for key in both["rater"]]),
             "score",
-            label="own student, less the other tool's",
+            label="own student minus the other tool's",
         ),
         label="fig-imperfect-students",
-        caption="Students of two tools, trained on all regions but one and scored on that one. Above 0: who learned from a tool "
-        "agrees with it more than who did not, and so has inherited something of it. 95% intervals over "
-        f"{students['sample'].nunique()} regions. {source_note([real])}",
-        alt="A panel per tool's masks: the difference between the scores of its own student and of the other.",
+        caption="Networks trained on the masks of two tools (*students*), on all regions but one, and scored on that one. Above 0: the "
+        "student that learned from a tool agrees with it more than the other student does, so it has inherited something of the "
+        f"tool. 95% intervals over {students['sample'].nunique()} regions. {source_note([real])}",
+        alt="One panel per tool's masks: the difference between the scores of its own student and of the other student.",
     )
 else:
     display(
@@ -388,7 +412,7 @@ else:
     )
 
 # %% [markdown]
-# ## Another tissue
+# ## Does another tissue in the training data help?
 
 # %% tags=["hide-input"]
 moved_to = grid[grid["trial"].isin(["lung alone", "lung and breast"])]
@@ -402,11 +426,11 @@ show(
         choice_dots,
         transfer.assign(share=transfer["share"] + " missing"),
         "share",
-        label="learned from lung alone, less from lung and breast",
+        label="lung alone minus lung and breast",
     ),
     label="fig-imperfect-transfer",
-    caption="Networks that saw only lung, and networks that saw breast as well for as many steps, scored on breast: 95% "
-    f"intervals over images. {made_once}",
+    caption="Networks trained on lung alone, and networks trained for as many steps on lung and breast, all scored on breast: "
+    f"differences with 95% intervals over images. {made_once}",
     alt="Differences in Dice and in average precision with their intervals, one row per share of missing cells.",
 )
 
@@ -428,8 +452,8 @@ here.insert(0, "labels", [f"largest kernel {int(k)}, half missing" for k in here
 show_table(
     pd.concat([here.assign(whose="this book, phantom"), theirs.assign(whose="published, lung")]),
     label="tab-imperfect-borders",
-    caption="Table II of {cite:t}`bird2024` beside the phantom: means over images kept apart. Another network on other images: "
-    "the order of rows can be compared, the values cannot.",
+    caption="Table II of {cite:t}`bird2024` and the same experiment on the phantom: means over test images. Networks and images differ, "
+    "so the order of rows can be compared, but the values cannot.",
 )
 
 # %% tags=["hide-input"]
@@ -442,14 +466,14 @@ if "patch_dice" in complete:
     show_table(
         ways,
         label="tab-imperfect-averages",
-        caption=f"One network's Dice, averaged in several ways. Beside the published Dice of {first['dice']:.3f} stand a Jaccard "
-        f"index that alone would give {by_overlap:.3f}, and a precision and recall that would give {by_parts:.3f}.",
+        caption=f"One network's Dice, averaged in several ways. For comparison, the published Dice is {first['dice']:.3f}; the Jaccard "
+        f"index published with it would imply {by_overlap:.3f}, and the precision and recall {by_parts:.3f}.",
     )
     spread = ways["Dice"].max() - ways["Dice"].min()
     display(
         Markdown(
-            f"The ways differ by up to {spread:.3f} here, and the paper's three numbers by {first['dice'] - by_parts:.3f}; it does not "
-            "say how they were averaged."
+            f"The ways of averaging differ by up to {spread:.3f} here, and the paper's numbers by {first['dice'] - by_parts:.3f}; the "
+            "paper does not say how they were averaged."
         )
     )
 
@@ -461,21 +485,22 @@ if len(rows):
     )
     display(
         Markdown(
-            f"Two trainings can differ by more than any interval over images here: with 90% missing, the one made on this page has a "
+            f"Two trainings differ in more than the images that they are scored on: with 90% missing, the one made on this page has a "
             f"Dice of {here:.2f}, and the one measured once, on other tissue of the same recipe, {there:.2f}."
         )
     )
 
 # %% [markdown]
-# Whole grid at the paper's size: `make sweep NAME=imperfect_labels EDITION=full`, on a GPU.
+# To run the whole grid at the paper's size, use `make sweep NAME=imperfect_labels EDITION=full` on a GPU.
 #
 # ## What this does not show
 #
-# - Real lung. The phantom's cells are easier to find than real ones, and its networks are small and briefly
-#   trained, once each: intervals are over images, and leave out what another seed would change.
-# - What the paper left unsaid: epochs, threshold, whether labels of validation were made worse too, its sixth
-#   marker (panCK is our guess), and whether bootstrapping keeps the labels it began with (here it does).
-# - A person's labels. Erased cells and moved borders are no annotator's mistakes; the spleen's masks are automatic.
+# - Real lung. The phantom's cells are easier to find than real ones, and the networks are small and trained briefly,
+#   once each. Intervals are over images, and do not include the variation between seeds.
+# - What the paper does not state: number of epochs, threshold, whether validation labels were degraded too, the sixth
+#   marker (panCK is our guess), and whether bootstrapping keeps the original labels (here it does).
+# - A person's labels. Erased cells and moved borders are not the mistakes that annotators make, and the spleen's masks
+#   are automatic.
 
 # %% tags=["remove-cell"]
 scored = pd.concat([part for part in (rows, students, grid) if len(part)])
@@ -500,7 +525,7 @@ if len(students):
 # %% [markdown]
 # ## Takeaways
 #
-# - Label a few images completely, and let them choose the epoch, before labelling more cells to learn from.
-# - Ask for a score of cells before believing that half of the labels are enough: pixels hide merged cells.
-# - A map of pixels is no segmentation. How cells are got from it can matter more than how complete its labels were.
-# - Choose the loss for the labels you have: where cells are missing, unlabelled need not mean background.
+# - Label a few images completely and use them to choose the epoch, before you label more cells for training.
+# - Look at a score of cells before you believe that half of the labels are enough: scores of pixels hide merged cells.
+# - A map of pixels is not yet a segmentation: how cells are derived from it matters as well.
+# - Choose a loss that fits your labels: if cells are missing from them, *unlabelled* need not mean *background*.
