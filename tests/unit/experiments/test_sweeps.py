@@ -346,7 +346,7 @@ def test_two_cohorts_side_by_side():
     found = beside(ours, theirs, "way", ("made", "real")).set_index("way")
     assert found["together"].to_dict() == {
         "same": "same side of 0",
-        "opposite": "opposite sides",
+        "opposite": "opposite sides of 0",
         "one": "one includes 0",
         "neither": "both include 0",
     }
