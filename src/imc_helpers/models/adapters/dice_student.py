@@ -8,8 +8,9 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imc_helpers.data.manifest import ModelRecord
+from imc_helpers.data.manifest import ModelRecord, Training
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.pipeline_cells import PipelineSettings
@@ -24,6 +25,9 @@ from imc_helpers.models.dice_xmbd import (
 )
 from imc_helpers.models.protocol import model_input
 from imc_helpers.models.training.notes import epochs_on, write_note
+
+if TYPE_CHECKING:
+    from imc_helpers.models.training.loop import FitSettings
 
 LIBRARIES = ("monai", "lightning")
 """Distributions that do the work: run records ask them for their versions."""
@@ -72,28 +76,16 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
     """
     if record.training is None:
         raise InputError("record: it has no `training`, so nothing says how to train")
-    from imc_helpers.models.training.loop import FitSettings  # noqa: PLC0415
-
     start = time.perf_counter()
     training, options = record.training, record.training.parameters
     split = split_tissue(samples, training.seed)
     forest = label_tissue(samples, split, training.seed).forest()
     used = [sample for sample in samples if sample.id not in split.test]
-    settings = FitSettings(
-        loss="cross-entropy",
-        epochs=epochs_on(training, device),
-        batch=options["batch"],
-        rate=options["rate"],
-        augmentation="varied",
-        seed=training.seed,
-        chosen_by="loss",
-        patience=3,
-    )
     _, curve = distil(
         {sample.id: model_input(sample, record.inputs) for sample in used},
         {sample.id: forest_maps(forest, teacher_planes(sample)) for sample in used},
         split,
-        settings,
+        student_settings(training, device, training.seed),
         weights,
         base=options["base"],
         patch_px=options["patch_px"],
@@ -102,3 +94,20 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
     (weights / SPLIT).write_text(json.dumps(vars(split), indent=1) + "\n", encoding="utf-8")
     losses = curve["loss"].tolist()
     write_note(weights / _WEIGHTS, record, samples, losses, start=start, device=device)
+
+
+def student_settings(training: Training, device: str, seed: int) -> "FitSettings":
+    """Return how a student is trained: as the program does, but for batch, rate and epochs."""
+    # Only those who train need torch and Lightning.
+    from imc_helpers.models.training.loop import FitSettings  # noqa: PLC0415
+
+    return FitSettings(
+        loss="cross-entropy",
+        epochs=epochs_on(training, device),
+        batch=training.parameters["batch"],
+        rate=training.parameters["rate"],
+        augmentation="varied",
+        seed=seed,
+        chosen_by="loss",
+        patience=3,
+    )
