@@ -74,6 +74,7 @@ from imc_helpers.experiments.without_truth import (
     choose_cohort,
     masks_of,
     mean_ranks,
+    preferred_masks,
     rank_correlations,
     score_masks_alone,
 )
@@ -134,16 +135,12 @@ if rankable:
         if len(three)
         else "; the three usual cluster scores cannot be computed, because all cells fall into one cluster"
     )
-    tried = found[found["kind"] != TRUTH].groupby("mask")[[truth_score, *CLUSTER_SCORES]]
-    tried = tried.agg(lambda values: values.mean(skipna=False))  # scored in every image, or not
-    preferred = {
-        score: (tried[score] * better).idxmax()
-        for score, better in CLUSTER_SCORES.items()
-        if tried[score].notna().any()
-    }
+    others = found[found["kind"] != TRUTH]
+    preferred = preferred_masks(others)
+    by_truth = others.groupby("mask")[truth_score].mean().rank(ascending=False)
     choices = "; ".join(
         f"{SCORE_NAMES[score]} prefers {rater_name(mask)}, which ranks "
-        f"{int(tried[truth_score].rank(ascending=False)[mask])} of {len(tried)} by the truth"
+        f"{int(by_truth[mask])} of {len(by_truth)} by the truth"
         for score, mask in preferred.items()
     )
     choices = f"Of the masks of annotators and models, {choices}. " if choices else ""
@@ -159,16 +156,12 @@ if rankable:
 elif known:
     text = "Not with so few cells: no score ranks these masks in most of the images."
 elif parts:
-    chosen = {
-        score: found.groupby("mask")[score].mean().mul(better).idxmax()
-        for score, better in CLUSTER_SCORES.items()
-        if found[score].notna().any()
-    }
     listed = ", ".join(
-        f"{rater_name(mask)} by {SCORE_NAMES[score]}" for score, mask in chosen.items()
+        f"{rater_name(mask)} by {SCORE_NAMES[score]}"
+        for score, mask in preferred_masks(found).items()
     )
     text = (
-        f"Not here: nobody knows the truth of {cohort_name(key)}, so what these scores prefer ({listed or 'nothing: all cells fall into one cluster'}) "
+        f"Not here: nobody knows the truth of {cohort_name(key)}, so what these scores prefer ({listed or 'nothing: no mask has a score in every image'}) "
         "may be right or wrong. On synthetic tissue, where it is known, they often prefer a wrong mask; the demo edition shows how often."
     )
     if one_cluster := found["silhouette"].isna().mean():
@@ -191,7 +184,7 @@ elif parts:
     show(
         partial(score_rows, found, list(CLUSTER_SCORES)),
         label="fig-reference-free-ranks",
-        caption=f"Three scores of clusters for each mask; dots are images, bars means. Less is better in Davies–Bouldin, more in the others. {data}",
+        caption=f"Three scores of clusters for each mask; dots are images, bars means; a mask with fewer dots has no score in the other images. Less is better in Davies–Bouldin, more in the others. {data}",
         alt="A row for each mask and a panel for each score.",
     )
 else:
@@ -311,24 +304,32 @@ tests = []
 if parts and n_images > 1:
     others = found[found["kind"] != TRUTH]
     for score, better in CLUSTER_SCORES.items():
-        wide = others.pivot(index="sample", columns="mask", values=score)
-        wide = wide.dropna(axis=1, how="all")
+        wide = others.pivot(index="sample", columns="mask", values=score).dropna(axis=1)
         if wide.shape[1] > 1:
-            top = wide.mean().mul(better).idxmax()
+            top = preferred_masks(others)[score]
             compared = paired_wilcoxon(wide, top, better=better)
             compared["mask"] = compared["mask"].map(rater_name)
             tests.append(compared.assign(score=SCORE_NAMES[score], best=rater_name(top)))
 if tests:
     show_table(
         pd.concat(tests)[["score", "best", "mask", "images", "difference", "p", "p_holm"]].rename(
-            columns={"mask": "compared with", "p_holm": "p (Holm)"}
+            columns={
+                "mask": "compared with",
+                "p_holm": "p (Holm)",
+                "difference": "median difference",
+            }
         ),
         label="tab-reference-free-tests",
         caption=f"The mask with the best mean in each score, and one-sided Wilcoxon tests against the others, image by image. With {n_images} images no p "
-        f"can be below {0.5**n_images:.3g}; and the best was chosen by looking, so these p are too small. {data}",
+        f"can be below {0.5**n_images:.3g}; and the best was chosen by looking, so these p are too small. A mask whose cells fall into one cluster in "
+        f"some image has no score there, and is left out. {data}",
     )
 else:
-    display(Markdown("*Tests over images take two images or more.*"))
+    display(
+        Markdown(
+            "*Tests over images take two images or more, and two masks with a score in each: where all cells fall into one cluster there is none.*"
+        )
+    )
 
 # %% tags=["hide-input"]
 published = published_table("goldsborough25_figure6_3")

@@ -252,6 +252,30 @@ def score_masks_alone(
     return pd.DataFrame(rows)
 
 
+def preferred_masks(table: pd.DataFrame) -> dict[str, str]:
+    """Name the mask with the best mean in each score of clusters, of those scored in every image.
+
+    A mask whose cells fall into one cluster in some image has no score there. Its mean over the
+    other images is of other images than the rest of the masks', so it is not compared.
+
+    Parameters
+    ----------
+    table
+        One row per mask and image, with ``sample``: some rows of what `score_masks_alone` returns.
+
+    Returns
+    -------
+    dict
+        By score in `CLUSTER_SCORES`; without those that no mask has in every image.
+    """
+    best = {}
+    for score, better in CLUSTER_SCORES.items():
+        wide = table.pivot(index="sample", columns="mask", values=score).dropna(axis=1)
+        if wide.shape[1]:
+            best[score] = str(wide.mean().mul(better).idxmax())
+    return best
+
+
 def rank_correlations(table: pd.DataFrame, by: str = "map") -> pd.DataFrame:
     """Correlate ranks of masks by each score with their ranks by the truth, image by image.
 

@@ -9,6 +9,7 @@ import pytest
 from imc_helpers.data.raters import TRUTH, Rater
 from imc_helpers.data.samples import Cohort
 from imc_helpers.data.writers import write_cohort
+from imc_helpers.downstream import mask_sets
 from imc_helpers.downstream.conclusions import Verdict, judge
 from imc_helpers.downstream.mask_study import (
     ALL,
@@ -103,7 +104,9 @@ def test_shares_sum_to_one_and_a_merging_mask_has_some(apart):
     assert pair_table(apart.cohort, apart.samples)["in one only"].max() == 0, "pixels stay covered"
 
 
-def test_off_the_truth(apart):
+def test_off_the_truth(apart, monkeypatch):
+    models = []
+    monkeypatch.setattr(mask_sets, "find_models", lambda _, keys, mode: models.extend(keys) or {})
     rows, by_name = off_reference(apart.cohort, "annotator1", graph="radius")
     assert set(rows["reference"]) == {TRUTH}
     assert (rows[["fractions_off", "contacts_off"]] == 0).all(axis=None)
@@ -112,6 +115,7 @@ def test_off_the_truth(apart):
     assert "B cell" in by_name.index
     with pytest.raises(InputError, match="no masks of 'nobody'"):
         off_reference(apart.cohort, "nobody", graph="radius")
+    assert not models, "points of the sweep wait for no model, and their plan names none"
 
 
 def test_every_rule_types_every_cell(apart):

@@ -15,6 +15,7 @@ from imc_helpers.experiments.without_truth import (
     Tried,
     changes_by_flaw,
     mean_ranks,
+    preferred_masks,
     rank_correlations,
     score_masks_alone,
     spoilt,
@@ -71,3 +72,19 @@ def test_means_over_images_leave_out_what_says_nothing():
     assert found["score"].tolist() == ["silhouette"]
     assert found["mean"].iloc[0] == pytest.approx((1 + 0.8) / 2)
     assert found["images"].iloc[0] == 2
+
+
+def test_a_mask_is_preferred_only_where_every_image_has_its_score():
+    rows = [
+        {"sample": s, "mask": m, "davies_bouldin": d, "silhouette": a, "calinski_harabasz": np.nan}
+        for s, m, d, a in (
+            ("s", "a", 1.0, 0.2),
+            ("t", "a", 3.0, 0.4),
+            ("s", "b", 1.5, 0.9),
+            ("t", "b", 2.0, np.nan),
+            ("s", "c", 0.1, 0.3),
+        )
+    ]
+    found = preferred_masks(pd.DataFrame(rows))
+    # c has one image alone, b no silhouette in the other; less is better in the first score.
+    assert found == {"davies_bouldin": "b", "silhouette": "a"}
