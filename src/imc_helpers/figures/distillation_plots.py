@@ -220,3 +220,31 @@ def match_maps(
     )
     legend(figure, [Patch(color=colour, label=name) for colour, name in _OF_VALUE.values()], width)
     return figure
+
+
+@in_style
+def labelling_curve(curve: pd.DataFrame, *, width: float) -> Figure:
+    """Draw how a forest came along while its pixels were labelled: uncertainty and score.
+
+    Parameters
+    ----------
+    curve
+        One row per round: ``labelled_pixels``, ``uncertainty`` and ``ap50``.
+    width
+        Width of the figure, inches.
+    """
+    shape = (2, 1) if width < NARROW else (1, 2)
+    size = (width, 4.4 if width < NARROW else 2.4)
+    figure, axes = plt.subplots(*shape, figsize=size)
+    for axis, column, title in zip(
+        axes,
+        ("uncertainty", "ap50"),
+        ("Mean uncertainty", "ap50, an image kept apart"),
+        strict=True,
+    ):
+        axis.plot(curve["labelled_pixels"], curve[column], "o-", color=BLUE, markersize=4)
+        axis.set_title(title, weight="bold", loc="left")
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+    figure.supxlabel("labelled pixels")
+    return figure

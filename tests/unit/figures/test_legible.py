@@ -495,6 +495,10 @@ DRAWN = {
         with_references(["Cells that both have", "Wherever one of them has a cell", "F1"]),
         "score", REFERENCES, label="Pearson's r, mean over markers",
     ),
+    "labelling": partial(
+        distillation_plots.labelling_curve,
+        pd.DataFrame({"labelled_pixels": [900, 6900], "uncertainty": 0.505, "ap50": [0.7, 0.75]}),
+    ),
     "counts": partial(distillation_plots.count_points, counted(), REFERENCES),
     "spread": partial(
         distillation_plots.spread_rows, spread(["CD45RA", "TOMM20"]), "marker",
