@@ -286,10 +286,10 @@ def hand_or_software(crops: pd.DataFrame) -> Advice:
             f"their masks extended by software at {means[EXTENDED]:.2f}.",
         )
         do = (
-            "Draw the references for judging models by hand, if only in crops; use masks extended "
-            "by software for training."
+            "Draw by hand the references by which models are judged, if only in crops; use masks "
+            "extended by software for training."
             if means[DRAWN] > means[EXTENDED]
-            else "Software did not lower agreement here; still keep some crops drawn by hand."
+            else "Software cost no agreement here; still keep some crops drawn by hand."
         )
     return Advice(
         "Draw by hand, or extend labels by software?",

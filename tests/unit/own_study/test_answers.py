@@ -128,7 +128,11 @@ def test_the_highest_score_is_named_with_those_that_may_come_first_as_well(study
 
 @pytest.mark.parametrize(
     ("score", "verdict"),
-    [(0.79, "does not matter"), (0.5, "the difference matters"), (0.98, "better than that one")],
+    [
+        (0.79, "does not matter"),
+        (0.5, "The difference matters"),
+        (0.98, "agrees better with the others"),
+    ],
 )
 def test_whether_it_matters_follows_the_interval(study, score, verdict):
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
