@@ -105,13 +105,13 @@ advice = [
     ),
 ]
 whose = (
-    "These are synthetic images: learn the method from them, and take the numbers from your own. "
+    "These images are synthetic: learn the method here, and get the numbers from your own images. "
 )
 answer(
     (whose if synthetic else "")
     + "\n\n"
     + "\n".join(
-        f"- *{one.decision}* {one.do or 'This edition cannot tell; below stands what it would take.'}"
+        f"- *{one.decision}* {one.do or 'This edition cannot tell; see below for what it would take.'}"
         for one in advice
     )
 )
@@ -122,16 +122,17 @@ if len(falls):
     show(
         partial(agreement_falls, falls),
         label="fig-lab-threshold",
-        caption="AP of two raters, mean over pairs and images, against the IoU that a pair of cells must reach. Below the "
-        f"dashed line they share fewer cells than not. {data}",
-        alt="A falling line for each cohort, from an IoU of 0.50 to 0.95.",
+        caption="AP of two raters (mean over pairs and images) against the IoU that a pair of cells must reach. Below the "
+        f"dashed line, two raters share fewer than half of their cells. {data}",
+        alt="One falling line per cohort, from an IoU of 0.50 to 0.95.",
     )
 else:
-    display(Markdown("*No image has the masks of two raters, so nothing can be drawn here.*"))
+    display(Markdown("*No image has masks by two raters, so there is nothing to draw.*"))
 
 # %% [markdown]
-# Each decision below gives the numbers of this edition behind it, says where they stop, and names the pages that
-# hold the rest. Run the book on your own folder ([](../../your_images)) and the same lines speak of your images.
+# For each decision, this section gives the numbers of this edition on which it rests, says what they do not cover, and
+# names the pages with the details. If you run the book on your own folder ([](../../your_images)), the same section is
+# about your images.
 
 # %% tags=["hide-input"]
 for one in advice:
@@ -148,8 +149,8 @@ for one in advice:
 # %% [markdown]
 # ## What this does not show
 #
-# - Your tissue. The numbers belong to the images named above, and the advice to the numbers.
-# - What is right. Where a line compares with people, it says how near a mask is to theirs.
+# - Your tissue. The numbers hold for the images named above, and the advice rests on these numbers.
+# - What is right. A comparison with people shows only how close a mask is to theirs.
 
 # %% tags=["remove-cell"]
 assert len({one.decision for one in advice}) == len(advice)
@@ -160,6 +161,6 @@ assert falls.empty or falls["ap"].between(0, 1).all()
 # %% [markdown]
 # ## Takeaways
 #
-# - Let a pilot of three people decide how many people and images you need.
-# - Say how people agree on the same images whenever you report how a model agrees with one of them.
-# - Keep some crops that are drawn by hand and used for nothing else.
+# - Let a pilot with three people tell you how many people and images you need.
+# - Whenever you report how well a model agrees with a person, report how well people agree on the same images.
+# - Keep some crops that are drawn by hand and used for nothing but evaluation.

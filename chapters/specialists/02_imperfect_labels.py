@@ -26,7 +26,7 @@ images: int = 16  # images made of it: 9 to learn from, 1 that chooses the epoch
 side_px: int = 256  # edge of an image, pixels
 base: int = 8  # filters of the network's first level; 32 in the paper
 epochs: int = 6  # rounds through the images
-batch: int = 4  # patches of 128 px a step; 64 in the paper
+batch: int = 4  # patches of 128 px per step; 64 in the paper
 rounds: int = 2  # of bootstrapping; 10 in the paper
 seed: int = 51000  # of the tissue
 

@@ -255,7 +255,7 @@ assert measured.loc[~drawn, "cells_per_patch"].isna().all()
 assert set(makers.get("cohort", [])) == {
     key for key, cohort in cohorts.items() if cohort.references
 }
-assert set(noncommercial) <= set(sources.loc[sources["in a site"] != "yes", "cohort"])
+assert set(noncommercial) <= set(sources.loc[sources["on a public site"] != "yes", "cohort"])
 
 # %% [markdown]
 # ## Takeaways

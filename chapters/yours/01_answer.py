@@ -103,16 +103,16 @@ if shown:
     show(
         partial(score_distributions, shown, rows, metrics=("ap50",), lines=lines),
         label="fig-answer",
-        caption="Each dot is an image (a box where there are more than twelve), scored against one of the references; "
-        f"the dashed line is the mean agreement of the references among themselves. {data}",
-        alt="Scores of models and annotators, one row each, as dots from 0 to 1.",
+        caption="ap50 of models and annotators on whole images, each scored against one of the references: one dot per image, or "
+        f"a box for more than twelve. Dashed: mean agreement of the references with one another. {data}",
+        alt="Scores of models and annotators from 0 to 1, one row each, as dots or boxes.",
     )
 else:
     first = {cohort_name(record.cohorts[0]): cohorts[record.cohorts[0]][0]}
     show(
         partial(gallery, first, field_um=120.0),
         label="fig-answer",
-        caption=f"The first image: nuclei in blue, membranes in gold. No two masks can be compared. {data}",
+        caption=f"The first image: nuclei in blue, membranes in gold. There are no two masks to compare. {data}",
         alt="A crop of the first image.",
     )
 
@@ -125,7 +125,7 @@ steps = [
     for key, one in answers.items()
     for step in one.next_steps
 ]
-display(Markdown("\n".join(steps) or "Nothing stands out."))
+display(Markdown("\n".join(steps) or "Nothing needs your attention first."))
 
 # %% [markdown]
 # ## The images on which people agree least
@@ -137,8 +137,8 @@ if len(worst):
     show_table(
         worst.head(12).rename(columns={"cells": "cells, mean"}),
         label="tab-answer-images",
-        caption="Agreement per image, the lowest first: mean ap50 over pairs of references, and the mean number "
-        f"of cells. All images stand in `results/{edition}/answer/images.csv`. {data}",
+        caption="Agreement in each image, lowest first: mean ap50 over pairs of references, and the mean number "
+        f"of cells. `results/{edition}/answer/images.csv` lists all images. {data}",
         decimals=2,
     )
 else:
@@ -155,8 +155,8 @@ if len(listed):
     show_table(
         listed.assign(interval=in_words(listed))[["cohort", "model", "images", METRIC, "interval"]],
         label="tab-answer-models",
-        caption="Mean ap50 against the references on whole images, with the 95% interval over images; a dash where "
-        f"there is one image. {data}",
+        caption="Mean ap50 with the references on whole images, with the 95% interval over images (a dash if "
+        f"there is only one image). {data}",
         decimals=2,
     )
 else:
@@ -165,8 +165,9 @@ else:
 # %% [markdown]
 # ## What this does not show
 #
-# - Who is right. Scores say how much masks agree; where people are wrong together, a correct model scores low.
-# - What other people would draw, unless an interval says so: the others are about other images of the same people.
+# - Who is right. Scores say how well masks agree; if people share an error, a correct model scores low.
+# - What other people would draw, unless an interval says that it includes them. All other intervals are about other
+#   images annotated by the same people.
 # - What the difference does to your cell types or neighbourhoods.
 
 # %% tags=["remove-cell"]
@@ -178,5 +179,5 @@ assert all(one.agreement and one.nearest and one.matters for one in answers.valu
 # %% [markdown]
 # ## Takeaways
 #
-# - Read a model's score beside the agreement of people on the same images.
-# - Few images decide little: the interval says how little.
+# - Compare a model's score with the agreement of people on the same images.
+# - A few images can decide only a little; the intervals say how much.

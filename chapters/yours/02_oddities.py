@@ -45,7 +45,7 @@ from imc_helpers.data.lab_folder.preparation import read_oddities
 from imc_helpers.data.manifest import load_edition
 from imc_helpers.data.paths import results_dir
 from imc_helpers.data.readers.published import open_cohort
-from imc_helpers.figures.names import source_note
+from imc_helpers.figures.names import counted, source_note
 from imc_helpers.figures.oddity_pictures import oddity_examples, oddity_pictures
 from imc_helpers.figures.page import answer, show, show_table
 
@@ -60,13 +60,13 @@ odd.to_csv(results_dir(edition, "answer") / "oddities.csv", index=False)
 left = odd[~odd["used"]]
 images = sum(len(cohort) for cohort in cohorts.values())
 answer(
-    f"The study goes on with {images} images. "
-    + (
-        f"{len(left)} files could not be used ({', '.join(left['what'].unique())})"
+    (
+        f"{counted(len(left), 'file')} could not be used ({', '.join(left['what'].unique())})"
         if len(left)
         else "Every file that was found could be used"
     )
-    + f"; {odd['used'].sum()} remarks are about what is used."
+    + f", and the study continues with {counted(images, 'image')}. There {'is' if odd['used'].sum() == 1 else 'are'} "
+    f"{counted(int(odd['used'].sum()), 'remark')} about files that are used."
 )
 
 # %% tags=["hide-input"]
@@ -76,15 +76,15 @@ if examples:
     show(
         partial(oddity_pictures, examples),
         label="fig-oddities",
-        caption="One example of each oddity that can be shown: outlines of the mask (blue) on the nuclei (grey), or "
-        f"the file alone where it does not fit its image. {data}",
+        caption="One example of each oddity that can be shown: the outlines of the mask (blue) on the nuclei (grey), or "
+        f"the file alone if it does not fit its image. {data}",
         alt="Crops of tissue with the outlines of masks, one for each kind of oddity.",
     )
 else:
-    display(Markdown("*Nothing that was found odd can be shown in a picture.*"))
+    display(Markdown("*No oddity was found that could be shown in a picture.*"))
 
 # %% [markdown]
-# ## All that was found
+# ## Everything that was found
 
 # %% tags=["hide-input"]
 table = odd.sort_values("used", kind="stable").groupby(
@@ -97,14 +97,14 @@ table = table.agg(
     to_do=("to_do", "first"),
 )
 table["used"] = table["used"].map({True: "yes", False: "left out"})
-columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first in"}
+columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first image"}
 columns |= {"found": "found there", "to_do": "what to do", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),
         label="tab-oddities",
-        caption="What looks odd, files that were left out first; one line per defect and rater, with what was found "
-        f"first. Every file stands in `results/{edition}/answer/oddities.csv`. Nothing in your folder was changed. {data}",
+        caption="What looks odd: one line per defect and rater, with the first example; files that were left out come first. "
+        f"`results/{edition}/answer/oddities.csv` lists every file. Nothing in your folder was changed. {data}",
     )
 else:
     display(Markdown("*Nothing looked odd.*"))
@@ -112,9 +112,9 @@ else:
 # %% [markdown]
 # ## What this does not show
 #
-# - Whether a mask is good. Only what can be seen without knowing where the cells are is looked for.
-# - Shifts smaller than 2 px, and shifts of single images: a shift is told when it is the median of the images
-#   that were looked at, twelve per rater at most.
+# - Whether a mask is good. The checks look only for what can be seen without knowing where the cells are.
+# - Shifts smaller than 2 px, and shifts of single images. A shift is reported if it is the median over the images
+#   examined (at most twelve per rater).
 
 # %% tags=["remove-cell"]
 assert odd["found"].str.len().gt(0).all() and odd["to_do"].str.len().gt(0).all()
@@ -122,5 +122,5 @@ assert odd["found"].str.len().gt(0).all() and odd["to_do"].str.len().gt(0).all()
 # %% [markdown]
 # ## Takeaways
 #
-# - Mend a defect in your folder, then run `make study` and `make book` again: only what depends on it is
-#   made anew.
+# - Correct a defect in your folder, then run `make study` and `make book` again: only what depends on it is
+#   made again.

@@ -81,9 +81,9 @@ def test_two_commands_make_a_labs_book_and_leave_its_folder_alone(lab, tmp_path)
     assert "The lab edition is ready" in run(root, "workflow/scripts/run.py", "lab")
     assert "yours/01_answer.html" in (root / "_build/lab/html/index.html").read_text()
     page = (root / ANSWER).read_text()
-    assert "80 % were outlined by both" in page
+    assert "80% were outlined by both" in page
     assert "has the highest mean score" in page
-    assert "Mend the 4 files that could not be used" in page
+    assert "Correct the 4 files that could not be used" in page
     odd = pd.read_csv(root / "results/lab/answer/oddities.csv")
     assert set(odd.loc[~odd["used"], "what"]) == {
         "transposed mask",
@@ -92,7 +92,7 @@ def test_two_commands_make_a_labs_book_and_leave_its_folder_alone(lab, tmp_path)
         "mask without image",
     }
     assert (root / "results/lab/report.pdf").read_bytes().startswith(b"%PDF")
-    assert "80 % were outlined by both" in (root / "results/lab/report.html").read_text()
+    assert "80% were outlined by both" in (root / "results/lab/report.html").read_text()
     export = root / "results/lab/export/lab"
     agreed = tifffile.imread(export / "masks_consensus/roi_0.tiff")
     assert len(np.unique(agreed)) - 1 == len(np.unique(np.where(cells() % 5 == 0, 0, cells()))) - 1

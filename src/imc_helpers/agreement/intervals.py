@@ -127,7 +127,7 @@ def bootstrap_ratios(
     Parameters
     ----------
     numerator, denominator
-        (n, K) one row a patch (or image). A missing numerator counts on neither side.
+        (n, K) one row per patch (or image). A missing numerator counts on neither side.
     images
         (n,) image of each row.
     draws, seed
@@ -157,7 +157,7 @@ def bootstrap_means(
     Parameters
     ----------
     values
-        (n, K) one row a patch or image, one column a quantity; missing values do not count.
+        (n, K) one row per patch or image, one column per quantity; missing values do not count.
     images, draws, seed
         As in `bootstrap_ratios`.
 
@@ -188,7 +188,7 @@ def mean_intervals(
     Parameters
     ----------
     values
-        (n, K) one row a patch or image.
+        (n, K) one row per patch or image.
     images
         (n,) image of each row.
     confidence, draws, seed
@@ -223,7 +223,7 @@ def paired_differences(
     Parameters
     ----------
     values
-        (n, K) one row a patch or image, one column a model.
+        (n, K) one row per patch or image, one column per model.
     images
         (n,) image of each row.
     baseline

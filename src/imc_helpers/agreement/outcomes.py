@@ -152,7 +152,7 @@ def recall_by(
 
 
 def kind_shares(outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Give the share of true cells of each kind, for every model: one row a model.
+    """Give the share of true cells of each kind, for every model: one row per model.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import pandas as pd
 
 from imc_helpers.data.manifest import UNKNOWN, CohortRecord
 
-SITE = "in a site"
+SITE = "on a public site"
 """Column: whether `make site` hands on a cohort's images and masks."""
 
 

@@ -80,23 +80,23 @@ def people_and_images(planned: pd.DataFrame, *, named: Callable[[str], str] = st
             )
         else:
             because.append(
-                f"{named(row['cohort'])}, {row['question']}, to ± {row['wanted']:g}: no study that "
-                f"was looked at can promise it; the largest reaches ± {row['largest']:.2f}."
+                f"{named(row['cohort'])}, {row['question']}, to ± {row['wanted']:g}: out of reach; "
+                f"the largest study considered reaches ± {row['largest']:.2f}."
             )
     do = ""
     if possible:
         images = max(row["images"] for row in possible)
         do = (
-            f"Have three people or more draw the same {images:.0f} images, and let that pilot say "
-            "whether images or people are missing."
+            f"Have at least three people annotate the same {images:.0f} images, and let that pilot "
+            "tell you whether you need more images or more people."
         )
         if len(possible) < len(planned):
-            do += " To speak of people whom you have not asked, add people before images."
+            do += " To say anything about other people, add people rather than images."
     return Advice(
         "How many people should draw how many images?",
         do,
         tuple(because),
-        "A pilot says how its own tissue and people vary, and knows no others.",
+        "A pilot shows how its own tissue and people vary, and no others.",
         ("decisions/06_plan", "decisions/01_agreement"),
     )
 
@@ -134,7 +134,7 @@ def which_model(
         ranks = rank_sets(rows)
         first = ranks.loc[ranks["first"] == 1, "model"].tolist()
         leading = True
-        sure = "may be nearest" if len(first) > 1 else "surely nearest on images like these"
+        sure = "may be closest" if len(first) > 1 else "surely closest on images like these"
         because.append(f"{cohort_named(cohort)}, {sure} of {len(ranks)}: {listed(first)}.")
     tested = set(differences["one"]) | set(differences["two"]) if leading else set()
     for cohort, rows in _by(_of_means(verdicts), "cohort"):
@@ -142,32 +142,32 @@ def which_model(
         below = judged.loc[judged["decision"] == Decision.BELOW, "model"]
         close = judged.loc[judged["not_inferior"].astype(bool), "model"].tolist()
         because.append(
-            f"{cohort_named(cohort)}, beside a person: {len(below)} of {len(judged)} models agree "
-            "less with people than people do"
+            f"{cohort_named(cohort)}, compared with a person: {len(below)} of {len(judged)} models "
+            "surely agree less with people than people do"
             + (f"; not inferior to a person: {listed(close)}." if close else "; none is as close.")
         )
     if len(trial):
         known = trial[(trial["mode"] == "whole") & (trial["metric"] == "ap50")]
         decided = known[known["outcome"] != "abstained"]
         because.append(
-            "Such verdicts about masks of known quality were wrong "
-            f"{(decided['outcome'] == 'wrong').sum()} of {len(decided)} times."
+            "Tested on masks of known quality, "
+            f"{(decided['outcome'] == 'wrong').sum()} of {len(decided)} such verdicts were wrong."
         )
     if learned:
         because.append(
-            f"{LEARNED} learned from labels that are made as those of these annotators, which "
-            "flatters it beside them."
+            f"{LEARNED} learned from labels made in the same way as those of these annotators, "
+            "which favours it."
         )
     do = (
-        "On tissue like yours, choose among the models that may be nearest by what they cost you: "
-        "nothing here ranks these among themselves. Then look at the errors on your own images "
-        "before you trust any."
+        "Choose among the models that may be closest to your annotators by what they cost you, "
+        "because these scores cannot rank them further. Then look at the errors on your own images "
+        "before you trust any of them."
     )
     return Advice(
         "Which model should we use?",
         do if leading else "",
         tuple(because) if leading else (),
-        "Near to these annotators is not the same as right: where people err together, a correct "
+        "Close to these annotators is not the same as right: if people share an error, a correct "
         "model scores low.",
         ("decisions/02_models", "beyond/01_equivalence", "beyond/02_errors"),
     )
@@ -203,7 +203,7 @@ def which_metric(
     if len(conventions):
         moved = conventions["difference"].abs()
         because.append(
-            f"Counting a pair at an IoU of exactly one half or not moves ap50 by "
+            f"Whether a pair with an IoU of exactly one half counts changes ap50 by "
             f"{moved.mean():.3f} on average, and by up to {moved.max():.3f}."
         )
     do = ""
@@ -216,7 +216,7 @@ def which_metric(
         "Which metric should we report?",
         do,
         tuple(because),
-        "Which model comes first by the means says nothing of whether the lead would hold on other "
+        "Which model has the highest mean says nothing about whether its lead would hold on other "
         "images.",
         ("study/04_metrics", "decisions/08_claims"),
     )
@@ -250,14 +250,14 @@ def which_threshold(agreement: pd.DataFrame, *, named: Callable[[str], str] = st
     do = ""
     if last and not np.all(np.isnan(last)):
         do = (
-            f"Count cells as found at an IoU of 0.50, and treat what happens above "
-            f"{np.nanmin(last):.2f} as a matter of drawing habit: there people share fewer cells "
-            "than not."
+            f"Count a cell as found at an IoU of 0.50, and treat differences above "
+            f"{np.nanmin(last):.2f} as a matter of drawing habit: there, two people share fewer "
+            "than half of their cells."
         )
     elif last:
         do = (
-            "Do not rank by IoU here: these raters share fewer cells than not even at "
-            "0.50. Agree on what a cell is first."
+            "Do not rank by IoU here: even at 0.50, these raters share fewer than half of their "
+            "cells. Agree on what a cell is first."
         )
     return Advice(
         "At which overlap does a cell count as found?",
@@ -286,10 +286,10 @@ def hand_or_software(crops: pd.DataFrame) -> Advice:
             f"their masks extended by software at {means[EXTENDED]:.2f}.",
         )
         do = (
-            "Draw by hand what models are judged by, if only in crops; keep masks extended by "
-            "software for training."
+            "Draw by hand the references by which models are judged, if only in crops; use masks "
+            "extended by software for training."
             if means[DRAWN] > means[EXTENDED]
-            else "Extending by software cost no agreement here; keep some drawn by hand still."
+            else "Software cost no agreement here; still keep some crops drawn by hand."
         )
     return Advice(
         "Draw by hand, or extend labels by software?",
@@ -320,12 +320,12 @@ def check_a_model(trials: pd.DataFrame) -> Advice:
             because.append(
                 f"{way.capitalize()}: "
                 + (
-                    f"{int(enough.min())} labelled crops tell it to ± {ENOUGH:g}"
+                    f"{int(enough.min())} labelled crops give the score to ± {ENOUGH:g}"
                     if len(enough)
-                    else f"{int(most['labels'])} labelled crops tell it to ± "
+                    else f"{int(most['labels'])} labelled crops give the score to ± "
                     f"{most['half_width']:.2f}"
                 )
-                + f"; intervals held the true mean {own['coverage'].min():.0%} of the time or more."
+                + f"; at least {own['coverage'].min():.0%} of intervals contained the true mean."
             )
     do = ""
     if needed:
@@ -334,12 +334,12 @@ def check_a_model(trials: pd.DataFrame) -> Advice:
             "interval say whether that is enough."
         )
     elif because:
-        do = "Label more crops than were tried here: none of the numbers reached the width wanted."
+        do = "Label more crops than were tried here: none of the numbers gave the precision wanted."
     return Advice(
         "How many labels does it take to check a model on our images?",
         do,
         tuple(because),
-        "Draws were repeated on images where everything is labelled; yours may vary more.",
+        "The draws were repeated on images that are fully labelled; your images may vary more.",
         ("decisions/07_few_labels",),
     )
 
@@ -368,27 +368,27 @@ def when_to_retrain(
             told = same.loc[same["factor"] == factor, "ap50"].mean()
             because.append(
                 f"{named(model)}: ap50 {same.loc[same['factor'] == 1, 'ap50'].mean():.2f} on "
-                f"images as they are. Enlarged {factor:g} times: {told:.2f} where it is told so, "
-                f"{unaware['ap50'].mean():.2f} where it takes cells for larger ones."
+                f"images as they are. Enlarged {factor:g} times: {told:.2f} if it is told so, "
+                f"{unaware['ap50'].mean():.2f} if it takes the cells to be larger."
             )
     whole = _of_means(verdicts)
     if len(whole):
         below = int((whole["decision"] == Decision.BELOW).sum())
         because.append(
-            f"Of {len(whole)} verdicts on models beside people, {below} say the model is worse."
+            f"In {below} of {len(whole)} comparisons with people, the model is surely worse."
         )
     do = ""
     if because:
         do = (
-            "Rescale the images, or tell the model the size of a pixel, before you retrain. "
-            "Retrain when a model still lies below your annotators by more than the margin, and "
-            "keep the images that you judge it by out of training."
+            "Before you retrain, rescale the images or tell the model the pixel size. "
+            "Retrain if the model is still below your annotators by more than the margin, and "
+            "keep the images by which you judge it out of training."
         )
     return Advice(
         "When should we retrain a model?",
         do,
         tuple(because),
-        "Staining, tissue and instrument change more than the size of a pixel, and no sweep here "
+        "Staining, tissue and instrument change more than the pixel size, and no sweep here "
         "covers them all.",
         ("sweeps/scale", "sweeps/preprocessing", "beyond/01_equivalence"),
     )
@@ -412,27 +412,27 @@ def what_masks_change(judged: pd.DataFrame, alarms: pd.DataFrame) -> Advice:
         because.append(
             f"{kind.capitalize()}, {len(rows)} in all: "
             + "; ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in Verdict)
-            + ", had another of these raters drawn the cells."
+            + " if another of these raters had drawn the cells."
         )
     if len(alarms) and alarms["worst"].notna().any():
         worst = alarms.dropna(subset="worst").sort_values("worst").iloc[-1]
         because.append(
-            "Groups that do not differ, each drawn by someone else: up to "
-            f"{worst['worst']:.0%} of studies would find a difference in {worst['name']}, where a "
-            "test may err in 5%."
+            "If two groups do not differ but are drawn by different people, up to "
+            f"{worst['worst']:.0%} of studies would find a difference in {worst['name']} (5% would "
+            "be expected by chance)."
         )
     do = ""
     if because:
         do = (
-            "Let the same person or model draw all groups that you compare, and have a second "
-            "person draw some images before you report a fraction or a contact."
+            "Let the same person or model outline all groups that you compare, and have a second "
+            "person outline some images before you report a fraction or a contact."
         )
     return Advice(
         "Which of our conclusions depend on who drew the cells?",
         do,
         tuple(because),
-        "The verdicts are about these raters and images; where it cannot be told, images are too "
-        "few, which is no reassurance.",
+        "The verdicts are about these raters and images. *Cannot be told* means that there are too "
+        "few images, not that nothing changes.",
         ("downstream/08_biology", "downstream/09_carry_it_on"),
     )
 

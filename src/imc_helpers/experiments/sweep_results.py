@@ -59,7 +59,7 @@ def rows_of(notebook: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def read_sweep(edition: str, name: str) -> pd.DataFrame:
-    """Read the table of a sweep: a row a point and image, the parameters first.
+    """Read the table of a sweep: one row per point and image, the parameters first.
 
     Raises
     ------

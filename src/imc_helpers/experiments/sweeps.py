@@ -235,7 +235,7 @@ def pool(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Parameters
     ----------
     windows
-        What `score` and `count_found` return, one mapping a window of one sample.
+        What `score` and `count_found` return, one mapping per window of one sample.
     """
     frame = pd.DataFrame(windows)
     sample = frame.pop("sample").iloc[0]
@@ -320,7 +320,7 @@ def standardised_share(shares: pd.DataFrame, counts: pd.DataFrame) -> float:
     Parameters
     ----------
     shares, counts
-        Rows of `found_shares` with one row a class: whose ``mean`` is taken, and whose ``cells``.
+        Rows of `found_shares` with one row per class: whose ``mean`` is taken, and whose ``cells``.
     """
     weights = counts.set_index("class")["cells"]
     return float((shares.set_index("class")["mean"] * weights).sum() / weights.sum())

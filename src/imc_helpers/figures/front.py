@@ -17,7 +17,7 @@ from imc_helpers.agreement.summaries import (
 from imc_helpers.data.manifest import model_record
 from imc_helpers.data.raters import TRUTH, Rater, noun
 from imc_helpers.data.samples import Cohort
-from imc_helpers.figures.names import model_name, source_note
+from imc_helpers.figures.names import counted, model_name, source_note
 from imc_helpers.figures.page import GOLD, in_style
 from imc_helpers.figures.tissue_images import cell_edges, composite, draw_edges, edge_path
 
@@ -90,9 +90,9 @@ def findings(scores: pd.DataFrame, cohort: Cohort, models: Iterable[str]) -> str
     said = [f"**{makers.capitalize()} agree at {agreement:.3f}** ({METRIC}, 1 is perfect)."]
     truth = against(whole, {key: [TRUTH]}, cohort.references)[METRIC].mean()
     if truth < agreement:
-        said.append(f"**A perfect segmentation scores only {truth:.3f}** with this group of them.")
+        said.append(f"**A perfect segmentation scores only {truth:.3f}** with these annotators.")
     elif not pd.isna(truth):
-        said.append(f"A perfect segmentation scores {truth:.3f} with this group of them.")
+        said.append(f"A perfect segmentation scores {truth:.3f} with these annotators.")
     judged = against(whole, {key: cohort.references}, models)
     means = mean_scores(judged)
     if ran := best_first(means, models, METRIC):
@@ -101,12 +101,12 @@ def findings(scores: pd.DataFrame, cohort: Cohort, models: Iterable[str]) -> str
         above = list(beside.loc[beside["low"] > 0, "model"])
         below = int((beside["high"] < 0).sum())
         said.append(
-            f"On images like these, {len(above) or 'none'} of {len(ran)} models surely "
-            f"score{'s' * (len(above) == 1)} above that agreement and {below or 'none'} below; the "
-            f"highest mean is that of {model_name(ran[0])}, {highest:.3f}."
+            f"On images like these, {len(above) or 'none'} of {counted(len(ran), 'model')} surely "
+            f"score{'s' * (len(above) < 2)} above that agreement, and {below or 'none'} below; the "
+            f"highest mean is {highest:.3f}, by {model_name(ran[0])}."
         )
         if above and all(model_record(model).training for model in above):
-            said.append("Those above learned from labels that this book simulates.")
+            said.append("The models above it learned from labels that this book simulates.")
     return " ".join([*said, source_note([key])])
 
 
@@ -117,6 +117,6 @@ def _makers(cohort: Cohort) -> list[Rater]:
 def picture_caption(cohort: Cohort) -> str:
     """Say what `tissue_with_outlines` shows, in MyST."""
     return (
-        f"Cells as two {noun(_makers(cohort))} outline them, white and gold; "
+        f"The same cells as outlined by two {noun(_makers(cohort))} (white and gold); "
         f"{PICTURE_UM[1]:.0f} µm wide. {source_note([cohort.name])}"
     )

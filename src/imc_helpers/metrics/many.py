@@ -37,7 +37,7 @@ class _Scored(NamedTuple):
     """What a thread gives back for one pair of images."""
 
     rows: list[FloatArray]
-    """Sums, one row a window."""
+    """Sums, one row per window."""
     levels: list[FloatArray]
     """IoUs at which true positives grow by one, for pooled sap."""
 

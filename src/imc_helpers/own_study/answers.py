@@ -106,14 +106,14 @@ def worst_images(pairs: pd.DataFrame) -> pd.DataFrame:
 def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str]) -> str:
     who = noun(r for r in cohort.raters if r.name in cohort.references)
     if not cohort.references:
-        return "There are no masks to compare, so how far people agree cannot be said."
+        return "There are no masks to compare, so nobody can say how well people agree."
     if not len(pairs):
         if len(cohort.references) == 1:
             return (
-                f"Only {named(cohort.references[0])} has outlined cells here, so how far people "
-                "agree cannot be said."
+                f"Only {named(cohort.references[0])} has outlined cells here, so nobody can say "
+                "how well people agree."
             )
-        return f"No image has the masks of two {who}, so how far they agree cannot be said."
+        return f"No image has the masks of two {who}, so nobody can say how well they agree."
     mean = float(mean_agreement(pairs)[METRIC].iloc[0])
     found = crossed_interval(pairs, METRIC)
     sure = (
@@ -123,16 +123,16 @@ def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str])
         else "That is one image, which says nothing about others. "
     )
     if not cohort.annotators:
-        sure += "These are the masks of tools, and tell nothing of people."
+        sure += "These are the masks of tools, and say nothing about people."
     elif pd.notna(found.low_both):
         sure += (
             f"With other people too, expect {_range(found.low_both, found.high_both)}; less, if "
-            "some of them draw very differently and none of these does."
+            "some people draw very differently and none of these does."
         )
     elif found.images > 1:
-        sure += f"What other people would reach cannot be said: {found.missing}."
+        sure += f"What other people would reach cannot be estimated: {found.missing}."
     return (
-        f"Of all cells that one or the other of two {who} outlined, {100 * mean:.0f} % were "
+        f"Of all cells that either of two {who} outlined, {100 * mean:.0f}% were "
         f"outlined by both (ap50 {mean:.2f}, mean over pairs). {sure}"
     )
 
@@ -146,7 +146,9 @@ def _nearest(
     cohort: Cohort, judged: pd.DataFrame, ran: list[str], named: Callable[[str], str]
 ) -> str:
     if not cohort.references:
-        return "Without a mask by a person, no model can be scored; look at their outlines instead."
+        return (
+            "Without a person's mask no model can be scored; look at the models' outlines instead."
+        )
     if not ran:
         return "No model has masks of these images, so none can be compared."
     means = mean_scores(judged).set_index("model").loc[ran, METRIC].sort_values(ascending=False)
@@ -160,7 +162,7 @@ def _nearest(
     leading = [str(m) for m in means.index if ranks.loc[m, "first"] == 1]
     images = judged.loc[judged["rater_pred"].isin(ran), "sample"].nunique()
     if images < 2:
-        sure = "one image cannot say which would come first on others"
+        sure = "one image cannot tell which would come first on others"
     elif len(leading) == 1:
         sure = "it surely scores higher than every other one on images like these"
     elif len(leading) == len(ran):
@@ -187,8 +189,8 @@ def _matters(
     if len(cohort.annotators) < 2 or not ran:
         tools = " The masks here are those of tools." if cohort.tools else ""
         return (
-            "Whether a model is as good as a person needs the masks of two people and of a model; "
-            f"here it is undecidable.{tools if not cohort.annotators else ''}"
+            "To decide whether a model is as good as a person takes masks by two people and by a "
+            f"model, so here it is undecidable.{tools if not cohort.annotators else ''}"
         )
     means = mean_scores(judged).set_index("model").loc[ran, METRIC]
     first = str(means.idxmax())
@@ -205,19 +207,19 @@ def _matters(
         size += f", 95% interval {one['low']:+.2f} to {one['high']:+.2f}"
     cost = f"what {who} loses with {loss:.0%} of the cells ({one['margin']:.2f})"
     verdicts = {
-        Decision.WITHIN: f"In the place of {who}, {model} agrees with the others as well as that "
-        f"one does ({size}), to within {cost}: by that measure the difference does not matter.",
-        Decision.BELOW: f"In the place of {who}, {model} agrees with the others less well "
-        f"({size}), by more than {cost}: the difference matters.",
-        Decision.ABOVE: f"In the place of {who}, {model} agrees with the others better than that "
-        f"one does ({size}), by more than {cost}.",
-        Decision.UNDECIDED: f"In the place of {who}, {model} differs by {size}: these images "
+        Decision.WITHIN: f"By this measure the difference does not matter: in place of {who}, "
+        f"{model} agrees with the others equally well ({size}), to within {cost}.",
+        Decision.BELOW: f"The difference matters: in place of {who}, {model} agrees less well with "
+        f"the others ({size}), by more than {cost}.",
+        Decision.ABOVE: f"{model} agrees better with the others than {who} in its place does "
+        f"({size}), by more than {cost}.",
+        Decision.UNDECIDED: f"In place of {who}, {model} differs by {size}: these images "
         f"cannot decide whether that is less than {cost}.",
     }
     return (
         f"{verdicts[Decision(one['decision'])]} Such a verdict is about agreeing with these "
-        "people, not about being right: a model that errs in its own way scores low even where it "
-        "is better than people."
+        "people, not about being right: a model with unusual errors scores low even if it is "
+        "better than people."
     )
 
 
@@ -227,7 +229,7 @@ def _next_steps(
     left = int((~oddities["used"].astype(bool)).sum()) if len(oddities) else 0
     if left:
         files = "file" if left == 1 else f"{left} files"
-        yield f"Mend the {files} that could not be used: [](02_oddities) says how."
+        yield f"Correct the {files} that could not be used: [](02_oddities) says how."
     shifted = oddities[oddities["what"] == "shifted mask"] if len(oddities) else oddities
     for rater in shifted["rater"] if len(shifted) else ():
         yield f"Look at the overlay of {rater}: its cells lie beside the nuclei ([](02_oddities))."
@@ -238,15 +240,15 @@ def _next_steps(
             yield f"Look at the images on which people agree least: {names} ([](viewer))."
         if len(worst) < FEW_IMAGES:
             yield (
-                f"Have more images drawn by two people: {len(worst)} leave every interval wide; "
-                f"from {FEW_IMAGES} on they begin to decide."
+                f"Have two people annotate more images: with {len(worst)}, every interval is wide; "
+                f"at least {FEW_IMAGES} are needed for most decisions."
             )
     elif len(cohort.annotators) == 1:
         yield "Have a second person draw some of the images, without seeing the first's outlines."
     elif not cohort.annotators:
         yield "Have two people draw some of the images."
     if not ran:
-        yield "Lay a model's masks into the folder (`masks_NAME/`), or name models in the edition."
+        yield "Put a model's masks into the folder (`masks_NAME/`), or name models in the edition."
 
 
 def _names(names: Iterable[str]) -> str:

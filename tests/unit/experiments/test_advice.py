@@ -75,7 +75,7 @@ def test_a_study_that_nobody_can_promise_is_said_with_its_largest_width():
         }
     )
     told = advice.people_and_images(planned)
-    assert "draw the same 7 images" in told.do
+    assert "annotate the same 7 images" in told.do
     assert "add people" in told.do
     assert "3 people and 7 images, 9 hours" in told.because[0]
     assert "± 0.22" in told.because[1]
@@ -83,15 +83,15 @@ def test_a_study_that_nobody_can_promise_is_said_with_its_largest_width():
 
 def test_the_first_model_is_named_alone_only_where_its_interval_clears_the_others():
     alone = advice.which_model(differences(0.01), verdicts(), NOTHING, frozenset({"a"}))
-    assert "surely nearest on images like these of 3: a†." in alone.because[0]
+    assert "surely closest on images like these of 3: a†." in alone.because[0]
     assert alone.because[-1].startswith("†")
     together = advice.which_model(differences(0.5), verdicts(), NOTHING, frozenset())
-    assert "may be nearest of 3: a, b, c." in together.because[0]
+    assert "may be closest of 3: a, b, c." in together.because[0]
 
 
 def test_people_are_not_counted_among_the_models():
     told = advice.which_model(differences(), verdicts(), NOTHING, frozenset())
-    assert "1 of 2 models agree less with people" in told.because[1]
+    assert "1 of 2 models surely agree less with people" in told.because[1]
     assert "annotator1" not in told.because[1]
 
 
@@ -159,7 +159,7 @@ def test_what_a_model_was_not_told_is_set_beside_what_it_was():
     )
     (line, _) = advice.when_to_retrain(scale, verdicts()).because
     assert "0.70 on images as they are" in line
-    assert "0.65 where it is told so, 0.10 where" in line
+    assert "0.65 if it is told so, 0.10 if" in line
 
 
 def test_conclusions_are_counted_once_and_the_worst_alarm_is_named():

@@ -64,9 +64,9 @@ def test_the_findings_are_the_editions_own(cohort, scores):
     # Two of three cells; the one true cell among three, and among two.
     assert front.findings(scores, cohort, ["pixel_forest", "distance"]) == (
         "**Simulated annotators agree at 0.667** (ap50, 1 is perfect). "
-        "**A perfect segmentation scores only 0.417** with this group of them. "
-        "On images like these, none of 1 models surely score above that agreement and none below; "
-        "the highest mean is that of Pixel forest, 0.833. "
+        "**A perfect segmentation scores only 0.417** with these annotators. "
+        "On images like these, none of 1 model surely scores above that agreement, and none below; "
+        "the highest mean is 0.833, by Pixel forest. "
         '<span class="source synthetic" title="Lymphoid phantom">synthetic</span>'
     ), "one image says nothing about others"
 
@@ -74,8 +74,8 @@ def test_the_findings_are_the_editions_own(cohort, scores):
 def test_what_is_sure_is_counted_over_images(cohort, scores):
     several = pd.concat([scores.assign(sample=f"s{k}") for k in range(3)], ignore_index=True)
     said = front.findings(several, cohort, ["pixel_forest", "distance"])
-    assert "1 of 1 models surely scores above that agreement and none below" in said
-    assert "Those above learned from labels that this book simulates." in said
+    assert "1 of 1 model surely scores above that agreement, and none below" in said
+    assert "The models above it learned from labels that this book simulates." in said
 
 
 def test_without_a_model_nothing_is_said_of_models(cohort, scores):

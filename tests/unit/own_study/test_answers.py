@@ -73,7 +73,7 @@ def with_models(scores, cohort, models):
 def test_agreement_is_said_as_a_share_of_cells_with_its_interval(study):
     cohort, scores = study({"anna": [10, 10, 10], "bo": [5, 8, 5]})
     said = answer_of(cohort, scores, [], NOTHING)
-    assert "60 % were outlined by both (ap50 0.60" in said.agreement
+    assert "60% were outlined by both (ap50 0.60" in said.agreement
     half = stats.t.ppf(0.975, 2) * np.std([0.5, 0.8, 0.5], ddof=1) / np.sqrt(3)
     assert f"{0.6 - half:.2f} to 1.00 (95% interval)" in said.agreement, "no score is above 1"
     assert "two raters say nothing about a third" in said.agreement
@@ -104,7 +104,7 @@ def test_one_annotator_none_and_tools(study):
     assert any("two people" in step for step in none.next_steps)
     cohort, scores = study({"a": [10], "b": [5]}, kind="tool")
     tools = answer_of(cohort, with_models(scores, cohort, {"m": [0.5]}), ["m"], NOTHING)
-    assert "tell nothing of people" in tools.agreement
+    assert "say nothing about people" in tools.agreement
     assert "undecidable. The masks here are those of tools." in tools.matters
 
 
@@ -128,7 +128,11 @@ def test_the_highest_score_is_named_with_those_that_may_come_first_as_well(study
 
 @pytest.mark.parametrize(
     ("score", "verdict"),
-    [(0.79, "does not matter"), (0.5, "the difference matters"), (0.98, "better than that one")],
+    [
+        (0.79, "does not matter"),
+        (0.5, "The difference matters"),
+        (0.98, "agrees better with the others"),
+    ],
 )
 def test_whether_it_matters_follows_the_interval(study, score, verdict):
     cohort, scores = study({"anna": [10] * 8, "bo": [8] * 8})
@@ -154,7 +158,7 @@ def test_what_is_odd_comes_first_among_the_next_steps(study):
         columns=COLUMNS,
     )
     steps = answer_of(*study({"anna": [10, 10], "bo": [5, 5]}), [], odd).next_steps
-    assert "Mend the file that could not be used" in steps[0]
+    assert "Correct the file that could not be used" in steps[0]
     assert "overlay of bo" in steps[1]
 
 
