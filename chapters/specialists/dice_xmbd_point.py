@@ -29,9 +29,7 @@ images: int = 16  # images made to learn from, choose the epoch and be scored on
 also_images: int = 2  # images made of the other tissue
 side_px: int = 256  # edge of an image, pixels
 patch_px: int = 128  # edge of a patch, pixels
-variant: str = (
-    "paper"  # how channels are merged: as the paper has it, or as its program does (program)
-)
+variant: str = "paper"  # how channels are merged: as the paper or the program does
 augmentation: str = "varied"  # none, turned or varied (the paper's)
 base: int = 8  # filters of the network's first level
 epochs: int = 24  # rounds through the images
