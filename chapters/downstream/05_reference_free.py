@@ -161,7 +161,7 @@ elif parts:
         for score, mask in preferred_masks(found).items()
     )
     text = (
-        f"Not here: nobody knows the truth of {cohort_name(key)}, so what these scores prefer ({listed or 'nothing: no mask has a score in every image'}) "
+        f"Not here: nobody knows the truth of {cohort_name(key)}, so what these scores prefer ({listed or 'nothing: no two masks have a score in every image'}) "
         "may be right or wrong. On synthetic tissue, where it is known, they often prefer a wrong mask; the demo edition shows how often."
     )
     if one_cluster := found["silhouette"].isna().mean():

@@ -266,12 +266,13 @@ def preferred_masks(table: pd.DataFrame) -> dict[str, str]:
     Returns
     -------
     dict
-        By score in `CLUSTER_SCORES`; without those that no mask has in every image.
+        By score in `CLUSTER_SCORES`; without those that fewer than two masks have in every image:
+        one alone is preferred to nothing.
     """
     best = {}
     for score, better in CLUSTER_SCORES.items():
         wide = table.pivot(index="sample", columns="mask", values=score).dropna(axis=1)
-        if wide.shape[1]:
+        if wide.shape[1] > 1:
             best[score] = str(wide.mean().mul(better).idxmax())
     return best
 
