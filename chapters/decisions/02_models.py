@@ -88,10 +88,17 @@ for key in cohorts:
     among = names(first) if len(first) < len(own) else f"any of the {len(own)}"
     leaders[key] = f"{cohort_name(key)}: {among if images > 1 else 'one image, so undecidable'}"
     single += [key] if len(first) == 1 and images > 1 else []
+if not single:
+    lead = "**No single best model** can be named: several may come first"
+elif len(single) == len(cohorts):
+    lead = "**A single best model** can be named: it surely comes first"
+else:
+    lead = (
+        f"**A single best model** can be named in {len(single)} of {counted(len(cohorts), 'cohort')}; in the others, several may "
+        "come first"
+    )
 sentences = [
-    f"**A single best model** can be named in {len(single) or 'none'} of {counted(len(cohorts), 'cohort')}"
-    f"{' (' + ', '.join(map(cohort_name, single)) + ')' if single else ''}; in the others, several models may come first on "
-    "other images like these (all pairs compared together, by agreement with these raters). These may come first: "
+    f"{lead} on other images like these (all pairs compared together, by agreement with these raters). These may come first: "
     + "; ".join(leaders.values())
     + "."
 ]

@@ -109,8 +109,8 @@ inside = {
 }
 unlike = "; ".join(verdicts.loc[~near, "statistic"])
 answer(
-    f"Similar channel by channel, to which it was fitted, but {'less so' if len(unlike) else 'also'} in what it was not fitted "
-    f"to. For {inside['median']} of {len(table)} shared channels its median count lies within the range of the real samples. Of "
+    f"In single channels, to which it was fitted, it is similar; in what it was not fitted to it is {'less' if unlike else 'also'} "
+    f"similar. For {inside['median']} of {len(table)} shared channels its median count lies within the range of the real samples. Of "
     f"{len(verdicts)} statistics to which it was not fitted, {int(near.sum()) or 'none'} {'is' if near.sum() < 2 else 'are'} as "
     "close to real spleen as two other regions of the same spleen are"
     + (f" (the others: {unlike}; {{numref}}`tab-unfitted`)" if unlike else "")

@@ -118,22 +118,28 @@ def shares_in_words(lost):
     """Say whether half of the labels may be missing, and from which share on the loss is large."""
     half = lost.loc["50%"]
     if half["high"] < -LARGE:
-        first = f"Half of the labels is already too few, by Dice of pixels: it falls by more than {LARGE:g}"
-    elif half["high"] < 0:
-        first = "Half of the cells may go unlabelled at little cost, by Dice of pixels: it falls surely, but not surely by more than"
-        first += f" {LARGE:g}"
+        first, known = (
+            "Half of the labels is already too few",
+            f"surely a loss of more than {LARGE:g}",
+        )
+    elif half["low"] > -LARGE and half["high"] < 0:
+        first = "Half of the cells may go unlabelled at little cost"
+        known = f"surely a loss, but surely of less than {LARGE:g}"
+    elif half["low"] > -LARGE:
+        first = "Half of the cells may go unlabelled at little or no cost"
+        known = f"surely no loss of more than {LARGE:g}"
     else:
-        first = "Half of the cells may go unlabelled without a certain loss, by Dice of pixels: the change"
+        first = "These images cannot say whether half of the cells may go unlabelled"
+        known = f"perhaps a loss of more than {LARGE:g}"
     large = [share for share in lost.index if lost.loc[share, "high"] < -LARGE]
     least = min(large, key=lambda share: float(share.strip("%")), default="")
-    then = (
-        f"; from {least} on the loss is surely larger than that, {said(lost.loc[least])}"
-        if least and least != "50%"
-        else ""
-        if least
-        else f"; no share that was tried surely costs more than {LARGE:g}"
-    )
-    return f"{first}, {said(half)}{then}"
+    if not least:
+        then = f"; no share that was tried surely costs more than {LARGE:g}"
+    elif least == "50%":
+        then = ""
+    else:
+        then = f"; from {least} on the loss surely exceeds that: {said(lost.loc[least])}"
+    return f"{first}: Dice of pixels changes by {said(half)}, {known}{then}"
 
 
 learned = (

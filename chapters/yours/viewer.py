@@ -55,10 +55,11 @@ elif compared.empty:
     summary = f"{counted(len(samples), 'image')} can be viewed here, but none has two masks that could disagree."
 else:
     among = compared[compared["pairs"].str.startswith("between")]
-    worst = (compared if among.empty else among).sort_values("ap50").iloc[0]
+    ranked = (compared if among.empty else among).sort_values("ap50")
+    worst = ranked.iloc[0]
     summary = (
         f"They disagree most on `{worst['sample']}` of {cohort_name(worst['cohort'])}: mean ap50 {worst['pairs']} is "
-        f"{worst['ap50']:.2f} there, the lowest of {counted(len(compared), 'image')}. Open an image below to see the tissue and step "
+        f"{worst['ap50']:.2f} there, the lowest of {counted(len(ranked), 'image')}. Open an image below to see the tissue and step "
         "through the disagreements."
     )
 answer(summary)

@@ -145,12 +145,19 @@ def status_page(
 def _summary(edition: str, found: Sequence[Comparison]) -> Iterator[str]:
     counts = Counter(one.verdict for one in _each_once(found))
     total = sum(counts.values())
+    checked = counts["reproduced"] + counts["differs"]
+    verdict = (
+        f"The `{edition}` edition reproduces {counts['reproduced']} of the {checked} published "
+        f"numbers that it can check, and {counts['differs']} differ. Of the {total} numbers that "
+        "the studies report and this book could measure,"
+        if checked
+        else f"The `{edition}` edition can check none of the {total} published numbers that this "
+        "book could measure, because it has other data or other models:"
+    )
     yield from (
         ":::{div} answer",
-        f"**In short.** The studies report {total} numbers that this book can be held against. In "
-        f"the `{edition}` edition {counts['reproduced']} of them are reproduced and "
-        f"{counts['differs']} differ; {counts['other data']} were measured on other data, which "
-        f"says nothing about the study, and {counts['not run']} were not measured.",
+        f"**In short.** {verdict} {counts['other data']} were measured on other data, which says "
+        f"nothing about the study, and {counts['not run']} were not measured.",
         ":::",
         "",
         f"{{download}}`All numbers as CSV <{NUMBERS}>`",
@@ -164,15 +171,15 @@ def _summary(edition: str, found: Sequence[Comparison]) -> Iterator[str]:
         yield f"| {study.study} | " + " | ".join(map(str, cells)) + " |"
     yield from (
         "",
-        "- *Reproduced* and *differs* are said of a number only where it was measured on the "
-        "study's own images and masks and, where it is about models, with the study's own models. "
-        "What separates the two is a tolerance, which each table gives with its reason.",
-        "- *Other data*: measured here on images that the study never saw, synthetic ones among "
-        "them, or with other models. It is there for scale.",
-        "- *Not run*: not measured here, and why.",
+        "- *Reproduced* and *differs* are used only for numbers that were measured on the study's "
+        "own images and masks and, if they are about models, with the study's own models. Each "
+        "table gives the tolerance that separates the two, and the reason for it.",
+        "- *Other data*: measured here on images that are not the study's (some are synthetic), or "
+        "with other models. These numbers are shown for scale only.",
+        "- *Not run*: not measured here, for the reason given.",
         "",
         "Published values are quoted from `data_manifest/published.yml`. Measured values are read "
-        "from the tables that pages leave behind. "
+        "from the tables that pages write. "
         f"Computed with {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}.",
         "",
     )
