@@ -53,7 +53,7 @@ class Lesson:
 def made_tissue(recipe: str, images: int, side_px: int, seed: int) -> list[Sample]:
     """Make images of a phantom's recipe, each with a seed of its own, from this one on."""
     shape, made = (side_px, side_px), find_recipe(recipe)
-    return [make_sample(made, shape, seed + k, f"{recipe}_{seed + k}") for k in range(images)]
+    return [make_sample(made, shape, seed + k, f"{recipe}_{k}") for k in range(images)]
 
 
 def teach(samples: Iterable[Sample], seed: int) -> Lesson:
