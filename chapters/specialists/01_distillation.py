@@ -367,7 +367,7 @@ if home:
             label="mean counts of a cell (inverse hyperbolic sine)",
         ),
         label="fig-distillation-markers",
-        caption="The five brightest membrane markers over the cells of each mask (Figure 4A), one image: median, middle half, middle "
+        caption="The brightest membrane markers, five at most, over the cells of each mask (Figure 4A), one image: median, middle half, middle "
         f"nine tenths. {data}",
         alt="A panel per marker: how it is distributed over the cells of each mask.",
     )
@@ -379,14 +379,14 @@ if home:
     )
     profiles.to_csv(results_dir(edition, "specialists") / "distillation_profiles.csv", index=False)
     in_words = {"matched": "Cells that both have", "points": "Wherever one of them has a cell"}
-    compared = with_intervals(profiles[profiles["cohort"] == home], in_words)
+    compared = with_intervals(profiles[profiles["cohort"] == home], in_words, least=-1)
     show(
         partial(
             reference_rows, compared, "score", references, label="Pearson's r, mean over markers"
         ),
         label="fig-distillation-profiles",
-        caption="Do masks agree about what cells express (Figures 4B and 4C)? *Left*: over cells matched at an IoU of .5, as in the "
-        "study. *Right*: over points drawn at random where either mask has a cell. 95% intervals over "
+        caption="Do masks agree about what cells express (Figures 4B and 4C)? First over cells matched at an IoU of .5, as in the "
+        "study, then over points drawn at random where either mask has a cell. 95% intervals over "
         f"{here['sample'].nunique()} images. {data}",
         alt="Two panels of correlations, over matched cells and over random points, with a row per model.",
     )

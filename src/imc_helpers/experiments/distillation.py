@@ -288,7 +288,11 @@ def _mean_r(values: np.ndarray) -> float:
 
 
 def with_intervals(
-    rows: pd.DataFrame, columns: Mapping[str, str], by: Sequence[str] = ("model", "reference")
+    rows: pd.DataFrame,
+    columns: Mapping[str, str],
+    by: Sequence[str] = ("model", "reference"),
+    *,
+    least: float = 0.0,
 ) -> pd.DataFrame:
     """Average scores over images.
 
@@ -300,16 +304,20 @@ def with_intervals(
         Columns of scores, and their names for readers.
     by
         Columns that tell averages apart.
+    least
+        What no score can be below; none can be above 1.
 
     Returns
     -------
     pandas.DataFrame
         One row per score and group: ``score``, the columns of ``by``, ``mean``, ``low``, ``high``
-        (missing with one image), ``images``.
+        (missing with one image), ``images``. A share does not leave 0 to 1, nor a correlation -1
+        to 1, however few the images.
     """
     parts = []
     for key, part in rows.groupby(list(by), sort=False):
         found = mean_intervals(part[list(columns)], part["sample"]).rename(index=columns)
+        found["low"], found["high"] = found["low"].clip(lower=least), found["high"].clip(upper=1)
         named = pd.DataFrame([key] * len(found), columns=list(by))
         parts.append(found.rename_axis("score").reset_index().join(named))
     return pd.concat(parts, ignore_index=True)

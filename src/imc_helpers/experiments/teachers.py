@@ -341,7 +341,7 @@ def shares_reached(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         estimate, drawn = bootstrap_ratios(scores[["student"]], scores[[TEACHER]], replicates)
         number = part["replicate"].nunique()
         low, high = interval(estimate, drawn, [number])
-        found = {"mean": estimate, "low": low, "high": high, "images": number}
+        found = {"mean": estimate, "low": low.clip(0), "high": high, "images": number}
         parts.append(pd.DataFrame([key], columns=list(by)).join(pd.DataFrame(found)))
     return pd.concat(parts, ignore_index=True)
 

@@ -79,7 +79,9 @@ def _grid(
     columns = min(len(panels), 1 if width < NARROW else 2)
     down = -(-len(panels) // columns)
     height = down * (0.3 * rows + 0.75) + 0.8
-    figure, axes = plt.subplots(down, columns, figsize=(width, height), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        down, columns, figsize=(width, height), sharex=sharex, sharey=True, squeeze=False
+    )
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     return figure, dict(zip(panels, axes.flat, strict=False))
