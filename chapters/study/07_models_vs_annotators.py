@@ -119,7 +119,7 @@ for key, (names, *_) in rows.items():
         )
         continue
     own = beside.loc[[(key, "whole")]]
-    above, below = (own["low"] > 0).sum(), (own["high"] < 0).sum()
+    above, below = int((own["low"] > 0).sum()), int((own["high"] < 0).sum())
     sentences.append(
         f"In {cohort_name(key)}, {above or 'none'} of {counted(len(ran), 'model')} surely agree{'s' * (above < 2)} better with "
         f"the {whom} than these agree with one another, and {below or 'none'} surely agree{'s' * (below < 2)} less well"

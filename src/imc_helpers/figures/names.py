@@ -156,7 +156,7 @@ def counted(number: int, noun: str) -> str:
     noun
         In the singular, of those whose plural ends in s.
     """
-    return f"{number or 'no'} {noun}{'s' * (number != 1)}"
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def sample_name(sample: str, cohort: str) -> str:
