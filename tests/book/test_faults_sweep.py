@@ -125,8 +125,8 @@ def test_whatever_is_killed_nothing_is_lost_and_a_rerun_completes(book):
     assert made.returncode == 0, made.stdout
     assert f"its page: {shown.as_uri()}" in made.stdout
     text = shown.read_text()
-    assert "has 12 points and 24 rows" in text
-    assert "Mean square goes from 0.000 (a 0) to 0.000 (a 0)" in text
+    assert "Over the 12 points of the sweep" in text
+    assert "mean square ranges from 0.000 (a 0) to 0.000 (a 0)" in text
     assert 'alt="A panel per parameter: square of every row' in text
     assert "matplotlib" not in text
     assert not (book.root / "executed/tiny/part").exists(), "a sweep makes no page of the book"
