@@ -15,7 +15,8 @@ from scipy import ndimage as ndi
 
 from imc_helpers.data.panels import Panel
 from imc_helpers.errors import InputError
-from imc_helpers.metrics import contingency_table, largest_overlaps
+from imc_helpers.metrics.contingency import contingency_table
+from imc_helpers.metrics.matching import largest_overlaps
 from imc_helpers.phantom.imaging import (
     ImagingParameters,
     cell_levels,
