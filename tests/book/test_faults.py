@@ -55,9 +55,9 @@ def test_whatever_is_killed_nothing_is_left_and_the_next_run_resumes(tiny_book):
     assert not book.executed("one").exists()
     assert not book.executed("two").exists()
 
-    # Of what a run is made of, one part after another: a page is lost, and said to be. A kernel that
-    # is killed before it answers for the first time fails in another way, so both pages are waited
-    # for where both run at once.
+    # Of what a run is made of, one part after another: a page is lost, and said to be. A kernel
+    # that is killed before it answers for the first time fails in another way, so both pages are
+    # waited for where both run at once.
     together = ("one", "two") if (os.cpu_count() or 1) > 1 else ()
     process, family = start_and_hold(book, *together)
     if kernels := kernels_in(family):
