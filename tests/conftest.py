@@ -15,13 +15,11 @@ for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA"):
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config, items):
     if "full" not in config.option.markexpr:
         left_out = [item for item in items if item.get_closest_marker("full")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
-    _share_out(items)
     if os.environ.get("IMC_BOOK_MIRROR"):
         return
     skip = pytest.mark.skip(
@@ -30,19 +28,6 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("mirror"):
             item.add_marker(skip)
-
-
-def _share_out(items):
-    """Keep each file's tests in one process, and in the same one all that look at a whole edition.
-
-    An edition takes minutes to make: a second process that asks for it would stand and wait. It
-    comes first, so that the other processes have work until its tests are through.
-    """
-    made = {item.path for item in items if "edition_html" in item.fixturenames}
-    for item in items:
-        group = "editions" if item.path in made else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.path not in made)
 
 
 @pytest.fixture(scope="session")
