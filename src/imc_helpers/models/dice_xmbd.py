@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from skimage.transform import resize
 
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.merging import TOP, Variant, merge_channels
 from imc_helpers.images.pipeline_cells import PipelineSettings, cells_from_maps
 from imc_helpers.images.pixel_classifier import BACKGROUND, CYTOPLASM, NUCLEUS, class_probabilities
-from imc_helpers.models.adapters.pixel_forest import forest_features
+from imc_helpers.images.rescaling import outline_rescaled
+from imc_helpers.models.forest_pixels import forest_features
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestClassifier
@@ -36,8 +36,6 @@ BASE = 64
 """Filters of the network's first level in the program."""
 _STEP_PX = 16
 """The network halves its patches four times."""
-_LEAST_SIDE_PX = 2
-"""A gradient needs two pixels."""
 _ROUNDED = 1
 """Decimals to which the program rounds the teacher's probabilities."""
 
@@ -213,20 +211,17 @@ class CellsOfMaps:
 
     def predict(self, images: Sequence[np.ndarray], um_per_px: float) -> list[np.ndarray]:
         """Outline the cells of (C, H, W) images."""
-        return [self._cells(image, um_per_px / self.um_per_px) for image in images]
+        zoom = um_per_px / self.um_per_px
+        return [self._outlined(image, zoom) for image in images]
 
-    def _cells(self, image: np.ndarray, zoom: float) -> np.ndarray:
-        shape = image.shape[1:]
+    def _outlined(self, image: np.ndarray, zoom: float) -> np.ndarray:
         if image.min() == image.max():  # no threshold can be found where there is no signal
-            return np.zeros(shape, np.uint32)
-        scaled = tuple(max(_LEAST_SIDE_PX, round(side * zoom)) for side in shape)
-        if scaled != shape:
-            image = resize(image, (len(image), *scaled), order=1, anti_aliasing=zoom < 1)
+            return np.zeros(image.shape[1:], np.uint32)
+        return outline_rescaled(image, zoom, self._cells)
+
+    def _cells(self, image: np.ndarray) -> np.ndarray:
         nucleus, cytoplasm, _ = self.maps(image)
-        cells = cells_from_maps(nucleus, cytoplasm, self.settings)
-        if scaled != shape:
-            cells = resize(cells, shape, order=0, preserve_range=True, anti_aliasing=False)
-        return cells.astype(np.uint32)
+        return cells_from_maps(nucleus, cytoplasm, self.settings)
 
 
 def _padded(planes: np.ndarray, side_px: int) -> np.ndarray:

@@ -5,8 +5,6 @@ so that it runs on any panel. Its cells are found as the study's were (Xiao et a
 2.3).
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +16,9 @@ from imc_helpers.data.manifest import ModelRecord
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.images.pipeline_cells import PipelineSettings, cells_from_maps
-from imc_helpers.images.pixel_classifier import grow_forest
 from imc_helpers.metrics import evaluate
-from imc_helpers.models.adapters.pixel_forest import forest_features
-from imc_helpers.models.availability import TRAINING
 from imc_helpers.models.dice_xmbd import CellsOfMaps, forest_maps
+from imc_helpers.models.forest_pixels import forest_features, read_pixels, write_pixels
 from imc_helpers.models.protocol import model_input
 
 if TYPE_CHECKING:
@@ -39,7 +35,6 @@ CURVE = "labelling.csv"
 """How the forest came along: a table beside its pixels."""
 SHARES = (0.75, 0.125, 0.125)
 """Of the training tissue: to learn from, to choose the student's epoch, to be scored on."""
-_PIXELS = "labelled_pixels.npz"
 
 
 def load(record: ModelRecord, device: str, weights: Path) -> CellsOfMaps:
@@ -50,13 +45,7 @@ def load(record: ModelRecord, device: str, weights: Path) -> CellsOfMaps:
     InputError
         If there are none, or they are of something else.
     """
-    path = weights / _PIXELS
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            forest = grow_forest(kept["pixels"], kept["classes"])
-            um_per_px = float(kept["um_per_px"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no labelled pixels of a forest ({error})") from None
+    forest, (um_per_px,) = read_pixels(weights, "um_per_px")
     return CellsOfMaps(
         lambda image: forest_maps(forest, _seen(image)),
         PipelineSettings(**record.parameters),
@@ -92,27 +81,16 @@ def train(samples: Sequence[Sample], record: ModelRecord, device: str, weights: 
         return {"ap50": evaluate(kept_apart.masks["truth"], cells).ap50}
 
     labelled = label_tissue(samples, split, record.training.seed, score=score)
-    weights.mkdir(parents=True, exist_ok=True)
-    path = weights / _PIXELS
-    np.savez_compressed(
-        path,
-        pixels=labelled.pixels,
-        classes=labelled.classes.astype(np.uint8),
-        um_per_px=samples[0].um_per_px,
-    )
-    labelled.curve.round(5).to_csv(weights / CURVE, index=False)
-    note = {
-        "seconds": time.perf_counter() - start,
-        "epochs": None,
-        "losses": None,
+    about = {
         "images": len(samples),
         "labelled_images": len(labelled.images),
         "labelled_pixels": len(labelled.classes),
         "seed": record.training.seed,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "device": device,
     }
-    (weights / TRAINING).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    numbers = {"um_per_px": samples[0].um_per_px}
+    write_pixels(weights, labelled.pixels, labelled.classes, numbers, start=start, about=about)
+    labelled.curve.round(5).to_csv(weights / CURVE, index=False)
 
 
 def split_tissue(samples: Sequence[Sample], seed: int) -> "Split":
