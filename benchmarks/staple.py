@@ -19,8 +19,10 @@ from decisions_truth import tissue
 from skimage.measure import label
 
 from imc_helpers.agreement.consensus import consensus
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.metrics import evaluate
+from imc_helpers.metrics.foreground import count_pixels, pixel_scores
 from imc_helpers.phantom.drawing import ExpertGroup, draw_annotators
 
 RESULTS = Path(__file__).parent / "results"
@@ -35,7 +37,7 @@ def staple_foreground(masks: list[np.ndarray]) -> np.ndarray:
 
 def dice(true: np.ndarray, found: np.ndarray) -> float:
     """Return the Dice coefficient of two foregrounds."""
-    return float(2 * (true & found).sum() / (true.sum() + found.sum()))
+    return pixel_scores(count_pixels(true, found))["dice"]
 
 
 def compare(group: int, image: int) -> dict[str, object]:
@@ -52,7 +54,7 @@ def compare(group: int, image: int) -> dict[str, object]:
     return {
         "group": group,
         "sample": sample.id,
-        "true_cells": len(np.unique(perfect)) - 1,
+        "true_cells": count_cells(perfect),
         "consensus_cells": int(agreed.max()),
         "staple_components": int(components.max()),
         **{f"dice_{name}": dice(perfect > 0, own) for name, own in foregrounds.items()},

@@ -65,7 +65,9 @@ from imc_helpers.experiments.distillation import (
     student_less_teacher,
     with_intervals,
 )
-from imc_helpers.experiments.teachers import against, gains, shares_reached
+from imc_helpers.experiments.imperfect_labels import changes
+from imc_helpers.experiments.sweeps import in_words
+from imc_helpers.experiments.teachers import gains, shares_reached
 from imc_helpers.figures.distillation_plots import (
     count_points,
     labelling_curve,
@@ -109,17 +111,12 @@ once = (
     "network of its own."
 )
 
-
-def said(row, digits=3):
-    """Write a number with its interval; without one where there is a single image."""
-    low, high = (f"{row[end]:+.{digits}f}" for end in ("low", "high"))
-    interval = f" ({low} to {high})" if row["low"] == row["low"] else ""
-    return f"{row['mean']:+.{digits}f}{interval}".replace("-", "−")
-
-
 gained = gains(errors, "student", "teacher", ["trial"])
 better = gained[gained["low"] > 0]
 worse = gained[gained["high"] < 0]
+least_and_most = (
+    better.sort_values("mean").iloc[sorted({0, len(better) - 1})] if len(better) else better
+)
 sentences = ["Fidelity to a teacher is not accuracy."]
 if learned:
     mine = here[here["model"] == student]
@@ -134,7 +131,7 @@ if learned:
         apart = student_less_teacher(with_other, student, teacher, "jaccard_50")
         sentence += (
             f", and of {means[other]:.2f} with {judge}, where the teacher itself has {taught_by:.2f}; the student's less the teacher's "
-            f"is {said(apart)} (95% interval over {apart['images']:.0f} images, for one training; another training may differ by more)"
+            f"is {in_words(apart)}, for the images scored ({apart['images']:.0f}) and one training; another training may differ by more"
         )
     sentences.append(sentence + ".")
 else:
@@ -143,8 +140,8 @@ else:
         "said of them here."
     )
 sentences.append(
-    "On synthetic tissue, measured once, a student is more accurate than a teacher who makes many slips: with "
-    + "; with ".join(f"{row['trial']}, ap50 {said(row)}" for _, row in better.iterrows())
+    "On synthetic tissue, measured once, a student is more accurate than a teacher who makes many slips: its ap50 is higher by "
+    + " and ".join(f"{in_words(row)} with {row['trial']}" for _, row in least_and_most.iterrows())
     + f" (95% intervals over {trials['replicate'].nunique()} replicates)."
     if len(better)
     else "On synthetic tissue no student was more accurate than its teacher beyond the interval."
@@ -156,7 +153,13 @@ if home:
     scored = with_intervals(rows, {"jaccard_50": "ap50"}, by=("cohort", "model", "reference"))
     scored["tissue"] = [cohort_name(key) for key in scored["cohort"]]
     show(
-        partial(reference_rows, scored, "tissue", references, label="ap50 (IoU ≥ .5)"),
+        partial(
+            reference_rows,
+            scored[scored["cohort"] == home],
+            "tissue",
+            references,
+            label="ap50 (IoU ≥ .5)",
+        ),
         label="fig-distillation-main",
         caption="Each model, scored with the teacher and with the truth (or, in real tissue, a person or tool that the teacher does "
         f"not know). Bars: 95% intervals over {here['sample'].nunique()} images, of one training. {data}",
@@ -378,8 +381,8 @@ if home:
         profile_correlations(opened[key], models, teacher, looked_at[key]) for key in cohorts
     )
     profiles.to_csv(results_dir(edition, "specialists") / "distillation_profiles.csv", index=False)
-    in_words = {"matched": "Cells that both have", "points": "Wherever one of them has a cell"}
-    compared = with_intervals(profiles[profiles["cohort"] == home], in_words, least=-1)
+    how_compared = {"matched": "Cells that both have", "points": "Wherever one of them has a cell"}
+    compared = with_intervals(profiles[profiles["cohort"] == home], how_compared, least=-1)
     show(
         partial(
             reference_rows, compared, "score", references, label="Pearson's r, mean over markers"
@@ -457,8 +460,12 @@ show_table(
 # %% tags=["hide-input"]
 SLIPS, HABIT = "slips × 4", "borders 1 µm within"
 FAILED = 0.1  # fidelity below which a student has not learned to part touching cells
-shared = against(
-    errors[errors["trial"].isin([SLIPS, f"{SLIPS}, four people"])], "trial", SLIPS, "student"
+shared = changes(
+    errors[errors["trial"].isin([SLIPS, f"{SLIPS}, four people"])],
+    "trial",
+    SLIPS,
+    "student",
+    replicates="replicate",
 ).iloc[0]
 moved = gains(errors[errors["trial"] == HABIT], "student_border_um", "teacher_border_um", ["trial"])
 trainings = errors.groupby(["trial", "replicate"])["fidelity"].mean()
@@ -468,8 +475,8 @@ sentence = (
     f"{'; '.join(better['trial']) or 'none'}. Worse: {'; '.join(worse['trial']) or 'none'}. "
     f"A habit is learned: where the teacher draws 1 µm within, the student's borders lie "
     f"{borders.loc[HABIT, 'student_border_um']:+.2f} µm from the true ones and the teacher's "
-    f"{borders.loc[HABIT, 'teacher_border_um']:+.2f} µm (difference {said(moved.iloc[0], 2)} µm). "
-    f"Four people who each draw every image, in place of one, change the student's ap50 by {said(shared)} at four times the "
+    f"{borders.loc[HABIT, 'teacher_border_um']:+.2f} µm (difference {in_words(moved.iloc[0], 2)} µm). "
+    f"Four people who each draw every image, in place of one, change the student's ap50 by {in_words(shared)} at four times the "
     "slips; a student of one can average that person's slips over cells already."
 )
 if len(failed):
@@ -477,7 +484,7 @@ if len(failed):
         f" {len(failed)} of {len(trainings)} trainings ended with touching cells in one piece ({'; '.join(dict.fromkeys(failed))}): "
         "the epoch is chosen by the Dice of pixels, which in full tissue is high before cells are told apart."
     )
-display(Markdown(sentence.replace("-", "−")))
+display(Markdown(sentence))
 
 # %% [markdown]
 # ## How many labelled cells
@@ -509,7 +516,9 @@ show(
 # %% tags=["hide-input"]
 least = reached["share"].min()
 fewest = part_of_cells[part_of_cells["share"] == least]
-pieces = against(fewest, "how", "few images whole", "student").set_index("how")
+pieces = changes(fewest, "how", "few images whole", "student", replicates="replicate").set_index(
+    "how"
+)
 sums = (
     part_of_cells[part_of_cells["how"] == "scattered cells"]
     .groupby("replicate")
@@ -521,7 +530,7 @@ display(
     Markdown(
         f"With all {labelled[1.0]} cells the student reaches {full.iloc[0]['mean']:.0%} of what its teacher has with colleagues "
         f"({full.iloc[0]['low']:.0%} to {full.iloc[0]['high']:.0%}). With {least:.1%} of them, a piece of every image in place of "
-        f"whole images changes its ap50 by {said(pieces.loc['a piece of every image'])}. With {share_scattered:.0%} of them, "
+        f"whole images changes its ap50 by {in_words(pieces.loc['a piece of every image'])}. With {share_scattered:.0%} of them, "
         f"scattered, it reaches {scattered['min']:.0%} to {scattered['max']:.0%}, replicate by replicate: in dense tissue the "
         "unlabelled neighbours of a labelled cell stand where background is believed. Intervals are over "
         f"{trials['replicate'].nunique()} replicates."

@@ -48,6 +48,7 @@ from importlib.util import find_spec
 import pandas as pd
 from IPython.display import Markdown, display
 
+from imc_helpers.agreement.intervals import grouped_intervals
 from imc_helpers.data.manifest import cohort_record, load_edition, published_table
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.experiments.imperfect_labels import (
@@ -60,11 +61,11 @@ from imc_helpers.experiments.imperfect_labels import (
     bootstrapped,
     changes,
     divided,
-    means,
     score,
     train,
 )
 from imc_helpers.experiments.students import has_two_teachers, inherited, leave_one_out
+from imc_helpers.experiments.sweeps import in_words
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
@@ -108,12 +109,6 @@ grid = pd.read_csv(shipped("benchmarks/results") / "imperfect_labels.csv")
 grid["share"] = [f"{share:.0%}" for share in grid["missing"]]
 
 
-def said(row, digits=3):
-    """Write a difference with its interval."""
-    mean, low, high = (f"{row[of]:+.{digits}f}" for of in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"
-
-
 def shares_in_words(lost):
     """Say whether half of the labels may be missing, and from which share on the loss is large."""
     half = lost.loc["50%"]
@@ -138,8 +133,8 @@ def shares_in_words(lost):
     elif least == "50%":
         then = ""
     else:
-        then = f"; from {least} on the loss surely exceeds that: {said(lost.loc[least])}"
-    return f"{first}: Dice of pixels changes by {said(half)}, {known}{then}"
+        then = f"; from {least} on the loss surely exceeds that: {in_words(lost.loc[least])}"
+    return f"{first}: Dice of pixels changes by {in_words(half)}, {known}{then}"
 
 
 learned = (
@@ -165,11 +160,11 @@ tried = pd.concat(
 dim = tried[(tried["choice"] == "dim cells missing first")].iloc[0]
 sentences.append(
     f"{'It matters which cells are missing' if dim['high'] < 0 or dim['low'] > 0 else 'Which cells are missing made no certain difference'}: "
-    f"leaving out the dimmest 90% instead of a random 90% changed Dice by {said(dim)} (one training, measured once)."
+    f"leaving out the dimmest 90% instead of a random 90% changed Dice by {in_words(dim)} (one training, measured once)."
 )
 if len(students):
     kept = inherited(students, {"dice": "Dice of pixels"})
-    listed = "; ".join(f"{rater_name(row['rater'])} {said(row)}" for _, row in kept.iterrows())
+    listed = "; ".join(f"{rater_name(row['rater'])} {in_words(row)}" for _, row in kept.iterrows())
     sentences.append(
         f"In {cohort_name(real)}, a student's Dice with the tool that it learned from differs from that of the other tool's student "
         f"by {listed} (95% intervals over {int(kept['images'].min())} regions, one training each; both tools are automatic, so "
@@ -190,7 +185,7 @@ made_once = (
     f"{grid['date'].iloc[0]}; {grid['sample'].nunique()} test images, one seed)."
 )
 shown = by_share.assign(share=by_share["trial"]) if len(rows) else grid[grid["trial"] == "missing"]
-of_share = means(shown, "share", SCORES)
+of_share = grouped_intervals(shown, ["share"], SCORES)
 printed = published_table("bird24_section3_a").rename(columns={"missing": "share", "dice": "mean"})
 printed["share"] = printed["share"].str.replace(" ", "")
 printed = printed.assign(score="Dice, published")
@@ -314,7 +309,8 @@ of_rounds["chosen by"] = whole_labels.map(
     {True: "complete labels", False: "labels as bad as those learned from"}
 )
 of_rounds["run"] = of_rounds["chosen by"] + of_rounds["round"].astype(int).astype(str)
-lines = means(of_rounds, "run", {"dice": SCORES["dice"], "ap50_nuclei": SCORES["ap50_nuclei"]})
+of_both = {name: SCORES[name] for name in ("dice", "ap50_nuclei")}
+lines = grouped_intervals(of_rounds, ["run"], of_both)
 lines = lines.merge(
     of_rounds[["run", "chosen by", "round"]].drop_duplicates(), on="run"
 ).sort_values("round", kind="stable")
@@ -343,9 +339,9 @@ gains = {
 }
 display(
     Markdown(
-        f"Complete labels on the single image that chose the epoch changed Dice by {said(by_choice)} before any bootstrapping. "
+        f"Complete labels on the single image that chose the epoch changed Dice by {in_words(by_choice)} before any bootstrapping. "
         + " ".join(
-            f"When {name} chose the epoch, {int(of_rounds.loc[of_rounds['chosen by'] == name, 'round'].max())} rounds changed it by {said(gain)}."
+            f"When {name} chose the epoch, {int(of_rounds.loc[of_rounds['chosen by'] == name, 'round'].max())} rounds changed it by {in_words(gain)}."
             for name, gain in gains.items()
         )
         + " Intervals are over images, for one training each."
@@ -370,7 +366,7 @@ show(
 # %% tags=["hide-input"]
 clear = {
     sign: [
-        f"{row['choice']} ({row['model']}: {said(row)})"
+        f"{row['choice']} ({row['model']}: {in_words(row)})"
         for _, row in tried.iterrows()
         if sign * row["low"] > 0 and sign * row["high"] > 0
     ]

@@ -52,8 +52,8 @@ from functools import partial
 
 import pandas as pd
 
+from imc_helpers.agreement.intervals import grouped_intervals
 from imc_helpers.experiments.dice_students import learn, made_tissue, score_student, teach
-from imc_helpers.experiments.imperfect_labels import means
 from imc_helpers.experiments.sweep_results import hand_over
 from imc_helpers.figures.names import cohort_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
@@ -96,12 +96,11 @@ names = {
     "ap50_truth": "Student with truth",
     "teacher_ap50_truth": "Teacher with truth",
 }
+named = rows.assign(tissue=rows["tissue"].map(cohort_name))
 show(
     partial(
         choice_lines,
-        means(rows.assign(tissue=rows["tissue"].map(cohort_name)), "tissue", names).assign(
-            model="Cells"
-        ),
+        grouped_intervals(named, ["tissue"], names).assign(model="Cells"),
         "tissue",
         "score",
         xlabel="tissue",

@@ -56,6 +56,7 @@ from functools import partial
 
 import pandas as pd
 
+from imc_helpers.agreement.intervals import grouped_intervals
 from imc_helpers.experiments.imperfect_labels import (
     MARKERS,
     SHARED_MARKERS,
@@ -64,7 +65,6 @@ from imc_helpers.experiments.imperfect_labels import (
     Training,
     bootstrapped,
     divided,
-    means,
     score,
     train,
 )
@@ -109,7 +109,7 @@ names = {"dice": "Dice of pixels"} | {f"ap50_{way}": f"ap50, {name}" for way, na
 show(
     partial(
         choice_lines,
-        means(rows, "round", names).assign(model="Pixels and cells"),
+        grouped_intervals(rows, ["round"], names).assign(model="Pixels and cells"),
         "round",
         "score",
         xlabel="round of bootstrapping",

@@ -6,6 +6,7 @@ differences are paired.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -197,13 +198,43 @@ def mean_intervals(
     Returns
     -------
     pandas.DataFrame
-        One row a column: ``mean``, ``low``, ``high``, ``images``.
+        One row per column: ``mean``, ``low``, ``high``, ``images``.
     """
     means, replicates = bootstrap_means(values, images, draws=draws, seed=seed)
     n_images = count_images(values, images)
     low, high = interval(means, replicates, n_images, confidence=confidence)
     frame = {"mean": means, "low": low, "high": high, "images": n_images}
     return pd.DataFrame(frame, index=values.columns)
+
+
+def grouped_intervals(
+    rows: pd.DataFrame, by: Sequence[str], columns: Mapping[str, str], images: str = "sample"
+) -> pd.DataFrame:
+    """Give the means of some columns for each group of rows, with their intervals.
+
+    Parameters
+    ----------
+    rows
+        One row per group and image.
+    by
+        Columns that tell the groups apart.
+    columns
+        Columns of scores, and their names for readers.
+    images
+        Column that says which image a row is of, or whatever else was drawn at random.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and score, in the order of the rows: the columns of ``by``, ``score`` (its
+        name for readers), ``mean``, ``low``, ``high``, ``images``.
+    """
+    parts = []
+    for key, part in rows.groupby(list(by), sort=False):
+        found = mean_intervals(part[list(columns)], part[images]).rename(index=dict(columns))
+        groups = pd.DataFrame([key] * len(found), columns=list(by))
+        parts.append(groups.join(found.rename_axis("score").reset_index()))
+    return pd.concat(parts, ignore_index=True)
 
 
 def paired_differences(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imc_helpers.agreement.intervals import mean_intervals, paired_differences
+from imc_helpers.agreement.intervals import grouped_intervals, paired_differences
 from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.manifest import cohort_record, model_record
 from imc_helpers.data.predictions import find_models
@@ -21,6 +21,7 @@ from imc_helpers.downstream.mask_sets import mask_sets
 from imc_helpers.downstream.profiles import cells_at_points, matched_cells, measure_masks
 from imc_helpers.metrics import ContingencyTable, contingency_table, matched_pairs
 from imc_helpers.metrics.error_types import LINKING_IOU
+from imc_helpers.metrics.foreground import pixel_scores
 from imc_helpers.metrics.matching import reaches
 
 MERGED, SPLIT, NEITHER = -0.4, -0.8, -1.0
@@ -117,13 +118,9 @@ def scores_of(table: ContingencyTable) -> dict[str, float]:
 
 def _ratios(name: str, both: int, true: int, pred: int) -> dict[str, float]:
     """Return precision, recall, F1 and Jaccard index of counts."""
-    parts = {
-        "precision": (both, pred),
-        "recall": (both, true),
-        "f1": (2 * both, true + pred),
-        "jaccard": (both, true + pred - both),
-    }
-    return {name.format(k): part / whole if whole else np.nan for k, (part, whole) in parts.items()}
+    scores = pixel_scores({"tp": both, "fp": pred - both, "fn": true - both, "tn": 0})
+    names = {"precision": "precision", "recall": "recall", "dice": "f1", "jaccard": "jaccard"}
+    return {name.format(named): scores[one] for one, named in names.items()}
 
 
 def pairs_of(
@@ -314,13 +311,8 @@ def with_intervals(
         (missing with one image), ``images``. A share does not leave 0 to 1, nor a correlation -1
         to 1, however few the images.
     """
-    parts = []
-    for key, part in rows.groupby(list(by), sort=False):
-        found = mean_intervals(part[list(columns)], part["sample"]).rename(index=columns)
-        found["low"], found["high"] = found["low"].clip(lower=least), found["high"].clip(upper=1)
-        named = pd.DataFrame([key] * len(found), columns=list(by))
-        parts.append(found.rename_axis("score").reset_index().join(named))
-    return pd.concat(parts, ignore_index=True)
+    found = grouped_intervals(rows, by, columns)
+    return found.assign(low=found["low"].clip(lower=least), high=found["high"].clip(upper=1))
 
 
 def student_less_teacher(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage as ndi
 
-from imc_helpers.agreement.intervals import mean_intervals, paired_differences
+from imc_helpers.agreement.intervals import paired_differences
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
@@ -431,48 +431,32 @@ def averaged_in_ways(rows: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def means(rows: pd.DataFrame, by: str, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Average scores over images, with their 95 % intervals.
-
-    Parameters
-    ----------
-    rows
-        What `score` returns, with a column that tells trials apart.
-    by
-        That column.
-    columns
-        Columns of scores, and their names for readers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per trial and score: the trial, ``score``, ``mean``, ``low``, ``high``, ``images``.
-    """
-    parts = []
-    for key, part in rows.groupby(by, sort=False):
-        found = mean_intervals(part[list(columns)], part["sample"]).rename(index=columns)
-        parts.append(found.rename_axis("score").reset_index().assign(**{by: key}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def changes(rows: pd.DataFrame, by: str, baseline: str, column: str) -> pd.DataFrame:
+def changes(
+    rows: pd.DataFrame, by: str, baseline: str, column: str, *, replicates: str | None = None
+) -> pd.DataFrame:
     """Compare trials with one of them, image by image.
 
     Parameters
     ----------
-    rows, by
-        As for `means`.
+    rows
+        What `score` returns, with a column that tells trials apart. All trials are scored on the
+        same images.
+    by
+        That column.
     baseline
         The trial that the others are compared with.
     column
         Score.
+    replicates
+        Column of what was drawn at random in place of images: a replicate, with images of its own.
 
     Returns
     -------
     pandas.DataFrame
         One row per other trial: the trial, ``mean`` difference, ``low``, ``high``, ``images``.
     """
-    table = rows.pivot(index="sample", columns=by, values=column)
-    table = table[list(dict.fromkeys(rows[by]))]
-    found = paired_differences(table, table.index, baseline)
+    drawn = replicates or "sample"
+    index = list(dict.fromkeys([drawn, "sample"]))
+    table = rows.pivot(index=index, columns=by, values=column)[list(dict.fromkeys(rows[by]))]
+    found = paired_differences(table, table.index.get_level_values(drawn), baseline)
     return found.rename_axis(by).reset_index()

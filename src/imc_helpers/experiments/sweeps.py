@@ -359,19 +359,20 @@ def input_names(table: pd.DataFrame) -> pd.Series:
     return pd.Series([name(*row) for row in columns], index=table.index)
 
 
-def in_words(row: pd.Series) -> str:
+def in_words(row: pd.Series, digits: int = 3) -> str:
     """Write a difference with its interval: ``"+0.012 (-0.003 to +0.027)"``.
 
     One image gives no interval.
     """
-    if np.isnan(row["low"]):
-        return f"{_signed(row['mean'])} (one image: no interval)"
-    return f"{_signed(row['mean'])} ({_signed(row['low'])} to {_signed(row['high'])})"
+    mean, low, high = (_signed(row[of], digits) for of in ("mean", "low", "high"))
+    return (
+        f"{mean} (one image: no interval)" if np.isnan(row["low"]) else f"{mean} ({low} to {high})"
+    )
 
 
-def _signed(value: float) -> str:
+def _signed(value: float, digits: int) -> str:
     """Write a difference; one that rounds to zero is not negative."""
-    return f"{round(value, 3) + 0.0:+.3f}"  # -0.0 + 0.0 is 0.0
+    return f"{round(value, digits) + 0.0:+.{digits}f}"  # -0.0 + 0.0 is 0.0
 
 
 def verdict(tables: Iterable[pd.DataFrame], choice: str, baseline: str) -> str:

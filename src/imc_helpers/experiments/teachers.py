@@ -13,10 +13,10 @@ import pandas as pd
 
 from imc_helpers.agreement.intervals import (
     bootstrap_ratios,
+    grouped_intervals,
     interval,
-    mean_intervals,
-    paired_differences,
 )
+from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.experiments.imperfect_labels import (
@@ -179,7 +179,7 @@ def learn_part(tissue: Tissue, share: float, how: str, training: Training) -> tu
     repeated = kept * max(1, round(wanted / there))
     split = Split(repeated, tissue.split.validation, tissue.split.test)
     part = replace(tissue, samples=samples, split=split)
-    labelled = sum(len(np.unique(part.labels(name))) - 1 for name in kept)
+    labelled = sum(count_cells(part.labels(name)) for name in kept)
     return train(part, Labels(), training), labelled
 
 
@@ -310,12 +310,9 @@ def gains(rows: pd.DataFrame, first: str, second: str, by: Sequence[str]) -> pd.
         One row per trial: the columns of ``by``, ``mean``, ``low``, ``high``, and ``images``, the
         number of replicates: they are drawn as images are elsewhere, with all that is in them.
     """
-    parts = []
-    for key, part in rows.groupby(list(by), sort=False):
-        difference = (part[first] - part[second]).to_frame("difference")
-        found = mean_intervals(difference, part["replicate"]).reset_index(drop=True)
-        parts.append(pd.DataFrame([key], columns=list(by)).join(found))
-    return pd.concat(parts, ignore_index=True)
+    apart = rows.assign(difference=rows[first] - rows[second])
+    found = grouped_intervals(apart, by, {"difference": "difference"}, images="replicate")
+    return found.drop(columns="score")
 
 
 def shares_reached(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -344,28 +341,3 @@ def shares_reached(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         found = {"mean": estimate, "low": low.clip(0), "high": high, "images": number}
         parts.append(pd.DataFrame([key], columns=list(by)).join(pd.DataFrame(found)))
     return pd.concat(parts, ignore_index=True)
-
-
-def against(rows: pd.DataFrame, by: str, baseline: str, column: str) -> pd.DataFrame:
-    """Compare trials with one of them, image by image, over replicates.
-
-    Parameters
-    ----------
-    rows
-        With ``replicate``, ``sample`` and the columns named below; all trials of a replicate are
-        scored on the same images.
-    by
-        Column that tells trials apart.
-    baseline
-        The trial that the others are compared with.
-    column
-        Score.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per other trial: the trial, ``mean`` difference, ``low``, ``high``, ``images``.
-    """
-    table = rows.pivot(index=["replicate", "sample"], columns=by, values=column)
-    found = paired_differences(table, table.index.get_level_values("replicate"), baseline)
-    return found.rename_axis(by).reset_index()

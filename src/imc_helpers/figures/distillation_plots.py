@@ -200,8 +200,9 @@ def match_maps(
     shades = mpl.colormaps["Blues"]
     for axis in axes.flat:
         axis.set_axis_off()
+    shape = next(iter(maps.values())).shape
+    crop = middle(shape, field_px(field_um, um_per_px, shape))
     for axis, (name, values) in zip(axes.flat, maps.items(), strict=False):
-        crop = middle(values.shape, field_px(field_um, um_per_px, values.shape))
         shown = values[crop]
         rgb = shades(np.nan_to_num(shown))[..., :3]
         rgb[np.isnan(shown)] = 1
@@ -209,9 +210,7 @@ def match_maps(
             rgb[shown == value] = mpl.colors.to_rgb(colour)
         axis.imshow(rgb, interpolation="none")
         axis.set_title(wrapped([rater_name(name)], width, wide=26, narrow=20)[0], fontsize=9)
-    first = next(iter(maps.values()))
-    shape = first[middle(first.shape, field_px(field_um, um_per_px, first.shape))].shape
-    scale_bar(axes[0, 0], shape, um_per_px, ink="black", rim="white")
+    scale_bar(axes[0, 0], shown.shape, um_per_px, ink="black", rim="white")
     figure.colorbar(
         mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), shades),
         ax=axes,

@@ -10,6 +10,7 @@ from imc_helpers.agreement.intervals import (
     bootstrap_ratios,
     count_images,
     coverage,
+    grouped_intervals,
     interval,
     mean_intervals,
     paired_differences,
@@ -94,6 +95,27 @@ def test_replicates_without_a_value_are_left_out_of_the_interval():
 def test_replicates_of_one_value_or_none_have_no_interval():
     replicates = np.array([[np.nan, 0.1], [np.nan, np.nan]])
     assert np.isnan(interval([np.nan, 0.1], replicates, [2, 2])).all()
+
+
+def test_groups_keep_their_order_and_their_images_apart():
+    rows = pd.DataFrame(
+        {
+            "how": ["y"] * 3 + ["x"] * 3,
+            "share": [0.5] * 6,
+            "sample": list("abc") * 2,
+            "m": [1.0, 2, 3, 2, 2, 2],
+        }
+    )
+    found = grouped_intervals(rows, ["how", "share"], {"m": "Score"})
+    assert found.columns.tolist() == ["how", "share", "score", "mean", "low", "high", "images"]
+    assert found["how"].tolist() == ["y", "x"]
+    assert found["score"].eq("Score").all()
+    alone = mean_intervals(rows.loc[:2, ["m"]], rows.loc[:2, "sample"]).loc["m"]
+    assert found.loc[0, ["mean", "low", "high"]].tolist() == alone[["mean", "low", "high"]].tolist()
+    assert found.loc[1, ["mean", "low", "high"]].tolist() == [2, 2, 2], "images that do not differ"
+    assert found["images"].tolist() == [3, 3]
+    by_how = grouped_intervals(rows, ["share"], {"m": "Score"}, images="how")
+    assert by_how["images"].tolist() == [2]
 
 
 def test_a_difference_is_paired():

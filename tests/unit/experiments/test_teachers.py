@@ -6,14 +6,13 @@ import pytest
 
 from imc_helpers.errors import InputError
 from imc_helpers.experiments import teachers
-from imc_helpers.experiments.imperfect_labels import Trained, Training
+from imc_helpers.experiments.imperfect_labels import Trained, Training, changes
 from imc_helpers.experiments.teachers import (
     PIECES,
     SCATTERED,
     TEACHER,
     WHOLE,
     School,
-    against,
     border_shift,
     gains,
     images_to_teach_on,
@@ -168,7 +167,7 @@ def test_comparisons_by_hand():
     found = gains(ROWS, "student", "teacher", ["trial"]).set_index("trial")
     assert found["mean"].to_dict() == pytest.approx({"x": 0.1, "y": 0.2})
     assert (found["images"] == 2).all()
-    (row,) = against(ROWS, "trial", "x", "student").to_dict("records")
+    (row,) = changes(ROWS, "trial", "x", "student", replicates="replicate").to_dict("records")
     assert (row["trial"], row["mean"], row["low"]) == ("y", pytest.approx(0.1), pytest.approx(0.1))
     shares = shares_reached(ROWS, ["trial"]).set_index("trial")
     assert shares["mean"].to_dict() == pytest.approx({"x": 2.6 / 2.2, "y": 3.0 / 2.2})
