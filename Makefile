@@ -47,13 +47,13 @@ sweep: .venv/.installed
 	@exec .venv/bin/python workflow/scripts/run.py "$(EDITION)" --sweep "$(NAME)" --profile "$(PROFILE)"
 
 test: .venv/.installed
-	@exec .venv/bin/python -m pytest -n auto --dist loadfile
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/.installed
-	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "full or not full"
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "full or not full"
 
 test-site: .venv/.installed
-	@exec .venv/bin/python -m pytest -n auto --dist loadfile -m "site and (full or not full)"
+	@exec .venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "site and (full or not full)"
 
 rehearsal: .venv/.installed
 	@exec .venv/bin/python tests/rehearsal/rehearse.py $(if $(WEIGHTS),--weights)

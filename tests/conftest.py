@@ -20,6 +20,7 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if item.get_closest_marker("full")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    _spread(items)
     if os.environ.get("IMC_BOOK_MIRROR"):
         return
     skip = pytest.mark.skip(
@@ -28,6 +29,17 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("mirror"):
             item.add_marker(skip)
+
+
+def _spread(items: list[pytest.Item]) -> None:
+    """Order the files so that two processes hardly wait: they are handed out from the first on.
+
+    One file that needs a whole edition begins, which takes long to make; the others that need it
+    come last, when it is there.
+    """
+    need = [item.path for item in items if "edition_html" in getattr(item, "fixturenames", ())]
+    first = need[:1]
+    items.sort(key=lambda item: (item.path not in first) * (1 + (item.path in need)))
 
 
 @pytest.fixture(scope="session")
