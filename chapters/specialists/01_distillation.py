@@ -28,6 +28,7 @@ teacher: str = "dice_teacher"  # model whose masks were learned
 student: str = "dice_student"  # model that learned them
 most_images: int = 4  # images of each cohort that are scored, evenly spread
 field_um: float = 120.0  # edge of the pictures, µm
+patch_px: int = 128  # edge of the patch that is shown as the student saw it, pixels
 
 # %% tags=["hide-input"]
 # Colab guard, written by `make sync`: says what to do where the package is missing.
@@ -41,6 +42,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 
 # %% tags=["hide-input"]
 from functools import partial
+from importlib.util import find_spec
 
 import pandas as pd
 from IPython.display import Markdown, display
@@ -51,7 +53,9 @@ from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import evenly_spread
 from imc_helpers.downstream.mask_sets import mask_sets
 from imc_helpers.experiments.distillation import (
+    HIGH_IOU,
     QUANTILES,
+    augmented,
     brightest_markers,
     count_agreement,
     f1_in_two_ways,
@@ -78,7 +82,7 @@ from imc_helpers.figures.distillation_plots import (
 from imc_helpers.figures.names import cohort_name, rater_name, source_note
 from imc_helpers.figures.page import answer, show, show_table
 from imc_helpers.figures.sweep_plots import choice_dots, choice_lines
-from imc_helpers.figures.tissue_images import seen_and_found
+from imc_helpers.figures.tissue_images import patch_panels, seen_and_found
 from imc_helpers.images.merging import merge_channels
 from imc_helpers.models.availability import weights_dir
 
@@ -238,6 +242,36 @@ else:
 
 # %% [markdown]
 # A mean uncertainty that no longer falls does not say that the forest is right.
+
+# %% [markdown]
+# ## What the student was given
+
+# %% tags=["hide-input"]
+if learned and teacher in masks and find_spec("monai"):
+    show(
+        partial(
+            patch_panels,
+            augmented(of_home.read(first), masks[teacher][first], patch_px),
+            of_home.um_per_px(first),
+        ),
+        label="fig-distillation-augmented",
+        caption="A patch of one image after each change that the student's training makes to it, in turn (Supplementary Figures S1 "
+        "and S2); the next epoch makes others. Blue: nuclei. Gold: cells. What the student is to learn moves alike, here shown as "
+        f"the teacher's cells; corners that a rotation brings in do not count. {data}",
+        alt="The same patch of tissue eight times: as it is, with another contrast, another intensity, mirrored, rotated, with noise; "
+        "then the mask of its cells as it is and moved alike.",
+    )
+else:
+    display(
+        Markdown(
+            "The student or its teacher was not run in this edition, or this environment lacks MONAI (the extra `models` brings it), "
+            "so its patches are not shown."
+        )
+    )
+
+# %% [markdown]
+# Contrast and intensity are multiplied by .5 to 1.5, and the noise is as weak as in the study's program, 1 of 255: the
+# eye does not see it. The study's program contains the rotation and does not use it.
 
 # %% [markdown]
 # ## Pixels at borders
@@ -419,6 +453,37 @@ if len(cohorts) > 1:
     )
 else:
     display(Markdown("This edition has no second cohort on which the two models ran."))
+
+# %% tags=["hide-input"]
+if len(cohorts) > 1:
+    well = pd.concat(
+        matched_ious(opened[key], models, teacher, looked_at[key]).assign(cohort=key)
+        for key in cohorts[1:]
+    )
+    elsewhere = (
+        rows[rows["cohort"] != home]
+        .groupby(["cohort", "model", "reference"], sort=False)[["pixel_f1", *CELLS]]
+        .mean()
+        .reset_index()
+        .merge(well[["cohort", "model", "reference", "mean", "high"]], how="left")
+    )
+    elsewhere.to_csv(results_dir(edition, "specialists") / "distillation_others.csv", index=False)
+    show_table(
+        elsewhere.rename(
+            columns={
+                "reference": "rater",
+                "pixel_f1": "F1 of border pixels",
+                **CELLS,
+                "mean": "mean IoU",
+                "high": f"IoU ≥ {HIGH_IOU:g}",
+            }
+        ),
+        label="tab-distillation-others",
+        caption="Pixels, cells and outlines in the other cohorts, by the study's rules (Figure 3). Means over images; the last two over "
+        "matched cells of all images: how many of them are outlined well is what the study shows of its other data sets "
+        f"(Supplementary Figure S3). {source_note(cohorts[1:])}",
+        decimals=2,
+    )
 
 # %% [markdown]
 # ## Where a student beats its teacher
@@ -694,7 +759,7 @@ if home:
     assert (rows["oversplit"] + rows["merged"] <= 1 + 1e-9).all()
     by_jaccard = 2 * rows["jaccard"] / (1 + rows["jaccard"])
     assert (by_jaccard - rows["f1"]).abs().max() < 1e-9
-    assert len(spread.columns) == 4 + len(QUANTILES)
+    assert len(spread.columns) == 5 + len(QUANTILES)
 if learned:
     assert two["mean of F1"] <= two["F1 of means"] + 1e-9, "the harmonic mean is concave"
 

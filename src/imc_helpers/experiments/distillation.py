@@ -16,18 +16,23 @@ from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.manifest import cohort_record, model_record
 from imc_helpers.data.predictions import find_models
 from imc_helpers.data.raters import TRUTH
-from imc_helpers.data.samples import Cohort
+from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.downstream.mask_sets import mask_sets
 from imc_helpers.downstream.profiles import cells_at_points, matched_cells, measure_masks
+from imc_helpers.images.merging import TOP
 from imc_helpers.metrics import ContingencyTable, contingency_table, matched_pairs
 from imc_helpers.metrics.error_types import LINKING_IOU
 from imc_helpers.metrics.foreground import pixel_scores
 from imc_helpers.metrics.matching import reaches
+from imc_helpers.models.dice_xmbd import merged_planes
+from imc_helpers.patching import Window
 
 MERGED, SPLIT, NEITHER = -0.4, -0.8, -1.0
 """Match values of predicted cells that no IoU is given to (Figure 2E)."""
 STRICT_IOU = 0.5
 """IoU at which cells match in the rest of this book."""
+HIGH_IOU = 0.8
+"""IoU of a cell outlined well (section 3.2, Supplementary Figure S3)."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 POINTS = 2000
 """Points per image at which masks are asked what is there."""
@@ -184,8 +189,9 @@ def matched_ious(
     Returns
     -------
     pandas.DataFrame
-        One row per model and reference: ``model``, ``reference``, ``cells``, ``mean``, and
-        `QUANTILES` as ``q5`` to ``q95``. Without a row where no cell matched.
+        One row per model and reference: ``model``, ``reference``, ``cells``, ``mean``, `QUANTILES`
+        as ``q5`` to ``q95``, and ``high``, the share of the cells with an IoU of `HIGH_IOU` or
+        more. Without a row where no cell matched.
     """
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for _, model, reference, true, pred in pairs_of(cohort, models, teacher, samples):
@@ -195,7 +201,8 @@ def matched_ious(
     for (model, reference), parts in found.items():
         values = np.concatenate(parts)
         if len(values):
-            rows.append({"model": model, "reference": reference, **_spread(values)})
+            high = float((values >= HIGH_IOU).mean())
+            rows.append({"model": model, "reference": reference, **_spread(values), "high": high})
     return pd.DataFrame(rows)
 
 
@@ -204,6 +211,49 @@ def _spread(values: np.ndarray) -> dict[str, float]:
         f"q{q * 100:.0f}": x for q, x in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)
     }
     return {"cells": len(values), "mean": float(values.mean()), **ends}
+
+
+def augmented(
+    sample: Sample, cells: np.ndarray, side_px: int, *, seed: int = 0, number: int = 6
+) -> dict[str, np.ndarray]:
+    """Return a patch as a student in training sees it after each change (Figures S1 and S2).
+
+    Parameters
+    ----------
+    sample
+        Where the patch is from: its middle.
+    cells
+        (H, W) the teacher's mask; it is moved as the maps are that a student learns.
+    side_px
+        Edge P of the patch, pixels; less where the image is smaller.
+    seed, number
+        Of the training, and of the patch in it; each epoch gives a patch another number.
+
+    Returns
+    -------
+    dict
+        By title: (2, P, P) planes of nuclei and cells, 0 to 1, as they are and after each change;
+        then the cells, (P, P), as they are and as they are learned.
+    """
+    from imc_helpers.models.training.augmentation import Varied  # noqa: PLC0415  # needs MONAI
+
+    height, width = cells.shape
+    side = min(side_px, height, width)
+    field = Window((height - side) // 2, (width - side) // 2, side).slices
+    planes, target = merged_planes(sample)[:, *field] / TOP, (cells[field] > 0)[None]
+    patch = {
+        "image": planes.astype(np.float32),
+        "target": target.astype(np.float32),
+        "known": np.ones(target.shape, np.float32),
+    }
+    seen = Varied(seed).after_each(patch, number)
+    last = next(reversed(seen.values()))
+    return {
+        "As it is": patch["image"],
+        **{kind.capitalize(): np.asarray(found["image"]) for kind, found in seen.items()},
+        "Cells": patch["target"][0],
+        "Cells, moved alike": np.asarray(last["target"])[0],
+    }
 
 
 def brightest_markers(cohort: Cohort, sample: str, count: int) -> tuple[str, ...]:

@@ -87,9 +87,13 @@ def stretch(image: np.ndarray, low: float = 1.0, high: float = 99.0) -> np.ndarr
 
 def composite(nucleus: np.ndarray, membrane: np.ndarray) -> np.ndarray:
     """Colour a two-channel image: nucleus blue, membrane gold; (H, W, 3) float64 in 0 … 1."""
+    return _two_colours(np.stack([stretch(nucleus), stretch(membrane)]))
+
+
+def _two_colours(planes: np.ndarray) -> np.ndarray:
+    """Colour planes (2, H, W) of 0 to 1: the first blue, the second gold."""
     colours = np.array([mpl.colors.to_rgb(SKY), mpl.colors.to_rgb(GOLD)])
-    planes = np.stack([stretch(nucleus), stretch(membrane)], axis=-1)
-    return np.clip(planes @ colours, 0, 1)
+    return np.clip(np.moveaxis(planes, 0, -1) @ colours, 0, 1)
 
 
 def field_px(field_um: float, um_per_px: float, shape: tuple[int, ...]) -> int:
@@ -319,6 +323,28 @@ def pixel_panels(
         heading(axis, [(line, "white") for line in name.splitlines()])
         if number == 0:
             scale_bar(axis, true.shape, um_per_px)
+    return figure
+
+
+@in_dark_style
+def patch_panels(patches: Mapping[str, np.ndarray], um_per_px: float, *, width: float) -> Figure:
+    """Draw patches side by side as they are, none stretched, so that a change of contrast shows.
+
+    Parameters
+    ----------
+    patches
+        By title: (2, H, W), nuclei (blue) and cells (gold), or (H, W); 0 to 1.
+    um_per_px
+        Edge of a pixel, µm.
+    width
+        Width of the figure, inches.
+    """
+    columns = min(2 if width < NARROW else 4, len(patches))
+    figure, axes = square_panels(len(patches), columns, width / columns, lines=1)
+    for axis, (name, patch) in zip(axes, patches.items(), strict=True):
+        show_plane(axis, _two_colours(patch) if patch.ndim == 3 else patch)
+        heading(axis, [(name, "white")])
+    scale_bar(axes[0], next(iter(patches.values())).shape[-2:], um_per_px)
     return figure
 
 

@@ -434,6 +434,10 @@ DRAWN = {
         {f"{share}% missing\nDice 0.93": np.roll(labels(), 1) for share in (0, 50, 90, 95)},
         1.0,
     ),
+    "patches": partial(
+        tissue_images.patch_panels,
+        {"As it is": np.ones((2, 60, 60)), "Cells, moved alike": labels() > 0}, 1.0,
+    ),
     "gallery": partial(tissue_images.gallery, {"Lymph node (CODEX)": sample()}, field_um=40),
     "aggregates": partial(
         tissue_images.aggregates, {"Lymph node (CODEX)": sample()}, field_um=40

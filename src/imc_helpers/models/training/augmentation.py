@@ -22,6 +22,9 @@ NOISE_SD = 1 / 255
 NOISY = 0.5
 """Share of patches with noise, as in the program."""
 
+_KINDS = ("contrast", "intensity", "mirrored", "mirrored", "rotated", "rotated", "noise")
+"""What each move of `Varied` is for: a rotation ends with clipping what lies between two pixels."""
+
 
 class Augmentation(Protocol):
     """Changes a patch as its number says, so that an interrupted training can go on."""
@@ -53,9 +56,13 @@ class Turned:
 
     def __call__(self, patch: dict[str, np.ndarray], number: int) -> dict[str, Any]:
         """Return the patch as it looks at its ``number``, which is another in each epoch."""
+        self._draw(number)
+        return self._moves(patch)
+
+    def _draw(self, number: int) -> None:
+        """Draw anew what the moves do, the same for the same number."""
         rng = np.random.default_rng((self._seed, number))
         self._moves.set_random_state(seed=int(rng.integers(2**31)))
-        return self._moves(patch)
 
 
 class Varied(Turned):
@@ -91,6 +98,20 @@ class Varied(Turned):
                 RandGaussianNoised("image", prob=NOISY, std=NOISE_SD, sample_std=False),
             ]
         )
+
+    def after_each(self, patch: dict[str, np.ndarray], number: int) -> dict[str, dict[str, Any]]:
+        """Return the patch as it looks at its ``number`` after each kind of change, in turn.
+
+        Returns
+        -------
+        dict
+            By kind of change. The last is what the network is given.
+        """
+        self._draw(number)
+        seen: dict[str, dict[str, Any]] = {}
+        for kind, move in zip(_KINDS, self._moves.transforms, strict=True):
+            patch = seen[kind] = move(patch)
+        return seen
 
 
 class _Clipped:
