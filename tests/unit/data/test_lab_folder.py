@@ -461,7 +461,8 @@ def test_a_shifted_mask_is_found_with_its_direction(lab, down, right):
     write(lab / "masks_bo" / "s.tiff", moved)
     (odd,) = about(inspect(find_layout(lab)), "shifted mask")
     assert odd.rater == "bo"
-    assert f"{abs(down)} px too far {'down' if down > 0 else 'up'}" in odd.found
+    for by, way in ((down, "down"), (right, "right"), (-right, "left")):
+        assert (f"{by} px too far {way}" in odd.found) == (by > 0)
 
 
 def test_one_annotator_or_none_is_told():
