@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds, LinearConstraint, linear_sum_assignment, milp
-from scipy.sparse import coo_array
+from scipy.sparse import block_diag, coo_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import label
 
@@ -28,6 +28,8 @@ KEPT = 0.5
 """Support from which a cell is kept."""
 _TIE = 1e-9
 """Sums of weights, or of IoU, that differ by less are the same."""
+_WHOLE = 1e-6
+"""Shares that are so near to 0 or 1 are so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,7 @@ def _group(
     part = connected_components(graph, directed=False)[1] if len(owner) else owner
     by_part = np.split(np.argsort(part, kind="stable"), np.cumsum(np.bincount(part))[:-1])
     groups: list[list[int]] = []
+    searched: list[list[list[int]]] = []
     gap = 0.0
     whole = _one_group(part, owner, one[[gain > 0 for gain in gains.values()]])
     for cells, is_one in zip(by_part, whole, strict=True) if len(owner) else []:
@@ -152,11 +155,12 @@ def _group(
             continue
         owned = [cells[owner[cells] == a].tolist() for a in range(len(masks))]
         if np.prod([1.0 + len(own) for own in owned]) - 1 <= MOST_CANDIDATES:
-            groups += _exact(owned, gains)
+            searched.append(owned)
         else:
             joined, lost = _joined(owned, gains)
             groups += joined
             gap += lost
+    groups += _exact(searched, gains)
     return groups, owner, np.arange(len(owner)) - starts[owner] + 1, gap
 
 
@@ -203,27 +207,60 @@ def _candidates(owned: Sequence[Sequence[int]], gains: _Gains) -> tuple[np.ndarr
     return cells[possible[good]], of_cell[good].sum(axis=1) / 2
 
 
-def _exact(owned: Sequence[Sequence[int]], gains: _Gains) -> list[list[int]]:
-    """Find the disjoint groups of largest worth; a cell left over is a group by itself."""
-    cells = [cell for own in owned for cell in own]
-    found, worth = _candidates(owned, gains)
-    chosen: list[list[int]] = []
-    for k in np.argsort(-worth, kind="stable"):
-        if not set(found[k]) & {cell for group in chosen for cell in group}:
-            chosen.append([int(cell) for cell in found[k] if cell >= 0])
-    if sum(_worth(group, gains) for group in chosen) < _bound(owned, gains) - _TIE:
-        group, which = np.nonzero(found >= 0)
-        row = np.searchsorted(np.sort(cells), found[group, which])
-        solved = milp(
-            -worth,
-            constraints=LinearConstraint(coo_array((np.ones(len(row)), (row, group))), ub=1),
-            integrality=np.ones(len(found)),
-            bounds=Bounds(0, 1),
-            options={"mip_rel_gap": 0},
-        )
-        chosen = [[int(cell) for cell in one if cell >= 0] for one in found[solved.x > 0.5]]
-    taken = {cell for group in chosen for cell in group}
-    return [*chosen, *([cell] for cell in cells if cell not in taken)]
+def _exact(parts: Sequence[Sequence[Sequence[int]]], gains: _Gains) -> list[list[int]]:
+    """Find the disjoint groups of largest worth of each part; a cell left over is a group alone."""
+    groups: list[list[int]] = []
+    unsolved: list[tuple[np.ndarray, np.ndarray]] = []
+    for owned in parts:
+        found, worth = _candidates(owned, gains)
+        chosen: list[list[int]] = []
+        for k in np.argsort(-worth, kind="stable"):
+            if not set(found[k]) & {cell for group in chosen for cell in group}:
+                chosen.append([int(cell) for cell in found[k] if cell >= 0])
+        if sum(_worth(group, gains) for group in chosen) < _bound(owned, gains) - _TIE:
+            unsolved.append((found, worth))
+        else:
+            groups += chosen
+    for (found, _), chosen_rows in zip(unsolved, _packed(unsolved), strict=True):
+        groups += [[int(cell) for cell in one if cell >= 0] for one in found[chosen_rows]]
+    taken = {cell for group in groups for cell in group}
+    cells = (cell for owned in parts for own in owned for cell in own)
+    return [*groups, *([cell] for cell in cells if cell not in taken)]
+
+
+def _packed(problems: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Choose disjoint groups of largest worth: bool, one array per problem.
+
+    Where fractions of groups are allowed, all problems are solved at once in the time of one or
+    two, and the best fractions are nearly always 0 and 1. Whole numbers are asked for where not.
+    """
+    if not problems:
+        return []
+    worth = [own for _, own in problems]
+    allowed = [_at_most_once(found) for found, _ in problems]
+    relaxed = milp(
+        -np.concatenate(worth),
+        constraints=LinearConstraint(block_diag(allowed, format="csr"), ub=1),
+        bounds=Bounds(0, 1),
+    )
+    chosen = np.split(relaxed.x, np.cumsum([len(own) for own in worth])[:-1])
+    for k, shares in enumerate(chosen):
+        if np.abs(shares - shares.round()).max() > _WHOLE:
+            chosen[k] = milp(
+                -worth[k],
+                constraints=LinearConstraint(allowed[k], ub=1),
+                integrality=np.ones(len(worth[k])),
+                bounds=Bounds(0, 1),
+                options={"mip_rel_gap": 0},
+            ).x
+    return [shares > 0.5 for shares in chosen]
+
+
+def _at_most_once(groups: np.ndarray) -> coo_array:
+    """Return which group, a column, holds which cell, a row: (n_cells, n_groups)."""
+    group, which = np.nonzero(groups >= 0)
+    row = np.unique(groups[group, which], return_inverse=True)[1]
+    return coo_array((np.ones(len(row)), (row, group)), shape=(row.max() + 1, len(groups)))
 
 
 def _bound(owned: Sequence[Sequence[int]], gains: _Gains) -> float:

@@ -1,10 +1,15 @@
 """What each cell of a mask holds: the mean of every channel over its pixels."""
 
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 
+CellCounts: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Ids of the cells of a mask, (N,) ascending, and the mean of each channel over each, (N, C)."""
 
-def mean_intensities(image: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+
+def mean_intensities(image: np.ndarray, labels: np.ndarray) -> CellCounts:
     """Average every channel over each cell.
 
     Parameters

@@ -148,14 +148,14 @@ def gate_cells(
 
 
 def cluster_cells(
-    profiles: pd.DataFrame, learned_from: pd.DataFrame, n_clusters: int, seed: int = 0
-) -> pd.Series:
+    profiles: Mapping[str, pd.DataFrame], learned_from: pd.DataFrame, n_clusters: int, seed: int = 0
+) -> dict[str, pd.Series]:
     """Give cells the nearest of some clusters (k-means), where nobody knows types or markers.
 
     Parameters
     ----------
     profiles
-        Cells of any mask, as `cell_profiles` returns them.
+        By mask, its cells as `cell_profiles` returns them.
     learned_from
         Cells that the clusters are taken from, on their arcsinh, standardised.
     n_clusters
@@ -165,8 +165,9 @@ def cluster_cells(
 
     Returns
     -------
-    pandas.Series
-        ``"cluster 1"`` (the largest among the cells learned from) and so on, indexed as `profiles`.
+    dict
+        By mask, ``"cluster 1"`` (the largest among the cells learned from) and so on, indexed as
+        its profiles.
 
     Raises
     ------
@@ -176,16 +177,19 @@ def cluster_cells(
     """
     channels = _channels(learned_from)
     x = _scaled(learned_from, channels)
-    if len(np.unique(x, axis=0)) < n_clusters:
+    if (different := len(pd.DataFrame(x).drop_duplicates())) < n_clusters:
         raise InputError(
-            f"n_clusters: {n_clusters} clusters of {len(np.unique(x, axis=0))} different cells; "
-            "ask for fewer"
+            f"n_clusters: {n_clusters} clusters of {different} different cells; ask for fewer"
         )
     clusters = make_pipeline(StandardScaler(), KMeans(n_clusters, n_init=4, random_state=seed))
     size = np.bincount(clusters.fit_predict(x), minlength=n_clusters)
     rank = np.argsort(np.argsort(-size, kind="stable"))
-    found = rank[clusters.predict(_scaled(profiles, channels))] + 1 if len(profiles) else []
-    return pd.Series([f"cluster {k}" for k in found], profiles.index, dtype=object, name=TYPE)
+    types = {}
+    for name, own in profiles.items():
+        found = rank[clusters.predict(_scaled(own, channels))] + 1 if len(own) else []
+        named = [f"cluster {k}" for k in found]
+        types[name] = pd.Series(named, own.index, dtype=object, name=TYPE)
+    return types
 
 
 def _channels(profiles: pd.DataFrame) -> list[str]:

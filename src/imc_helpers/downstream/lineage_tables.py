@@ -77,7 +77,7 @@ def study_lineages(
         types = {name: gate(own, gates, limits) for name, own in profiles.items()}
     elif len(learned_from.drop_duplicates()) >= clusters:
         names = [f"cluster {k + 1}" for k in range(clusters)]
-        types = {name: cluster_cells(own, learned_from, clusters) for name, own in profiles.items()}
+        types = cluster_cells(profiles, learned_from, clusters)
     shares = {name: 100 * type_shares(own, samples, names) for name, own in types.items()}
     differences = _differences(shares, reference, names)
     return LineageStudy(reference, gates, without, limits, names, types, shares, differences)

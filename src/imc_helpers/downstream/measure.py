@@ -5,7 +5,7 @@ the columns of steinbock's own files (Windhager et al. 2023, doi:10.1038/s41596-
 that imcRtools' ``read_steinbock`` takes them; the first column, ``Object``, is a cell's id.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 
 from imc_helpers.cells.contacts import EXPANSION_PX, near_pairs
-from imc_helpers.cells.expression import mean_intensities
+from imc_helpers.cells.expression import CellCounts, mean_intensities
 from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.errors import InputError
 
 TABLES = ("intensities", "regionprops", "neighbors")
+_DTYPES = defaultdict(lambda: "float64", Object="int64", Neighbor="int64", area="int64")
+"""Of their columns: of a table without rows, nothing else says them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,11 @@ class CellTables:
     neighbors: pd.DataFrame
     """One row per neighbour of a cell: ``Object``, ``Neighbor`` and ``Distance`` between their
     centres, pixels. Every pair stands in it twice, once from either side."""
+
+    @property
+    def counts(self) -> CellCounts:
+        """Ids and mean counts of the cells, as `mean_intensities` gives them."""
+        return self.intensities.index.to_numpy(), self.intensities.to_numpy(float)
 
 
 def measure(
@@ -143,20 +150,38 @@ def read_tables(folder: Path, mask: str, sample: str, labels: np.ndarray) -> Cel
         If a table is missing, has no column ``Object``, or names a cell that the mask lacks.
     """
     known = np.unique(labels[labels > 0])
-    read = {name: _read(table_path(folder, name, mask, sample), known) for name in TABLES}
+    read = {name: _read_of(table_path(folder, name, mask, sample), known) for name in TABLES}
     intensities, regionprops = (read[name].set_index("Object") for name in TABLES[:2])
     return CellTables(intensities, regionprops, read["neighbors"])
 
 
-def _read(path: Path, known: np.ndarray) -> pd.DataFrame:
+def read_counts(folder: Path, mask: str, sample: str) -> CellCounts:
+    """Read ids and mean counts of the cells again, as `CellTables.counts` gives them.
+
+    Raises
+    ------
+    InputError
+        If the table is missing, or has no column ``Object``.
+    """
+    table = _read(table_path(folder, "intensities", mask, sample)).set_index("Object")
+    return table.index.to_numpy(), table.to_numpy(float)
+
+
+def _read(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path, float_precision="round_trip", dtype=_DTYPES)
     except FileNotFoundError:
         raise InputError(f"{path}: no such table; measure the mask first") from None
     if "Object" not in table:
         raise InputError(f"{path}: no column 'Object'; found {', '.join(map(str, table))}")
+    return table
+
+
+def _read_of(path: Path, known: np.ndarray) -> pd.DataFrame:
+    """Read a table, and see that it names no cell but known ones."""
+    table = _read(path)
     named = table[["Object", *table.columns.intersection(["Neighbor"])]].to_numpy().ravel()
-    if absent := sorted(set(named.tolist()) - set(known.tolist())):
+    if (absent := np.setdiff1d(named, known)).size:
         raise InputError(
             f"{path}: it names cell {absent[0]}, which the mask lacks ({len(absent)} such ids). "
             "Is it of another mask, or was the mask relabelled? Measure this mask again"

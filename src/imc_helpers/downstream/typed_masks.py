@@ -113,15 +113,13 @@ def type_masks(
     """
     profiles = {rater: cell_profiles(cohort, dict(own)) for rater, own in masks.items()}
     typed, names, rule = type_profiles(cohort, profiles, rule)
-    found = {
-        rater: {
-            sample: TypedMask(
-                labels, types_of_image(typed[rater], sample), cohort.um_per_px(sample)
-            )
+    found = {}
+    for rater, own in masks.items():
+        types = types_by_image(typed[rater], own)
+        found[rater] = {
+            sample: TypedMask(labels, types[sample], cohort.um_per_px(sample))
             for sample, labels in own.items()
         }
-        for rater, own in masks.items()
-    }
     return TypedCohort(found, names, rule)
 
 
@@ -168,7 +166,7 @@ def type_profiles(
         limits = thresholds(learned_from, gates)
         typed = {rater: gate(own, gates, limits) for rater, own in profiles.items()}
         return typed, (*dict.fromkeys(one.lineage for one in gates), UNGATED), rule
-    typed = {r: cluster_cells(own, learned_from, CLUSTERS) for r, own in profiles.items()}
+    typed = cluster_cells(profiles, learned_from, CLUSTERS)
     return typed, tuple(f"cluster {k + 1}" for k in range(CLUSTERS)), rule
 
 
@@ -179,7 +177,21 @@ def find_rule(cohort: Cohort) -> str:
     return "gates" if len(panel_gates(cohort.panel.names)[0]) >= _FEWEST_GATES else "clusters"
 
 
-def types_of_image(types: pd.Series, sample: str) -> pd.Series:
-    """Return the types of one image's cells by id; an image may have none."""
-    here = types.index.get_level_values("sample") == sample
-    return types[here].droplevel("sample")
+def types_by_image(types: pd.Series, samples: Iterable[str]) -> dict[str, pd.Series]:
+    """Split the types of a mask's cells by image; an image may have none.
+
+    Parameters
+    ----------
+    types
+        By ``sample`` and ``id``.
+    samples
+        Images.
+
+    Returns
+    -------
+    dict
+        By image: the type of each cell, by its id.
+    """
+    own = {name: part.droplevel("sample") for name, part in types.groupby("sample", sort=False)}
+    none = types.iloc[:0].droplevel("sample")
+    return {sample: own.get(sample, none) for sample in samples}

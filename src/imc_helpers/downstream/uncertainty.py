@@ -6,7 +6,7 @@ depend on the outline (`mask_disagreement`). A result that is computed once per 
 one from several imputations of missing data is (`pooled_estimate`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from imc_helpers.agreement.statistics import satterthwaite
-from imc_helpers.cells.expression import mean_intensities
+from imc_helpers.cells.expression import CellCounts, mean_intensities
 from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.export import as_anndata
 from imc_helpers.downstream.measure import measure
 from imc_helpers.downstream.profiles import MATCH_IOU
-from imc_helpers.downstream.typed_masks import types_of_image
+from imc_helpers.downstream.typed_masks import types_by_image
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, matched_pairs
 
@@ -41,8 +41,8 @@ class Disagreement:
 
 
 def mask_disagreement(
-    image: np.ndarray,
     masks: Mapping[str, np.ndarray],
+    counts: Mapping[str, CellCounts],
     base: str,
     types: Mapping[str, pd.Series] | None = None,
 ) -> Disagreement:
@@ -50,10 +50,10 @@ def mask_disagreement(
 
     Parameters
     ----------
-    image
-        (C, H, W) counts.
     masks
-        (H, W) labels by rater, two or more.
+        (H, W) labels by rater. Where `base` is alone, nobody says anything: ``support`` is missing.
+    counts
+        By rater, what `imc_helpers.cells.expression.mean_intensities` returns for the mask.
     base
         Whose cells are asked about.
     types
@@ -67,21 +67,20 @@ def mask_disagreement(
     Raises
     ------
     InputError
-        If there are fewer than two masks, one has another shape than the image, `base` is none of
-        them, or a cell has no type.
+        If `base` has no mask, one has another shape than `base`'s, or a cell has no type.
     """
-    if base not in masks or len(masks) < 2:
-        raise InputError(
-            f"masks: expected {base!r} and another mask or more, found {', '.join(masks) or 'none'}"
-        )
+    if base not in masks:
+        raise InputError(f"masks: expected one of {base!r}, found {', '.join(masks) or 'none'}")
     for rater, labels in masks.items():
-        if labels.shape != image.shape[1:]:
+        if labels.shape != masks[base].shape:
             raise InputError(
-                f"mask of {rater}: expected the image's shape {image.shape[1:]}, found "
+                f"mask of {rater}: expected the shape of {base}'s, {masks[base].shape}, found "
                 f"{labels.shape}. Was it made of another image, or of a crop?"
             )
-    ids, own = mean_intensities(image, masks[base])
+    ids, own = counts[base]
     others = [rater for rater in masks if rater != base]
+    if not others:
+        return _unasked(ids, own)
     values = np.full((len(masks), *own.shape), np.nan)
     iou = np.full((len(others), len(ids)), np.nan)
     votes = np.full((len(ids), len(masks)), None, dtype=object)
@@ -89,7 +88,7 @@ def mask_disagreement(
     if types is not None:
         votes[:, 0] = _types_of(types, base, ids)
     for k, rater in enumerate(others):
-        theirs, means = mean_intensities(image, masks[rater])
+        theirs, means = counts[rater]
         pairs = matched_pairs(contingency_table(masks[base], masks[rater]), MATCH_IOU)
         rows = np.searchsorted(ids, pairs.true_ids)
         iou[k, rows] = pairs.iou
@@ -111,6 +110,13 @@ def mask_disagreement(
         "mask_mean": mean,
         "mask_sd": np.where(several[:, None], np.sqrt(squares / np.maximum(drawn - 1, 1)), np.nan),
     }
+    return Disagreement(cells, layers)
+
+
+def _unasked(ids: np.ndarray, own: np.ndarray) -> Disagreement:
+    """Return the cells of a mask that is alone."""
+    cells = pd.DataFrame(np.nan, pd.Index(ids, name="id"), ["support", "mask_iou", "type_entropy"])
+    layers = {"mask_median": own, "mask_mean": own, "mask_sd": np.full(own.shape, np.nan)}
     return Disagreement(cells, layers)
 
 
@@ -160,68 +166,37 @@ def carried_cells(
     InputError
         As `mask_disagreement` does.
     """
-    tables = {
-        sample: measure(
-            cohort.read_image(sample),
-            raters[base],
-            cohort.panel.names,
-            source=f"{cohort.name}, {sample}, mask of {base}",
-        )
-        for sample, raters in masks.items()
-    }
+    types_here = {rater: types_by_image(own, masks) for rater, own in (types or {}).items()}
+    tables, found = {}, []
+    for sample, raters in masks.items():
+        image, here = cohort.read_image(sample), dict(raters)
+        source = f"{cohort.name}, {sample}, mask of {base}"
+        tables[sample] = measure(image, here[base], cohort.panel.names, source=source)
+        counts = {rater: mean_intensities(image, here[rater]) for rater in here if rater != base}
+        counts[base] = tables[sample].counts
+        own_types = types and {rater: types_here[rater][sample] for rater in here}
+        found.append(mask_disagreement(here, counts, base, own_types))
     cells = as_anndata(tables, cohort, base)
-    found = cohort_disagreement(cohort, masks, base, types)
-    cells.obs[found.cells.columns] = found.cells.to_numpy()
-    cells.layers.update(found.layers)
+    add_disagreement(cells, found)
     return cells
 
 
-def cohort_disagreement(
-    cohort: Cohort,
-    masks: Mapping[str, Mapping[str, np.ndarray]],
-    base: str,
-    types: Mapping[str, pd.Series] | None = None,
-) -> Disagreement:
-    """Ask the other masks about each cell of one mask, image after image.
+def add_disagreement(cells: Any, found: Sequence[Disagreement], layers: Sequence[str] = ()) -> None:
+    """Write what other masks say of each cell into an AnnData.
 
     Parameters
     ----------
-    cohort, masks, base, types
-        As in `carried_cells`. In an image with no other mask, nobody says anything: there
-        ``support`` is missing too.
-
-    Returns
-    -------
-    Disagreement
-        By ``sample`` and ``id``.
-
-    Raises
-    ------
-    InputError
-        As `mask_disagreement` does.
+    cells
+        Of one mask of some images.
+    found
+        One per image, in the order of the rows.
+    layers
+        Some of the layers; all of them when not given.
     """
-    parts = {}
-    for sample, raters in masks.items():
-        image, here = cohort.read_image(sample), dict(raters)
-        own_types = types and {rater: types_of_image(types[rater], sample) for rater in here}
-        parts[sample] = (
-            mask_disagreement(image, here, base, own_types)
-            if len(here) > 1
-            else _unasked(image, here[base])
-        )
-    names = next(iter(parts.values())).layers
-    return Disagreement(
-        pd.concat({sample: part.cells for sample, part in parts.items()}, names=["sample"]),
-        {name: np.concatenate([part.layers[name] for part in parts.values()]) for name in names},
-    )
-
-
-def _unasked(image: np.ndarray, labels: np.ndarray) -> Disagreement:
-    """Return the cells of a mask that is alone."""
-    ids, own = mean_intensities(image, labels)
-    cells = pd.DataFrame(np.nan, pd.Index(ids, name="id"), ["support", "mask_iou", "type_entropy"])
-    layers = {"mask_median": own, "mask_mean": own, "mask_sd": np.full(own.shape, np.nan)}
-    return Disagreement(cells, layers)
+    about = pd.concat([one.cells for one in found])
+    cells.obs[about.columns] = about.to_numpy()
+    for name in layers or found[0].layers:
+        cells.layers[name] = np.concatenate([one.layers[name] for one in found])
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def types_by_mask(cohort: Cohort, masks: Masks) -> dict[str, pd.Series]:
     first = next(iter(profiles.values()), pd.DataFrame())
     if len(first.drop_duplicates()) < CLUSTERS:
         return {}
-    return {rater: cluster_cells(own, first, CLUSTERS) for rater, own in profiles.items()}
+    return cluster_cells(profiles, first, CLUSTERS)
 
 
 def supported_cells(
@@ -110,9 +110,10 @@ def supported_cells(
         if known:
             truth = cohort.read_mask(sample, TRUTH)
             true_ids, true_means = mean_intensities(image, truth)
+        own_types = {r: types[r].xs(sample) for r in raters} if types else None
+        counts = {rater: mean_intensities(image, labels) for rater, labels in raters.items()}
         for rater, labels in raters.items():
-            own_types = {r: types[r].xs(sample) for r in raters} if types else None
-            found = mask_disagreement(image, raters, rater, own_types)
+            found = mask_disagreement(raters, counts, rater, own_types)
             rows = found.cells.reset_index().assign(sample=sample, rater=rater)
             rows["others"] = (rows["support"] * (len(raters) - 1)).round().astype(int)
             if known:
@@ -120,7 +121,7 @@ def supported_cells(
                 at = np.searchsorted(found.cells.index, pairs.true_ids)
                 rows["real"] = np.isin(np.arange(len(rows)), at).astype(float)
                 right = true_means[np.searchsorted(true_ids, pairs.pred_ids)]
-                of = {"own": mean_intensities(image, labels)[1]}
+                of = {"own": counts[rater][1]}
                 of |= {way: found.layers[f"mask_{way}"] for way in ("mean", "median")}
                 for way, means in of.items():
                     apart = np.arcsinh(means[at]) - np.arcsinh(right)

@@ -15,9 +15,9 @@ Each cell in an AnnData bears what the other masks of its image say of it: ``sup
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import joblib
-import numpy as np
 import pandas as pd
 import tifffile
 from tqdm import tqdm
@@ -25,13 +25,14 @@ from tqdm import tqdm
 from imc_helpers.agreement.consensus import consensus
 from imc_helpers.data.paths import replacing
 from imc_helpers.data.samples import Cohort, read_tiff
-from imc_helpers.downstream.cell_types import cell_profiles
-from imc_helpers.downstream.export import as_anndata, write_anndata, write_steinbock
+from imc_helpers.downstream.export import as_anndata, write_anndata
 from imc_helpers.downstream.mask_sets import MaskSet, mask_sets
-from imc_helpers.downstream.typed_masks import type_profiles
-from imc_helpers.downstream.uncertainty import cohort_disagreement
+from imc_helpers.downstream.measure import measure, read_counts, read_tables, write_tables
+from imc_helpers.downstream.typed_masks import type_profiles, types_by_image
+from imc_helpers.downstream.uncertainty import add_disagreement, mask_disagreement
 from imc_helpers.errors import InputError
 
+_T = TypeVar("_T")
 CONSENSUS = "consensus"
 CARRIED = "mask_sd"
 """Of the layers that tell what other masks say, the one that is exported: files stay small."""
@@ -51,7 +52,7 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
     n_jobs
         Processes that share the work. The files do not depend on it.
     """
-    run = joblib.Parallel(n_jobs, return_as="generator_unordered")
+    run = joblib.Parallel(n_jobs, return_as="generator")
     with replacing(folder) as new:
         masks = mask_sets(cohort, models)
         agreed = cohort.shared_ids
@@ -61,9 +62,13 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
             work = run(joblib.delayed(_write_consensus)(new, cohort, sample) for sample in agreed)
             _wait(work, len(agreed), f"{cohort.name}: consensus")
             masks[CONSENSUS] = MaskSet(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
-        types = _types(cohort, masks, n_jobs)
+        drawn = [sample for sample in cohort.ids if any(sample in own for own in masks.values())]
+        work = run(joblib.delayed(_measure)(new, cohort, sample, masks) for sample in drawn)
+        counts = dict(zip(drawn, _wait(work, len(drawn), f"{cohort.name}: cells"), strict=True))
+        types = _types(cohort, masks, counts)
+        del counts
         work = run(joblib.delayed(_write_cells)(new, cohort, name, masks, types) for name in masks)
-        _wait(work, len(masks), f"{cohort.name}: cells of raters")
+        _wait(work, len(masks), f"{cohort.name}: files of raters")
 
 
 def asked(cohort: Cohort, masks: Mapping[str, MaskSet], base: str, sample: str) -> list[str]:
@@ -77,9 +82,8 @@ def asked(cohort: Cohort, masks: Mapping[str, MaskSet], base: str, sample: str) 
     return [name for name in there if name in references] or there
 
 
-def _wait(work: Iterable[object], total: int, about: str) -> None:
-    for _ in tqdm(work, desc=about, total=total, disable=None):
-        pass
+def _wait(work: Iterable[_T], total: int, about: str) -> list[_T]:
+    return list(tqdm(work, desc=about, total=total, disable=None))
 
 
 def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
@@ -89,16 +93,51 @@ def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
     tifffile.imwrite(path, consensus(drawn).labels, compression="zlib")
 
 
+def _measure(
+    folder: Path, cohort: Cohort, sample: str, masks: Mapping[str, MaskSet]
+) -> dict[str, pd.DataFrame]:
+    """Write steinbock's tables of all masks of one image; return the mean counts by mask.
+
+    This is the only time that the image is read: all else is made of the tables.
+    """
+    image, found = cohort.read_image(sample), {}
+    for name, own in masks.items():
+        if sample in own:
+            source = f"{cohort.name}, image {sample}, mask of {name}"
+            tables = measure(image, own[sample], cohort.panel.names, source=source)
+            write_tables(folder, name, sample, tables)
+            found[name] = tables.intensities
+    return found
+
+
 def _types(
-    cohort: Cohort, masks: Mapping[str, MaskSet], n_jobs: int
-) -> dict[str, pd.Series] | None:
-    """Type the cells of all masks by one rule; None where there are too few, or bad counts."""
-    run = joblib.Parallel(n_jobs)
-    profiles = run(joblib.delayed(cell_profiles)(cohort, own) for own in masks.values())
+    cohort: Cohort,
+    masks: Mapping[str, MaskSet],
+    counts: Mapping[str, Mapping[str, pd.DataFrame]],
+) -> dict[str, dict[str, pd.Series]] | None:
+    """Type the cells of all masks by one rule; None where there are too few, or bad counts.
+
+    Parameters
+    ----------
+    cohort, masks
+        As in `export`.
+    counts
+        By image and mask.
+
+    Returns
+    -------
+    dict
+        By mask and image: the type of each cell, by its id.
+    """
+    profiles = {
+        name: pd.concat({s: counts[s][name] for s in own}, names=["sample", "id"])
+        for name, own in masks.items()
+    }
     try:
-        return type_profiles(cohort, dict(zip(masks, profiles, strict=True)))[0] if masks else None
+        types = type_profiles(cohort, profiles)[0] if masks else {}
     except InputError:
         return None
+    return {name: types_by_image(types[name].astype("category"), masks[name]) for name in masks}
 
 
 def _write_cells(
@@ -106,17 +145,18 @@ def _write_cells(
     cohort: Cohort,
     name: str,
     masks: Mapping[str, MaskSet],
-    types: Mapping[str, pd.Series] | None,
+    types: Mapping[str, Mapping[str, pd.Series]] | None,
 ) -> None:
     """Write the cells of one mask, with what the others say of each."""
-    own = masks[name]
-    cells = as_anndata(write_steinbock(folder, cohort, name, own), cohort, name)
-    found = []
-    for sample in own:
-        raters = (name, *asked(cohort, masks, name, sample))
-        here = {rater: masks[rater][sample] for rater in raters}
-        found.append(cohort_disagreement(cohort, {sample: here}, name, types))
-    about = pd.concat([one.cells for one in found])
-    cells.obs[about.columns] = about.to_numpy()
-    cells.layers[CARRIED] = np.concatenate([one.layers[CARRIED] for one in found])
+    tables, found = {}, []
+    for sample in masks[name]:
+        others = asked(cohort, masks, name, sample)
+        labels = {rater: masks[rater][sample] for rater in (name, *others)}
+        tables[sample] = read_tables(folder, name, sample, labels[name])
+        counts = {rater: read_counts(folder, rater, sample) for rater in others}
+        counts[name] = tables[sample].counts
+        own_types = None if types is None else {rater: types[rater][sample] for rater in labels}
+        found.append(mask_disagreement(labels, counts, name, own_types))
+    cells = as_anndata(tables, cohort, name)
+    add_disagreement(cells, found, [CARRIED])
     write_anndata(folder, name, cells)

@@ -105,7 +105,8 @@ def write(edition: Mapping[str, Any], name: str) -> Path:
 def describe(key: str, record: Mapping[str, Any], found: Inspection) -> str:
     """Say in lines what was found of a cohort."""
     lines = [
-        f"{key}: {len(found.images)} images, {len(found.panel)} channels, "
+        f"{key}: {len(found.images)} image{'s' if len(found.images) > 1 else ''}, "
+        f"{len(found.panel)} channels, "
         f"{record['um_per_px']:g} um per pixel{'' if found.known_size else ' (assumed)'}"
     ]
     masks, nuclei = found.raters(), found.raters("nuclei")
@@ -118,14 +119,16 @@ def describe(key: str, record: Mapping[str, Any], found: Inspection) -> str:
         }
         for name, rater in record["raters"].items()
     )
-    lines.append(table.to_string(index=False) if len(table) else "no masks that can be used")
+    lines.append(table.to_string(index=False) if len(table) else "no usable masks")
     for what in ("nucleus", "membrane"):
         names = [name for name, shows in record["channels"].items() if shows == what]
-        lines.append(f"{what}: {', '.join(names) or 'no channel known; name some under channels'}")
+        lines.append(
+            f"{what}: {', '.join(names) or 'no channel recognised; list some under `channels`'}"
+        )
     kinds = {name: rater["kind"] for name, rater in record["raters"].items()}
     odd = pd.DataFrame([*about_kinds(kinds), *found.oddities], columns=COLUMNS)
     if len(odd):
-        lines.append(f"odd, {len(odd)} in all:")
+        lines.append(f"what looks odd ({len(odd)} in all):")
         for _, own in odd.groupby(["what", "rater"], sort=False):
             first = own.iloc[0]
             what, rater = first["what"], first["rater"]
@@ -133,7 +136,7 @@ def describe(key: str, record: Mapping[str, Any], found: Inspection) -> str:
             where = f" ({len(own)} times; first: {sample})" if len(own) > 1 else f" ({sample})"
             lines.append(
                 f"- {what}{f' of {rater}' if rater else ''}{where if sample else ''}: "
-                f"{first['found']} {first['to_do']}{'' if first['used'] else ' Left out.'}"
+                f"{first['found']} {first['to_do']}{'' if first['used'] else ' (Left out.)'}"
             )
     return "\n".join(lines)
 

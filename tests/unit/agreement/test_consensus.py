@@ -156,32 +156,45 @@ def best_by_brute_force(owned, gains):
 
 def test_groups_are_the_best_and_joined_ones_within_the_gap_reported():
     rng = np.random.default_rng(0)
-    fell_short = 0
-    for _ in range(60):
-        owned = np.split(np.arange(7), np.sort(rng.integers(1, 7, 2)))
-        owned = [own.tolist() for own in owned]
-        gains = {
+    parts, gains = [], {}
+    for first in range(0, 420, 7):
+        cells = np.arange(first, first + 7)
+        owned = [own.tolist() for own in np.split(cells, np.sort(rng.integers(1, 7, 2)))]
+        parts.append(owned)
+        gains |= {
             (a, b): float(rng.uniform(-0.1, 0.8))
             for one, two in combinations(owned, 2)
             for a in one
             for b in two
             if rng.random() < 0.7
         }
+
+    def worth(groups):
+        return sum(module._worth(sorted(group), gains) for group in groups)
+
+    fell_short = 0
+    all_at_once = module._exact(parts, gains)
+    for owned in parts:
+        cells = sorted(cell for own in owned for cell in own)
+        exact = [group for group in all_at_once if set(group) <= set(cells)]
         best = best_by_brute_force(owned, gains)
-
-        def worth(groups, gains=gains):
-            return sum(module._worth(sorted(group), gains) for group in groups)
-
-        exact = module._exact(owned, gains)
         assert worth(exact) == pytest.approx(best)
-        joined, gap = module._joined(owned, gains)
+        links = {pair: gain for pair, gain in gains.items() if set(pair) <= set(cells)}
+        joined, gap = module._joined(owned, links)
         assert worth(joined) <= best + 1e-9 <= worth(joined) + gap + 2e-9
         fell_short += worth(joined) < best - 1e-9
         for groups in (exact, joined):
-            assert sorted(cell for group in groups for cell in group) == list(range(7))
+            assert sorted(cell for group in groups for cell in group) == cells
             for group, own in ((set(g), set(o)) for g in groups for o in owned):
                 assert len(group & own) <= 1
     assert fell_short, "or the exact way would be of no use"
+
+
+def test_groups_are_chosen_whole_where_halves_of_them_would_be_worth_more():
+    ring = np.array([[0, 1, -1], [-1, 1, 2], [0, -1, 2]]), np.array([1.0, 1.0, 1.1])
+    alone = np.array([[3, 4, -1], [3, -1, -1]]), np.array([0.5, 0.2])
+    chosen = module._packed([ring, alone])
+    assert [rows.tolist() for rows in chosen] == [[False, False, True], [True, False]]
 
 
 def test_the_gap_is_reported(monkeypatch):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import zipfile
 from itertools import product
 
 import numpy as np
@@ -236,6 +237,48 @@ def test_nuclei_are_the_second_plane_of_deepcells_arrays_and_qupaths_inner_outli
     assert (read_labels(lab / "m.geojson", SHAPE, "nuclei") > 0).sum() == 9
 
 
+def square(left, top, side):
+    """Return the geometry of a square, as QuPath writes it."""
+    right, bottom = left + side, top + side
+    ring = [[left, top], [left, bottom], [right, bottom], [right, top], [left, top]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def qupath_object(version, kind, geometry, nucleus=None):
+    """Return a feature as versions of QuPath write it; compared with files of QuPath's own code."""
+    feature = {"type": "Feature", "geometry": geometry}
+    feature |= {"nucleusGeometry": nucleus} if nucleus else {}
+    if version == "0.2":
+        return feature | {"id": f"Path{kind.title()}Object", "properties": {"isLocked": False}}
+    name = "object_type" if version == "0.3" else "objectType"
+    about = {name: kind, "measurements": {"Area": "NaN"}}
+    return feature | {"id": "80afac86-ed0a-4fa0-92a7-dddb389ba06c", "properties": about}
+
+
+@pytest.mark.parametrize("version", ["0.2", "0.3", "0.6"])
+def test_of_all_objects_of_qupath_only_cells_are_cells(lab, version):
+    tissue, tile = square(0, 0, 30), square(0, 0, 15)
+    with_nucleus = qupath_object(version, "cell", square(2, 2, 6), square(3, 3, 2))
+    without = qupath_object(version, "cell", square(12, 2, 5))
+    around = [qupath_object(version, "annotation", tissue), qupath_object(version, "tile", tile)]
+    spots = [qupath_object(version, "detection", square(20, 20, 4))]
+    everything = {
+        "type": "FeatureCollection",
+        "features": [*around, *spots, with_nucleus, without],
+    }
+    (lab / "m.geojson").write_text(json.dumps(everything))
+    with zipfile.ZipFile(lab / "m.zip", "w") as archive:
+        archive.write(lab / "m.geojson", "m.geojson")
+    for name in ("m.geojson", "m.zip"):
+        labels = read_labels(lab / name, (30, 30))
+        assert np.bincount(labels.ravel())[1:].tolist() == [36, 25]
+        assert (read_labels(lab / name, (30, 30), "nuclei") > 0).sum() == 4, "one cell has none"
+    (lab / "m.geojson").write_text(json.dumps([*around, *spots]))
+    assert (read_labels(lab / "m.geojson", (30, 30)) > 0).sum() == 16
+    (lab / "m.geojson").write_text(json.dumps(around))
+    assert (read_labels(lab / "m.geojson", (30, 30)) > 0).sum() == 900, "cells drawn by hand"
+
+
 def test_a_hole_is_cut_out_and_the_first_of_two_outlines_keeps_its_pixels():
     outer = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], float)
     hole = np.array([[4, 4], [6, 4], [6, 6], [4, 6]], float)
@@ -418,7 +461,8 @@ def test_a_shifted_mask_is_found_with_its_direction(lab, down, right):
     write(lab / "masks_bo" / "s.tiff", moved)
     (odd,) = about(inspect(find_layout(lab)), "shifted mask")
     assert odd.rater == "bo"
-    assert f"{abs(down)} px too far {'down' if down > 0 else 'up'}" in odd.found
+    for by, way in ((down, "down"), (right, "right"), (-right, "left")):
+        assert (f"{by} px too far {way}" in odd.found) == (by > 0)
 
 
 def test_one_annotator_or_none_is_told():

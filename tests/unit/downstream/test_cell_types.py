@@ -52,9 +52,7 @@ def test_no_cells_have_no_types():
     known = two_types("ab")
     none = known.iloc[:0].drop(columns="type")
     assert type_cells(none, known).empty
-    assert cluster_cells(
-        none, none.reindex(known.index).fillna(1.0) * known[["CD20", "CD3"]], 2
-    ).empty
+    assert cluster_cells({"bo": none}, known.drop(columns="type"), 2)["bo"].empty
 
 
 def test_gates_by_hand():
@@ -74,8 +72,8 @@ def test_a_constant_marker_gates_nothing():
 def test_clusters_are_named_by_size():
     counts = [[30.0, 0], [31, 0], [0, 30], [0, 31], [0, 32]]
     learned = profiles(counts, ["a"] * 5)
-    found = cluster_cells(profiles([[0, 29.0], [29, 0]], ["b"] * 2), learned, 2)
-    assert found.tolist() == ["cluster 1", "cluster 2"]
+    found = cluster_cells({"bo": profiles([[0, 29.0], [29, 0]], ["b"] * 2)}, learned, 2)
+    assert found["bo"].tolist() == ["cluster 1", "cluster 2"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_clusters_are_named_by_size():
         (lambda k: type_cells(k.assign(CD3=-1.0), k), "cell 1 of a has negative or missing"),
         (lambda k: gate_cells(k.assign(CD20=np.nan), k, {"CD20": "B"}), "negative or missing"),
         (lambda k: gate_cells(k, k, {"CD9": "B"}), "no channel 'CD9'"),
-        (lambda k: cluster_cells(k, k[:3], 4), "4 clusters of 3 different cells"),
+        (lambda k: cluster_cells({"bo": k}, k[:3], 4), "4 clusters of 3 different cells"),
     ],
 )
 def test_cells_that_cannot_be_typed(call, message):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from imc_helpers.cells.expression import mean_intensities
 from imc_helpers.data.panels import Channel, Panel
 from imc_helpers.data.raters import Rater
 from imc_helpers.data.samples import Cohort, Sample
@@ -38,8 +39,13 @@ TYPES = {
 }
 
 
+def disagreement(masks, types=None):
+    counts = {name: mean_intensities(IMAGE, labels) for name, labels in masks.items()}
+    return mask_disagreement(masks, counts, "a", types)
+
+
 def test_by_hand():
-    found = mask_disagreement(IMAGE, MASKS, "a", TYPES)
+    found = disagreement(MASKS, TYPES)
     assert found.cells.index.tolist() == [3, 7, 9]
     assert found.cells["support"].tolist() == [1, 0.5, 0.5]
     assert found.cells["mask_iou"].tolist() == pytest.approx([(1 + 3 / 4) / 2, 3 / 4, 1 / 2])
@@ -53,7 +59,7 @@ def test_by_hand():
 
 
 def test_the_same_mask_again_changes_nothing():
-    found = mask_disagreement(IMAGE, {"a": MASKS["a"], "b": MASKS["a"]}, "a")
+    found = disagreement({"a": MASKS["a"], "b": MASKS["a"]})
     assert (found.cells[["support", "mask_iou"]] == 1).all(axis=None)
     assert found.cells["type_entropy"].isna().all()
     assert (found.layers["mask_sd"] == 0).all()
@@ -61,25 +67,23 @@ def test_the_same_mask_again_changes_nothing():
 
 
 def test_a_cell_of_one_mask_alone_has_no_second_opinion():
-    found = mask_disagreement(
-        IMAGE, {"a": MASKS["a"], "b": strip()}, "a", TYPES | {"b": TYPES["b"]}
-    )
+    found = disagreement({"a": MASKS["a"], "b": strip()}, TYPES)
     assert (found.cells["support"] == 0).all()
     assert found.cells[["mask_iou", "type_entropy"]].isna().all(axis=None)
     assert np.isnan(found.layers["mask_sd"]).all()
     assert not np.isnan(found.layers["mask_median"]).any()
-    none = mask_disagreement(IMAGE, {"a": strip(), "b": MASKS["b"]}, "a")
+    none = disagreement({"a": strip(), "b": MASKS["b"]})
     assert len(none.cells) == 0
     assert none.layers["mask_sd"].shape == (0, 2)
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(InputError, match="expected 'a' and another mask or more, found a"):
-        mask_disagreement(IMAGE, {"a": MASKS["a"]}, "a")
-    with pytest.raises(InputError, match=r"mask of b: expected the image's shape \(1, 12\)"):
-        mask_disagreement(IMAGE, MASKS | {"b": MASKS["b"][:, :5]}, "a")
+    with pytest.raises(InputError, match="masks: expected one of 'a', found b"):
+        mask_disagreement({"b": MASKS["b"]}, {}, "a")
+    with pytest.raises(InputError, match=r"mask of b: expected the shape of a's, \(1, 12\), found"):
+        mask_disagreement(MASKS | {"b": MASKS["b"][:, :5]}, {}, "a")
     with pytest.raises(InputError, match="types of b: no type of cell 2"):
-        mask_disagreement(IMAGE, MASKS, "a", TYPES | {"b": TYPES["b"].drop(2)})
+        disagreement(MASKS, TYPES | {"b": TYPES["b"].drop(2)})
 
 
 def test_pooled_by_hand():

@@ -102,50 +102,56 @@ def usable(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         turned = labels.shape == shape[::-1]
         raise UnusableError(
             "transposed mask" if turned else "other shape",
-            f"The mask has {labels.shape[0]} x {labels.shape[1]} px, its image {shape[0]} x "
+            f"The mask is {labels.shape[0]} x {labels.shape[1]} px, but its image is {shape[0]} x "
             f"{shape[1]} px.",
-            "Rows and columns may be exchanged: transpose it, look at it, and save it again."
+            "Rows and columns seem to be exchanged. Transpose the mask, compare it with the image, "
+            "and save it again."
             if turned
-            else "Was it drawn on a resized or cropped image? Export it at the image's size.",
+            else "It may have been drawn on a resized or cropped image. Export it again at the "
+            "size of this image.",
         )
     if labels.dtype == bool:
-        raise _binary("boolean", labels)
+        raise _binary("value True", labels)
     if np.issubdtype(labels.dtype, np.floating):
         if not np.isfinite(labels).all() or (labels != np.floor(labels)).any():
             raise UnusableError(
                 "fractional mask",
-                f"It holds fractions ({labels.dtype}), so it is a map of probabilities, or a mask "
-                "that was resized with interpolation.",
-                "Export labels, and resize them with nearest neighbours only.",
+                f"Whole ids were expected, but it contains fractions ({labels.dtype}). It is "
+                "either a probability map or a mask that was resized with interpolation.",
+                "Export the label image itself, and resize it only with nearest-neighbour "
+                "interpolation.",
             )
     elif not np.issubdtype(labels.dtype, np.integer):
         raise UnusableError(
-            "not numbers", f"It holds {labels.dtype}.", "Export the labels as whole numbers."
+            "not numbers",
+            f"Whole numbers were expected, but it contains {labels.dtype}.",
+            "Export the label image as integers.",
         )
     if labels.min() < 0:
         raise UnusableError(
             "negative ids",
-            f"The smallest id is {labels.min():g}.",
-            "Export the labels as whole numbers from 0 on; 0 is background.",
+            f"Ids start at 0, the background, but the smallest here is {labels.min():g}.",
+            "Export the label image again with 0 as background and positive ids for cells.",
         )
     if not labels.any():
         raise UnusableError(
             "empty mask",
-            "It holds no cell.",
-            "Was it saved before the drawing was done? Save it again, or remove the file where "
-            "there truly is no cell.",
+            "It contains no cells.",
+            "It may have been saved before anything was drawn. Save it again, or delete the file "
+            "if the image really has no cells.",
         )
     whole = labels.astype(np.uint32)
     values = np.unique(whole[whole > 0])
     if len(values) <= _CLASSES:
         pieces = int(connected(whole, connectivity=2).max())
         if values.tolist() in ([1], [255]) and pieces > 1:
-            raise _binary("of two values", whole)
+            raise _binary(f"value {values[0]}", whole)
         if pieces > 10 * len(values):
             raise UnusableError(
                 "class map",
-                f"Its {len(values)} values lie in {pieces} pieces: classes of pixels, not cells.",
-                "Export the objects, one id per cell.",
+                f"Its {pieces} separate pieces share only {len(values)} different values, so these "
+                "seem to be classes of pixels rather than ids of cells.",
+                "Export the segmented objects, with one id per cell.",
             )
     return whole
 
@@ -158,12 +164,12 @@ class UnusableError(InputError):
         self.what, self.found, self.to_do = what, found, to_do
 
 
-def _binary(how: str, labels: np.ndarray) -> UnusableError:
+def _binary(value: str, labels: np.ndarray) -> UnusableError:
     return UnusableError(
         "binary mask",
-        f"It is {how}, cell or background, in {connected(labels > 0).max()} pieces: cells that "
-        "touch cannot be told apart.",
-        "Export the labels themselves, one id per cell.",
+        f"All {connected(labels > 0).max()} pieces have the same {value}, so cells that touch "
+        "cannot be told apart.",
+        "Export the label image, with one id per cell.",
     )
 
 
@@ -203,6 +209,11 @@ def measure(labels: np.ndarray, sample: str, rater: str, kind: str, dtype: str) 
     )
 
 
+def _images(number: int, before: str = "") -> str:
+    """Say a number of images; what comes before is about several."""
+    return "1 image" if number == 1 else f"{before}{number} images"
+
+
 def _with_holes(labels: np.ndarray) -> int:
     """Count the cells around background that no path leads out of."""
     gaps = connected(labels == 0, connectivity=1)
@@ -233,42 +244,42 @@ def about_mask(facts: MaskFacts) -> list[Oddity]:
     if cut_off and facts.pieces > facts.cells + 1:
         odd(
             "ids cut off",
-            f"The largest id is {_LARGEST_UINT16}, the most that 16 bits hold, and {facts.cells:,} "
-            f"ids lie in {facts.pieces:,} pieces: several cells share one id.",
-            "Export the labels with 32 bits.",
+            f"The largest id is {_LARGEST_UINT16}, the most that 16 bits can hold, and the "
+            f"{facts.cells:,} ids lie in {facts.pieces:,} separate pieces: several cells share an "
+            "id.",
+            "Export the label image again as 32-bit integers.",
         )
     elif facts.in_pieces:
         odd(
             "ids in pieces",
-            f"{facts.in_pieces:,} of {facts.cells:,} ids lie in several pieces; each id counts as "
-            "one cell.",
-            "Where the pieces are cells of their own, give each its own id "
-            "(skimage.measure.label).",
+            f"Of {facts.cells:,} ids, {facts.in_pieces:,} lie in several separate pieces. Each id "
+            "counts as one cell.",
+            "If the pieces are different cells, give each its own id (skimage.measure.label).",
         )
     if facts.with_holes:
         odd(
             "holes",
-            f"{facts.with_holes:,} of {facts.cells:,} cells enclose background.",
-            "Fill the holes, unless they are meant.",
+            f"Of {facts.cells:,} cells, {facts.with_holes:,} enclose background.",
+            "Fill the holes unless they are intended.",
         )
     if facts.small:
         odd(
             "tiny cells",
-            f"{facts.small:,} of {facts.cells:,} cells have {SMALL_PX} px or fewer.",
-            "They may be slips of the pen or leftovers of cutting; remove them where they are.",
+            f"Of {facts.cells:,} cells, {facts.small:,} have {SMALL_PX} px or fewer.",
+            "They may be slips of the pen or remains of cells that were cut. Remove them if so.",
         )
     if facts.covered > _FULL:
         odd(
             "no background",
-            f"Cells cover {100 * facts.covered:.1f} % of the image.",
-            "Does it hold objects that are background, as ilastik's multicut gives them, or a "
-            "tessellation? Export cells alone.",
+            f"Cells cover {100 * facts.covered:.1f}% of the image, although tissue has gaps.",
+            "Background may have ids too, as in a tessellation or in ilastik's multicut. Export "
+            "only the cells.",
         )
     if facts.dtype.startswith("float"):
         odd(
             "float mask",
-            f"The labels are stored as {facts.dtype}; all of them are whole numbers.",
-            "Nothing has to be done; whole numbers are safer.",
+            f"The labels are stored as {facts.dtype}, but all of them are whole numbers.",
+            "You need not do anything, but integers are safer.",
         )
     return found
 
@@ -301,9 +312,10 @@ def about_raters(facts: Iterable[MaskFacts], um_per_px: float) -> list[Oddity]:
                 samples[0] if len(samples) == 1 else "",
                 raters[0],
                 "identical masks",
-                f"{' and '.join(raters)} have the same outlines in {len(samples)} of the samples, "
-                f"{samples[0]} for instance: they would agree perfectly.",
-                "Is one a copy of the other? Then remove it.",
+                f"{' and '.join(raters)} have exactly the same outlines in "
+                f"{_images(len(samples))}, for example {samples[0]}, and would agree perfectly "
+                "there.",
+                "If one is a copy of the other, remove the copy.",
             )
         )
     sizes = {r: float(np.median([m.median_area_px for m in own])) for r, own in by_rater.items()}
@@ -316,9 +328,9 @@ def about_raters(facts: Iterable[MaskFacts], um_per_px: float) -> list[Oddity]:
                     "",
                     rater,
                     "nuclei given as cells",
-                    f"The median cell has {area:.0f} px, those of the others "
-                    f"{np.median(others):.0f} px: these may be nuclei.",
-                    f"Where they are, name the folder nuclei_{rater}.",
+                    f"The median cell has {area:.0f} px, but {np.median(others):.0f} px in the "
+                    "masks of the other raters: these may be nuclei.",
+                    f"If they are nuclei, rename the folder to nuclei_{rater}.",
                 )
             )
     if sizes:
@@ -329,10 +341,12 @@ def about_raters(facts: Iterable[MaskFacts], um_per_px: float) -> list[Oddity]:
                     "",
                     "",
                     "pixel size",
-                    f"At {um_per_px:g} um per pixel the median cell would be "
-                    f"{diameter * um_per_px:.1f} um across.",
-                    f"Cells of about {_TYPICAL_UM:g} um would mean {_TYPICAL_UM / diameter:.2g} um "
-                    "per pixel: correct `um_per_px`, or say why cells are of that size.",
+                    f"At {um_per_px:g} um per pixel, the median cell would be "
+                    f"{diameter * um_per_px:.1f} um across. Between {_CELL_UM[0]:g} and "
+                    f"{_CELL_UM[1]:g} um was expected.",
+                    f"Cells about {_TYPICAL_UM:g} um across would mean "
+                    f"{_TYPICAL_UM / diameter:.2g} um per pixel. Correct `um_per_px`, unless your "
+                    "cells really have this size.",
                 )
             )
     return found
@@ -353,8 +367,9 @@ def about_kinds(kinds: Mapping[str, str]) -> list[Oddity]:
                 "",
                 people[0],
                 "one annotator",
-                "Only one person has drawn, so how far people agree cannot be said.",
-                "Let a second person draw some of the images, without seeing the first's masks.",
+                "Only one person drew masks, so agreement between people cannot be measured.",
+                "Ask a second person to outline the cells of some images without seeing the first "
+                "person's masks.",
             )
         ]
     if kinds and not people:
@@ -363,8 +378,10 @@ def about_kinds(kinds: Mapping[str, str]) -> list[Oddity]:
                 "",
                 "",
                 "no annotator",
-                "All masks are software's: they can be compared with one another, not with people.",
-                "Let a person draw some of the images; or correct `kind` where one did.",
+                "Software made all masks, so they can be compared with one another but not with "
+                "people.",
+                "Ask a person to outline the cells of some images, or correct `kind` if a person "
+                "made one of these masks.",
             )
         ]
     return []
@@ -419,17 +436,21 @@ def about_shifts(shifts: Mapping[str, list[tuple[str, int, int, float]]]) -> lis
     found = []
     for rater, own in shifts.items():
         down, right, gain = np.median([one[1:] for one in own], axis=0)
+        ways = {
+            "down" if down > 0 else "up": round(abs(down)),
+            "right" if right > 0 else "left": round(abs(right)),
+        }
         if np.hypot(down, right) >= SHIFT_PX and gain > _GAIN:
             found.append(
                 Oddity(
                     own[0][0] if len(own) == 1 else "",
                     rater,
                     "shifted mask",
-                    f"The cells lie {abs(down):.0f} px too far {'down' if down > 0 else 'up'} and "
-                    f"{abs(right):.0f} px too far {'right' if right > 0 else 'left'} of the nuclei "
-                    f"(median of {len(own)} images).",
-                    "Was the image cropped or registered after it was drawn on? Draw both on one "
-                    "image, and look at the overlay.",
+                    "Compared with the nuclei in the image, the cells lie "
+                    f"{' and '.join(f'{px} px too far {way}' for way, px in ways.items() if px)} "
+                    f"({_images(len(own), 'median of ')}).",
+                    "The image may have been cropped or registered after the masks were drawn. "
+                    "Look at both together, and export them again from the same image.",
                 )
             )
     return found

@@ -115,8 +115,9 @@ def inspect(
                 "",
                 "",
                 "unknown pixel size",
-                f"No file says how large a pixel is; taken as {size:g} um, the laser's spot.",
-                "Correct `um_per_px` where it is another.",
+                f"No file states the size of a pixel, so {size:g} um is assumed, the spot of the "
+                "laser in imaging mass cytometry.",
+                "If your pixels have another size, correct `um_per_px`.",
             )
         )
     shapes = {header.file.sample: header.shape for header in headers}
@@ -136,8 +137,9 @@ def inspect(
                 sample,
                 "",
                 "image without mask",
-                "No mask of it can be used.",
-                "Models still outline it; add masks to have it count for agreement.",
+                "It has no mask that can be used.",
+                "Models still outline its cells. Add masks if the image should count towards "
+                "agreement.",
             )
             for sample in shapes
             if sample not in labelled
@@ -156,7 +158,7 @@ def _headers(layout: Layout, odd: list[Oddity]) -> Iterable[ImageHeader]:
                     "",
                     "unreadable image",
                     str(error).removesuffix(".") + ".",
-                    "Without it the study goes on; its masks are left out too.",
+                    "Export or copy the file again. Until then, its masks are left out too.",
                     used=False,
                     file=str(file.path),
                 )
@@ -177,8 +179,8 @@ def _common_panel(
                     header.file.sample,
                     "",
                     "other channels",
-                    f"It has {len(header.channels)} channels, panel.csv keeps {len(panel)}.",
-                    "Does panel.csv belong to this image? Correct its column `keep`.",
+                    f"It has {len(header.channels)} channels, but panel.csv keeps {len(panel)}.",
+                    "Check that panel.csv belongs to this image, and correct its column `keep`.",
                     used=False,
                 )
             )
@@ -209,9 +211,9 @@ def _common_panel(
                 "",
                 "",
                 "other channels",
-                f"The images have from {min(counts)} to {max(counts)} channels; {len(shared)} are "
-                "in all of them, and are used.",
-                "Nothing has to be done, unless a channel that you need is missing.",
+                f"The images have different channels. Only the {len(shared)} that all of them have "
+                "are used.",
+                "You need not do anything unless a channel that you need is missing.",
             )
         )
     if not headers[0].named:
@@ -221,8 +223,8 @@ def _common_panel(
                 "",
                 "unnamed channels",
                 f"No file names the {len(first)} channels.",
-                "Put a panel.csv beside the images (columns channel, name, keep), or say which "
-                "show nuclei and membranes under `channels`.",
+                "Put a panel.csv with the columns channel, name and keep beside the images, or list "
+                "under `channels` which of them show nuclei and membranes.",
             )
         )
     return Panel(tuple(shared)), headers
@@ -266,8 +268,9 @@ def _masks(
                     file.path.name,
                     file.rater,
                     "mask without image",
-                    "No image has its name.",
-                    "Name it as its image, with the rater's name in the folder or behind it.",
+                    "No image has a matching name.",
+                    "Give the mask the name of its image, and the rater's name to its folder or to "
+                    "the end of the file's name.",
                     used=False,
                     file=str(file.path),
                 )
@@ -298,7 +301,7 @@ def _examine(
     except UnusableError as error:
         return None, False, (error.what, error.found, error.to_do)
     except InputError as error:
-        return None, False, ("unreadable mask", f"{error}.".replace("..", "."), "Save it again.")
+        return None, False, ("unreadable mask", f"{error}.".replace("..", "."), "Export it again.")
     as_is = Path(path).suffix.lower() in (".tif", ".tiff") and found.dtype.kind in "ui"
     return checks.measure(labels, sample, rater, kind, str(found.dtype)), as_is, ("", "", "")
 

@@ -5,8 +5,9 @@ inside. Where two polygons overlap, the pixel goes to the one that was drawn fir
 """
 
 import json
+import re
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from imc_helpers.errors import InputError
 
 _NPZ_NAMES = ("y", "masks", "mask", "labels", "label", "segmentation", "y_pred")
 """Arrays of an ``.npz`` that hold labels, first choice first; DeepCell has ``y`` beside ``X``."""
+_QUPATH_TYPES = ("cell", "detection", "annotation")
+"""Objects of QuPath that may be cells. Of these, the first kind that a file has counts: where cells
+were detected, annotations are the regions in which they were."""
 
 Polygon = list[np.ndarray]
 """Rings of (x, y) in pixels, (N, 2) each: the border, then the holes."""
@@ -33,8 +37,8 @@ def read_labels(path: Path, shape: tuple[int, int], kind: str = "masks") -> np.n
     Parameters
     ----------
     path
-        TIFF, PNG, NPY, Cellpose's ``_seg.npy``, DeepCell's ``.npz``, QuPath's GeoJSON, ImageJ's
-        ROIs (``.roi``, ``.zip``), or a pickled array.
+        TIFF, PNG, NPY, Cellpose's ``_seg.npy``, DeepCell's ``.npz``, QuPath's GeoJSON (zipped, or
+        not), ImageJ's ROIs (``.roi``, ``.zip``), or a pickled array.
     shape
         Height and width of the image, pixels: outlines alone do not say it.
     kind
@@ -54,8 +58,8 @@ def read_labels(path: Path, shape: tuple[int, int], kind: str = "masks") -> np.n
     path = Path(path)
     ending = path.suffix.lower()
     if ending in (".geojson", ".zip", ".roi"):
-        polygons = _geojson(path, kind) if ending == ".geojson" else _imagej(path)
-        return fill(polygons, shape)
+        text = _geojson_text(path)
+        return fill(_imagej(path) if text is None else _geojson(path, text, kind), shape)
     try:
         found = _ARRAYS[ending](path)
     except KeyError:
@@ -142,19 +146,54 @@ def _npz(path: Path) -> np.ndarray:
         raise InputError(f"{path}: not a readable NPZ file ({error}). Save it again") from error
 
 
-def _geojson(path: Path, kind: str) -> list[Polygon]:
+def _geojson_text(path: Path) -> bytes | None:
+    """Return the GeoJSON in a file, or in the zip that QuPath wraps it in; None if it has none."""
+    if path.suffix.lower() == ".geojson":
+        return path.read_bytes()
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        inside = [name for name in archive.namelist() if name.lower().endswith(".geojson")]
+        return archive.read(inside[0]) if inside else None
+
+
+def _geojson(path: Path, text: bytes, kind: str) -> list[Polygon]:
     """Read the outlines that QuPath exports, of cells or of their nuclei."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
         features = content if isinstance(content, list) else content.get("features", [content])
-        name = "nucleusGeometry" if kind == "nuclei" else "geometry"
-        shapes = [feature.get(name) or feature["geometry"] for feature in features]
+        features = _cells_among(features)
+        shapes = [feature["geometry"] for feature in features]
+        nuclei = [
+            feature["nucleusGeometry"] for feature in features if "nucleusGeometry" in feature
+        ]
+        if kind == "nuclei" and nuclei:
+            shapes = nuclei
         return [polygon for shape in shapes for polygon in _polygons(shape)]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f"{path}: not the GeoJSON of outlines ({type(error).__name__}: {error}). In QuPath: "
             "File, Export objects as GeoJSON"
         ) from error
+
+
+def _cells_among(features: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Leave out what QuPath exports beside cells: the regions around them, tiles, cores."""
+    types = [_object_type(feature) for feature in features]
+    for wanted in _QUPATH_TYPES:
+        if wanted in types:
+            return [one for one, kind in zip(features, types, strict=True) if kind == wanted]
+    return [one for one, kind in zip(features, types, strict=True) if not kind]
+
+
+def _object_type(feature: dict[str, Any]) -> str:
+    """Return what QuPath calls an object; nothing for an outline of other software."""
+    properties = feature.get("properties") or {}
+    known = properties.get("objectType") or properties.get("object_type")  # from 0.4; 0.3
+    if known:
+        return str(known)
+    of_class = re.fullmatch(r"(?:Path)?(\w+)Object", str(feature.get("id", "")))  # 0.2
+    return of_class[1].lower() if of_class else ""
 
 
 def _polygons(shape: dict[str, Any]) -> list[Polygon]:
