@@ -194,8 +194,8 @@ else:
 # A cell cut wrongly is a mixture, and mixtures blur clusters. So {cite:t}`goldsborough2025` (section 6.3) compares
 # masks without any annotation: mean counts of cells are z-scored and clustered by Leiden at three resolutions, and three scores of
 # the clusters are averaged. {cite:t}`chen2023cse` have fourteen metrics of the same kind. On a phantom such scores can be judged
-# themselves. The masks here: the truth, simulated annotators, models, and the truth eroded, dilated, merged, dropped and shifted.
-# Because several of these scores change with the number of cells, all are given twice, the second time with as many cells of each mask.
+# themselves, by masks whose errors are known: of simulated annotators and models, and the truth eroded, dilated, merged, dropped and
+# shifted. Because several of these scores change with the number of cells, all are given twice, the second time with as many cells of each mask.
 
 # %% [markdown]
 # ## Annotators and models alone

@@ -41,6 +41,7 @@ if importlib.util.find_spec("imc_helpers") is None:
 # %% tags=["hide-input"]
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -161,10 +162,11 @@ if several:
     )
     table.write_h5ad(folder / "carried_cells.h5ad", compression="gzip")
     columns = ["Object", "area", "support", "mask_iou", "type_entropy"]
+    by_support = table.obs[columns].sort_values(["support", "mask_iou"])
     show_table(
-        table.obs[columns].head(6).reset_index(drop=True),
+        by_support.iloc[np.linspace(0, len(by_support) - 1, 6).astype(int)].reset_index(drop=True),
         label="tab-carried-cells",
-        caption=f"The first cells of {rater_name(raters[0])} in one image, with what the other masks say about them. All cells of the image, with "
+        caption=f"Some cells of {rater_name(raters[0])} in one image, from the least to the best supported, with what the other masks say about them. All cells of the image, with "
         f"the layers of markers, are in `results/{edition}/downstream/carried_cells.h5ad`. {data}",
     )
 

@@ -115,6 +115,7 @@ once = (
     "network of its own."
 )
 
+not_run = Markdown("*The two models were not run in this edition, so there is nothing to show.*")
 gained = gains(errors, "student", "teacher", ["trial"])
 better = gained[gained["low"] > 0]
 worse = gained[gained["high"] < 0]
@@ -218,14 +219,14 @@ if home:
         "cells.",
     )
 else:
-    display(Markdown("The two models were not run in this edition: there is no tissue to show."))
+    display(not_run)
 
 # %% [markdown]
 # ## What the teacher was told
 
 # %% tags=["hide-input"]
 path = weights_dir(teacher) / "labelling.csv"
-if path.is_file():
+if home and path.is_file():
     curve = pd.read_csv(path)
     curve.to_csv(results_dir(edition, "specialists") / "distillation_labelling.csv", index=False)
     show(
@@ -233,12 +234,12 @@ if path.is_file():
         label="fig-distillation-labelling",
         caption="How the teacher came along. A simulated person labels single pixels where the forest is unsure, first in images drawn "
         "at random, then in the image where it is least sure, until its mean uncertainty has not fallen for three rounds. "
-        f"{source_note([home]) if home else ''}",
+        f"{data}",
         alt="Two curves against the number of labelled pixels: the forest's mean uncertainty, and its average precision on an image "
         "kept apart.",
     )
 else:
-    display(Markdown("No teacher that was labelled pixel by pixel was trained in this edition."))
+    display(Markdown("*No teacher that was labelled pixel by pixel was trained in this edition.*"))
 
 # %% [markdown]
 # A mean uncertainty that no longer falls does not say that the forest is right.
@@ -288,6 +289,8 @@ if home:
         f"is wrong everywhere. 95% intervals over {here['sample'].nunique()} images. {data}",
         alt="Two panels, F1 and Jaccard index of border pixels, with a row per model and a mark for each reference.",
     )
+else:
+    display(not_run)
 
 # %% [markdown]
 # ## Counts
@@ -301,6 +304,8 @@ if home:
         f"line they are equal. {source_note(cohorts)}",
         alt="A panel per model: number of cells against that of the references, one point per image, with a diagonal line.",
     )
+else:
+    display(not_run)
 
 # %% tags=["hide-input"]
 if home:
@@ -337,6 +342,8 @@ if home:
         f"{here['sample'].nunique()} images. {data}",
         alt="Six panels, precision, recall, F1, Jaccard index, share oversplit and share merged, with a row per model.",
     )
+else:
+    display(not_run)
 
 # %% tags=["hide-input"]
 if learned:
@@ -408,6 +415,8 @@ if home:
         f"nine tenths. {data}",
         alt="A panel per marker: how it is distributed over the cells of each mask.",
     )
+else:
+    display(not_run)
 
 # %% tags=["hide-input"]
 if home:

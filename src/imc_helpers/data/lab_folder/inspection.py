@@ -223,8 +223,8 @@ def _common_panel(
                 "",
                 "unnamed channels",
                 f"No file names the {len(first)} channels.",
-                "Put a panel.csv with the columns channel, name and keep beside the images, or list "
-                "under `channels` which of them show nuclei and membranes.",
+                "Put a panel.csv with the columns channel, name and keep beside the images, or "
+                "list under `channels` which of them show nuclei and membranes.",
             )
         )
     return Panel(tuple(shared)), headers
