@@ -298,6 +298,9 @@ def say_verdicts(judged: pd.DataFrame, *, most: int = 4) -> str:
         own = judged[judged["kind"] == kind].drop_duplicates("name")
         if own.empty:
             continue
+        if (own["verdict"] == Verdict.OPEN).all():
+            sentences.append(f"Of {len(own)} {noun}, none can be told.")
+            continue
         parts = []
         for verdict in Verdict:
             names = own.loc[own["verdict"] == verdict, "name"].tolist()

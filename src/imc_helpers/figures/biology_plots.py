@@ -76,8 +76,8 @@ def conclusion_rows(judged: pd.DataFrame, beside: list[str], *, width: float) ->
     axes[-1].set_xlim(ends[0] * 1.08, ends[1] * 1.08)
     ticks = [tick for tick in (-3, -2, -1, -0.5, 0, 0.5, 1, 2, 3) if ends[0] <= tick <= ends[1]]
     if ends[1] - ends[0] > 3:
-        ticks = [tick for tick in ticks if tick == round(tick)]
-    axes[-1].set_xticks(ticks, [f"× {2.0**tick:.2g}" for tick in ticks])
+        ticks = [tick for tick in ticks if tick % (2 if width < NARROW else 1) == 0]
+    axes[-1].set_xticks(ticks, [f"× {2.0**tick:.3g}" for tick in ticks])
     handles = [
         Line2D([], [], color=colour, marker=marker, label=verdict.value)
         for verdict, (colour, marker) in _OF_VERDICT.items()

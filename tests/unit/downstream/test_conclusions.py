@@ -191,6 +191,11 @@ def test_verdicts_in_words_and_what_a_figure_shows():
         "Of 2 fractions, 1 would not have changed (B); 1 would have changed (T). Of 3 contacts, "
         "1 would not have changed (B – T); 1 would have changed (T – T); 1 cannot be told."
     )
+    undecided = judged.assign(verdict=Verdict.OPEN)
+    assert (
+        say_verdicts(undecided)
+        == "Of 2 fractions, none can be told. Of 3 contacts, none can be told."
+    )
     shown = worth_showing(judged, 2)
     assert shown["name"].tolist() == ["B", "T", "B – T", "T – T"]
 
