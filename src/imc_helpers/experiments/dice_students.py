@@ -88,7 +88,7 @@ def learn(
     Returns
     -------
     torch.nn.Module
-        The student.
+        The student, on the device that trained it.
     """
     planes = {name: merged_planes(one, variant) for name, one in lesson.samples.items()}
     with TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def learn(
             variant=variant,
             device=device,
         )
-    return network
+    return network.to(device)
 
 
 def score_student(
