@@ -21,6 +21,7 @@ from imc_helpers.agreement.intervals import paired_differences
 from imc_helpers.cells.counts import count_cells
 from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
+from imc_helpers.experiments.sweeps import in_words
 from imc_helpers.images.cells_of_maps import components, grown_from_interiors, grown_from_nuclei
 from imc_helpers.images.imperfect_masks import drop_cells, interior, move_borders, sure_pixels
 from imc_helpers.metrics import evaluate
@@ -150,7 +151,7 @@ class Trained:
     """A network and what it learned from."""
 
     network: Any
-    """``torch.nn.Module`` in evaluation mode, on the CPU."""
+    """``torch.nn.Module`` in evaluation mode, on the device that trained it."""
     curve: pd.DataFrame
     """Loss and validation by epoch."""
     patch_px: int
@@ -345,7 +346,7 @@ def _fit(
             folder or Path(temporary),
             device,
         )
-    return network, curve, time.process_time() - start
+    return network.to(device), curve, time.process_time() - start
 
 
 def score(trained: Trained, tissue: Tissue, raters: Iterable[str] = ()) -> pd.DataFrame:
@@ -401,6 +402,17 @@ def cells_of(maps: np.ndarray, nucleus: np.ndarray) -> dict[str, np.ndarray]:
         "nuclei": grown_from_nuclei(mask, nucleus),
         "interiors": grown_from_interiors(mask, maps[1] >= CELL),
     }
+
+
+def packed(mask: np.ndarray) -> list[str]:
+    """Write a mask (H, W) of a width that is a multiple of 8 row by row, eight pixels a byte."""
+    return [row.tobytes().hex() for row in np.packbits(mask, axis=1)]
+
+
+def unpacked(rows: Iterable[str]) -> np.ndarray:
+    """Read what `packed` wrote, (H, W) bool."""
+    read = np.array([list(bytes.fromhex(row)) for row in rows], np.uint8)
+    return np.unpackbits(read, axis=1).astype(bool)
 
 
 def averaged_in_ways(rows: pd.DataFrame) -> dict[str, float]:
@@ -460,3 +472,51 @@ def changes(
     table = rows.pivot(index=index, columns=by, values=column)[list(dict.fromkeys(rows[by]))]
     found = paired_differences(table, table.index.get_level_values(drawn), baseline)
     return found.rename_axis(by).reset_index()
+
+
+def surely_lost(lost: pd.DataFrame, more_than: float) -> list[str]:
+    """Return the trials, rows of `changes` by name, that surely lose more than this."""
+    return [str(trial) for trial in lost.index[lost["high"] < -more_than]]
+
+
+def cost_in_words(lost: pd.DataFrame, large: float) -> str:
+    """Say whether half of the labels may be missing, and at which shares the loss is large.
+
+    Parameters
+    ----------
+    lost
+        What `changes` returns of the Dice coefficient, by the share of missing cells (``"50%"``),
+        compared with all cells labelled.
+    large
+        A loss that nobody would overlook.
+    """
+    by_share = lost.to_dict("index")
+    half, at = by_share["50%"], surely_lost(lost, large)
+    if half["high"] < -large:
+        first, known = (
+            "Half of the labels is already too few",
+            f"surely a loss of more than {large:g}",
+        )
+    elif half["low"] <= -large:
+        first = "These trainings cannot say whether half of the cells may go unlabelled"
+        known = f"perhaps a loss of more than {large:g}"
+    elif half["high"] < 0:
+        first = "Half of the cells may go unlabelled at little cost"
+        known = f"surely a loss, but surely of less than {large:g}"
+    else:
+        first = "Half of the cells may go unlabelled at little or no cost"
+        known = f"surely no loss of more than {large:g}"
+    more = [share for share in at if share != "50%"]
+    then = f"; no other share that was tried surely costs more than {large:g}"
+    open_at = [
+        share
+        for share, row in by_share.items()
+        if row["low"] <= -large and share not in (*at, "50%")
+    ]
+    if more:
+        then = (
+            f"; the loss surely exceeds {large:g} with {', '.join(more)} missing: "
+            f"{in_words(by_share[more[0]])} with {more[0]}"
+        )
+    doubt = f", but with {', '.join(map(str, open_at))} missing it may" if open_at else ""
+    return f"{first}: Dice of pixels changes by {in_words(half)}, {known}{then}{doubt}"

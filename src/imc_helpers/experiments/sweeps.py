@@ -359,7 +359,7 @@ def input_names(table: pd.DataFrame) -> pd.Series:
     return pd.Series([name(*row) for row in columns], index=table.index)
 
 
-def in_words(row: pd.Series, digits: int = 3) -> str:
+def in_words(row: Mapping[Any, Any] | pd.Series, digits: int = 3) -> str:
     """Write a difference with its interval: ``"+0.012 (-0.003 to +0.027)"``.
 
     One image gives no interval.

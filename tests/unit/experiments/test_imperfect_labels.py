@@ -1,10 +1,13 @@
 """Imperfect labels: what is learned, what is kept apart, and scores of maps that are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from imc_helpers.data.panels import Channel, Panel
+from imc_helpers.data.samples import Sample
 from imc_helpers.errors import InputError
 from imc_helpers.experiments import students
 from imc_helpers.experiments.imperfect_labels import (
@@ -18,12 +21,17 @@ from imc_helpers.experiments.imperfect_labels import (
     averaged_in_ways,
     bootstrapped,
     changes,
+    cost_in_words,
     divided,
     made_samples,
+    packed,
     score,
+    surely_lost,
     train,
+    unpacked,
 )
 from imc_helpers.images.imperfect_masks import interior
+from imc_helpers.models.training.patches import cut
 from imc_helpers.phantom.recipes import find_recipe, make_sample
 
 TINY = Training(base=2, patch_px=64, epochs=1, batch=2)
@@ -178,6 +186,60 @@ def test_channels_of_a_real_panel_under_their_own_names():
     assert set(NUCLEAR) == {"DNA1", "DNA2"}
 
 
+def test_students_are_carried_over_and_meet_those_that_learned_there(monkeypatch):
+    """Channels are matched by spelling; nobody is scored on what it learned from."""
+    ours = Panel((Channel("Ir191", "DNA1", "nucleus"), Channel("Yb176", "HistoneH3")))
+    theirs = Panel((Channel("PIN", "PIN"), Channel("H3", "H3", "nucleus")))
+    cohorts = {
+        "spleen": Opened(ours, ("a", "b", "c", "d"), ("tool1", "tool2"), 130),
+        "pancreas": Opened(theirs, ("x", "y", "z"), ("published",), 100),
+    }
+    seen = []
+    monkeypatch.setattr(students, "open_cohort", cohorts.get)
+    monkeypatch.setattr(students, "train", lambda tissue, *_, **__: seen.append(tissue))
+    monkeypatch.setattr(
+        students,
+        "score",
+        lambda _, tissue, raters: pd.DataFrame({"sample": tissue.split.test, "rater": raters[0]}),
+    )
+    monkeypatch.setattr(
+        students, "cohort_record", lambda _: SimpleNamespace(synthetic=False, raters={"one": None})
+    )
+    assert students.elsewhere("spleen", cohorts) == "pancreas"
+    assert students.shared_channels(ours, theirs) == {"HistoneH3": "H3"}
+    assert not students.shared_channels(theirs, Panel((Channel("H3", "H3"),)))
+    rows = students.carried_over("spleen", "pancreas", TINY)
+    assert rows.groupby(["learned_on", "teacher"])["sample"].nunique().eq(3).all()
+    assert set(rows["rater"]) == {"published"}
+    assert [tissue.rater for tissue in seen] == ["tool1", "tool2", *["published"] * 3]
+    for tissue in seen:
+        left_out = {name.split(",")[0] for name in tissue.split.test}
+        assert not left_out & {
+            name.split(",")[0] for name in (*tissue.split.train, *tissue.split.validation)
+        }
+        # Three images of nine patches at home; one of four patches abroad, met again and again.
+        patches = sum(len(cut(tissue.image(name), 64)) for name in tissue.split.train)
+        assert patches == pytest.approx(27, abs=2)
+        assert tissue.markers == tissue.nuclear == ("HistoneH3",)
+
+
+class Opened:
+    """A cohort of images of one size."""
+
+    def __init__(self, panel, ids, references, side):
+        self.panel, self.ids, self.references = panel, ids, references
+        self._side = side
+
+    def references_of(self, _):
+        return self.references
+
+    def read(self, name):
+        rng = np.random.default_rng(ord(name))
+        image = rng.random((len(self.panel), self._side, self._side), np.float32)
+        cells = np.ones((self._side, self._side), np.uint32)
+        return Sample(name, image, self.panel, 1.0, dict.fromkeys(self.references, cells))
+
+
 def test_what_a_student_inherits_by_hand():
     rows = pd.DataFrame(
         [(t, s, r, d) for t, s, r, d in (
@@ -193,3 +255,30 @@ def test_what_a_student_inherits_by_hand():
 
 def test_a_phantom_has_no_two_teachers():
     assert not students.has_two_teachers("phantom_lymphoid")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.3, -0.2, "already too few"),
+        (-0.15, 0.02, "cannot say"),
+        (-0.05, -0.01, "at little cost"),
+        (-0.05, 0.01, "at little or no cost"),
+    ],
+)
+def test_what_half_of_the_labels_cost_in_words(low, high, says):
+    lost = pd.DataFrame(
+        {"mean": [(low + high) / 2, -0.5], "low": [low, -0.8], "high": [high, -0.2]},
+        index=["50%", "95%"],
+    )
+    said = cost_in_words(lost, 0.1)
+    assert says in said and "-0.500 (-0.800 to -0.200) with 95%" in said
+    assert surely_lost(lost, 0.1) == (["50%", "95%"] if high < -0.1 else ["95%"])
+    unsure = cost_in_words(lost.assign(high=0.0), 0.1)
+    assert "no other share" in unsure and "95% missing it may" in unsure
+
+
+def test_a_mask_is_written_and_read():
+    mask = np.random.default_rng(0).random((5, 16)) < 0.5
+    assert packed(np.array([[0, 0, 0, 0, 1, 0, 0, 1]])) == ["09"]
+    assert np.array_equal(unpacked(packed(mask)), mask)
