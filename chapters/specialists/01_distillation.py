@@ -104,6 +104,14 @@ if home:
     rows.to_csv(results_dir(edition, "specialists") / "distillation.csv", index=False)
     references = list(references_of(opened[home], teacher))
     other = next((name for name in references if name != teacher), "")
+    # Cohorts that were labelled by different people or tools have these in one colour.
+    strangers = set(rows["reference"]) - {teacher}
+    stranger = strangers.pop() if len(strangers) == 1 else "another rater"
+    everywhere = rows.assign(
+        reference=rows["reference"].where(rows["reference"] == teacher, stranger)
+    )
+    either = [name for name in (teacher, stranger) if name in set(everywhere["reference"])]
+    judges = "the truth" if stranger == "truth" else rater_name(stranger)
     judge = "the truth" if other == "truth" else rater_name(other)
     data = source_note([home])
 trials = pd.read_csv(shipped("benchmarks/results") / "teachers.csv")
@@ -298,10 +306,10 @@ else:
 # %% tags=["hide-input"]
 if home:
     show(
-        partial(count_points, rows, references),
+        partial(count_points, everywhere, either),
         label="fig-distillation-counts",
-        caption="Cells per image of all cohorts, by model, against those of the teacher and of the truth (Figures 2B and 3B). On the "
-        f"line they are equal. {source_note(cohorts)}",
+        caption="Cells per image of all cohorts, by model, against those of the teacher and of "
+        f"{judges} (Figures 2B and 3B). On the line they are equal. {source_note(cohorts)}",
         alt="A panel per model: number of cells against that of the references, one point per image, with a diagonal line.",
     )
 else:
@@ -446,12 +454,15 @@ if home:
 
 # %% tags=["hide-input"]
 if len(cohorts) > 1:
+    away = everywhere[everywhere["cohort"] != home]
+    elsewhere = with_intervals(away, {"jaccard_50": "ap50"}, by=("cohort", "model", "reference"))
+    elsewhere["tissue"] = [cohort_name(key) for key in elsewhere["cohort"]]
     show(
         partial(
             reference_rows,
-            scored[scored["cohort"] != home],
+            elsewhere,
             "tissue",
-            references,
+            either,
             label="ap50 (IoU ≥ .5)",
         ),
         label="fig-distillation-others",
@@ -469,16 +480,18 @@ if len(cohorts) > 1:
         matched_ious(opened[key], models, teacher, looked_at[key]).assign(cohort=key)
         for key in cohorts[1:]
     )
-    elsewhere = (
+    which = ["cohort", "model", "reference"]
+    well = well.reindex(columns=[*which, "mean", "high"]).astype(dict.fromkeys(which, object))
+    by_rules = (
         rows[rows["cohort"] != home]
-        .groupby(["cohort", "model", "reference"], sort=False)[["pixel_f1", *CELLS]]
+        .groupby(which, sort=False)[["pixel_f1", *CELLS]]
         .mean()
         .reset_index()
-        .merge(well[["cohort", "model", "reference", "mean", "high"]], how="left")
+        .merge(well, how="left", on=which)
     )
-    elsewhere.to_csv(results_dir(edition, "specialists") / "distillation_others.csv", index=False)
+    by_rules.to_csv(results_dir(edition, "specialists") / "distillation_others.csv", index=False)
     show_table(
-        elsewhere.rename(
+        by_rules.rename(
             columns={
                 "reference": "rater",
                 "pixel_f1": "F1 of border pixels",

@@ -513,9 +513,9 @@ if len(carried):
     show(
         partial(choice_dots, moved_far, "student", label="minus the student that learned there"),
         label="fig-imperfect-carried",
-        caption=f"Students of each tool in {cohort_name(real)}, carried over to {cohort_name(abroad)} and scored with the masks of "
-        f"{rater_name(judge)} there, minus students of these masks, each of which never saw the image it is scored on. All see only "
-        f"what both panels have of the channels and are trained for about as many steps. 95% intervals over "
+        caption=f"Students of each tool in {cohort_name(real)}, carried over to {cohort_name(abroad)} and scored with its own masks "
+        f"({rater_name(judge)}), minus students of those masks, none of which saw the image it is scored on. All see only the lung "
+        "channels that both panels have and are trained for about as many steps. 95% intervals over "
         f"{carried['sample'].nunique()} images, one training each. {source_note([real, abroad])}",
         alt="Two panels, Dice and average precision: difference between each carried student and the one that learned there.",
     )
@@ -533,9 +533,9 @@ if len(carried):
     listed = "; ".join(f"{name} {dice[name]:.2f} and {cells[name]:.2f}" for name in dice.index)
     display(
         Markdown(
-            f"Mean Dice and ap50 (cells grown from nuclei) with the masks of {rater_name(judge)}: {listed}. These masks are automatic "
-            "too, and the only ones there: students are asked whose convention theirs is like, and not who is right. "
-            f"The image that each student at home learned from is small, and {carried['sample'].nunique()} images settle little."
+            f"Mean Dice and ap50 (cells grown from nuclei) in {cohort_name(abroad)}, students {listed}. These masks are automatic too, "
+            "and the only ones there: students are asked whose convention theirs is like, and not who is right. Those that learned "
+            f"there had one small image each, and {carried['sample'].nunique()} images settle little."
         )
     )
 
