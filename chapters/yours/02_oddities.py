@@ -97,8 +97,9 @@ table = table.agg(
     to_do=("to_do", "first"),
 )
 table["used"] = table["used"].map({True: "yes", False: "left out"})
+table["found"] += " " + table["to_do"]
 columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first image"}
-columns |= {"found": "found there", "to_do": "what to do", "used": "used"}
+columns |= {"found": "what was found there, and what to do", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),
