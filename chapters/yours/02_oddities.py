@@ -98,8 +98,8 @@ table = table.agg(
 )
 table["used"] = table["used"].map({True: "yes", False: "left out"})
 table["found"] += " " + table["to_do"]
-columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first image"}
-columns |= {"found": "what was found there, and what to do", "used": "used"}
+columns = {"what": "what", "found": "what was found, and what to do", "rater": "mask of"}
+columns |= {"times": "times", "first": "first image", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),
