@@ -128,7 +128,7 @@ steps = [
 display(Markdown("\n".join(steps) or "Nothing needs your attention first."))
 
 # %% [markdown]
-# ## The images on which people agree least
+# ## The images with the least agreement
 
 # %% tags=["hide-input"]
 worst = worst_images(pairs)

@@ -97,8 +97,9 @@ table = table.agg(
     to_do=("to_do", "first"),
 )
 table["used"] = table["used"].map({True: "yes", False: "left out"})
-columns = {"what": "what", "rater": "mask of", "times": "times", "first": "first image"}
-columns |= {"found": "found there", "to_do": "what to do", "used": "used"}
+table["found"] += " " + table["to_do"]
+columns = {"what": "what", "found": "what was found, and what to do", "rater": "mask of"}
+columns |= {"times": "times", "first": "first image", "used": "used"}
 if len(table):
     show_table(
         table[list(columns)].rename(columns=columns),

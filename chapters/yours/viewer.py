@@ -58,7 +58,7 @@ else:
     ranked = (compared if among.empty else among).sort_values("ap50")
     worst = ranked.iloc[0]
     summary = (
-        f"They disagree most on `{worst['sample']}` of {cohort_name(worst['cohort'])}: mean ap50 {worst['pairs']} is "
+        f"Raters disagree most on `{worst['sample']}` of {cohort_name(worst['cohort'])}: mean ap50 {worst['pairs']} is "
         f"{worst['ap50']:.2f} there, the lowest of {counted(len(ranked), 'image')}. Open an image below to see the tissue and step "
         "through the disagreements."
     )

@@ -56,7 +56,8 @@ def oddity_examples(
     most
         Examples, at most.
     """
-    drawn = oddities[oddities["rater"] != ""].drop_duplicates(["cohort", "what", "rater"])
+    seen = (oddities["rater"] != "") & (oddities["what"] != "one annotator")
+    drawn = oddities[seen].drop_duplicates(["cohort", "what", "rater"])
     drawn = drawn.sort_values(["used", "what"], kind="stable").drop_duplicates(["cohort", "what"])
     examples = []
     for _, one in drawn.iterrows():

@@ -110,8 +110,8 @@ def _agreement(cohort: Cohort, pairs: pd.DataFrame, named: Callable[[str], str])
     if not len(pairs):
         if len(cohort.references) == 1:
             return (
-                f"Only {named(cohort.references[0])} has outlined cells here, so nobody can say "
-                "how well people agree."
+                f"All outlines here are by one rater, {named(cohort.references[0])}, so agreement "
+                "cannot be measured."
             )
         return f"No image has the masks of two {who}, so nobody can say how well they agree."
     mean = float(mean_agreement(pairs)[METRIC].iloc[0])
@@ -189,8 +189,8 @@ def _matters(
     if len(cohort.annotators) < 2 or not ran:
         tools = " The masks here are those of tools." if cohort.tools else ""
         return (
-            "To decide whether a model is as good as a person takes masks by two people and by a "
-            f"model, so here it is undecidable.{tools if not cohort.annotators else ''}"
+            "Whether a model is as good as a person cannot be decided here: that takes masks by "
+            f"two people and by a model.{tools if not cohort.annotators else ''}"
         )
     means = mean_scores(judged).set_index("model").loc[ran, METRIC]
     first = str(means.idxmax())
@@ -237,16 +237,21 @@ def _next_steps(
         worst = worst_images(pairs)
         if len(worst) > 1:
             names = _names(worst["sample"].head(3))
-            yield f"Look at the images on which people agree least: {names} ([](viewer))."
+            who = noun(r for r in cohort.raters if r.name in cohort.references)
+            yield f"Look at the images on which {who} agree least: {names} ([](viewer))."
         if len(worst) < FEW_IMAGES:
+            few = "one image is" if len(worst) == 1 else f"{len(worst)} images are"
             yield (
-                f"Have two people annotate more images: with {len(worst)}, every interval is wide; "
-                f"at least {FEW_IMAGES} are needed for most decisions."
+                f"Ask two people to outline the cells of more images: {few} too few for most "
+                f"decisions, which need at least {FEW_IMAGES}."
             )
     elif len(cohort.annotators) == 1:
-        yield "Have a second person draw some of the images, without seeing the first's outlines."
+        yield (
+            "Ask a second person to outline the cells of some images without seeing the first "
+            "person's outlines."
+        )
     elif not cohort.annotators:
-        yield "Have two people draw some of the images."
+        yield "Ask two people to outline the cells of some images."
     if not ran:
         yield "Put a model's masks into the folder (`masks_NAME/`), or name models in the edition."
 

@@ -211,8 +211,8 @@ def _common_panel(
                 "",
                 "",
                 "other channels",
-                f"The images have different channels. Only the {len(shared)} that all of them have "
-                "are used.",
+                f"The images have different channels. Only the {len(shared)} that all of them "
+                "have are used.",
                 "You need not do anything unless a channel that you need is missing.",
             )
         )
