@@ -515,8 +515,16 @@ def cost_in_words(lost: pd.DataFrame, large: float) -> str:
     ]
     if more:
         then = (
-            f"; the loss surely exceeds {large:g} with {', '.join(more)} missing: "
+            f"; the loss surely exceeds {large:g} with {_listed(more, list(by_share))} missing: "
             f"{in_words(by_share[more[0]])} with {more[0]}"
         )
-    doubt = f", but with {', '.join(map(str, open_at))} missing it may" if open_at else ""
+    doubt = f", but with {_listed(open_at, list(by_share))} missing it may" if open_at else ""
     return f"{first}: Dice of pixels changes by {in_words(half)}, {known}{then}{doubt}"
+
+
+def _listed(shares: list[Any], tried: list[Any]) -> str:
+    """Name shares; the first and the last of three or more that were tried one after the other."""
+    start = tried.index(shares[0])
+    if len(shares) > 2 and tried[start : start + len(shares)] == shares:
+        return f"{shares[0]} to {shares[-1]}"
+    return ", ".join(map(str, shares))

@@ -278,6 +278,14 @@ def test_what_half_of_the_labels_cost_in_words(low, high, says):
     assert "no other share" in unsure and "95% missing it may" in unsure
 
 
+def test_many_shares_are_named_by_their_ends():
+    shares = ["50%", "75%", "80%", "85%", "90%"]
+    lost = pd.DataFrame({"mean": -0.05, "low": -0.2, "high": 0.1}, index=shares)
+    assert "but with 75% to 90% missing it may" in cost_in_words(lost, 0.1)
+    lost.loc["80%", "low"] = -0.06
+    assert "but with 75%, 85%, 90% missing it may" in cost_in_words(lost, 0.1)
+
+
 def test_a_mask_is_written_and_read():
     mask = np.random.default_rng(0).random((5, 16)) < 0.5
     assert packed(np.array([[0, 0, 0, 0, 1, 0, 0, 1]])) == ["09"]
