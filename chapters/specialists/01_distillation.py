@@ -47,7 +47,7 @@ from importlib.util import find_spec
 import pandas as pd
 from IPython.display import Markdown, display
 
-from imc_helpers.data.manifest import load_edition, published_table
+from imc_helpers.data.manifest import load_edition, model_record, published_table
 from imc_helpers.data.paths import results_dir, shipped
 from imc_helpers.data.readers.published import open_cohort
 from imc_helpers.data.samples import evenly_spread
@@ -234,6 +234,8 @@ else:
 
 # %% tags=["hide-input"]
 path = weights_dir(teacher) / "labelling.csv"
+taught = model_record(teacher).training
+taught_on = taught.recipe if taught else home
 if home and path.is_file():
     curve = pd.read_csv(path)
     curve.to_csv(results_dir(edition, "specialists") / "distillation_labelling.csv", index=False)
@@ -242,7 +244,7 @@ if home and path.is_file():
         label="fig-distillation-labelling",
         caption="How the teacher came along. A simulated person labels single pixels where the forest is unsure, first in images drawn "
         "at random, then in the image where it is least sure, until its mean uncertainty has not fallen for three rounds. "
-        f"{data}",
+        f"{source_note([taught_on])}",
         alt="Two curves against the number of labelled pixels: the forest's mean uncertainty, and its average precision on an image "
         "kept apart.",
     )
@@ -264,8 +266,8 @@ if learned and teacher in masks and find_spec("monai"):
             of_home.um_per_px(first),
         ),
         label="fig-distillation-augmented",
-        caption="A patch of one image after each change that the student's training makes to it, in turn (Supplementary Figures S1 "
-        "and S2); the next epoch makes others. Blue: nuclei. Gold: cells. What the student is to learn moves alike, here shown as "
+        caption="A patch of one image after each change that the student's training makes to images, in turn (Supplementary Figures S1 "
+        f"and S2); the next epoch makes others. The images that it learned from are others: {cohort_name(taught_on)}. Blue: nuclei. Gold: cells. What the student is to learn moves alike, here shown as "
         f"the teacher's cells; corners that a rotation brings in do not count. {data}",
         alt="The same patch of tissue eight times: as it is, with another contrast, another intensity, mirrored, rotated, with noise; "
         "then the mask of its cells as it is and moved alike.",
