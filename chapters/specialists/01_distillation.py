@@ -144,7 +144,7 @@ if learned:
         apart = student_less_teacher(with_other, student, teacher, "jaccard_50")
         sentence += (
             f", and of {means[other]:.2f} with {judge}, where the teacher itself has {taught_by:.2f}; the student's less the teacher's "
-            f"is {in_words(apart)}, for the images scored ({apart['images']:.0f}) and one training; another training may differ by more"
+            f"is {in_words(apart)}, with a 95% interval over {apart['images']:.0f} images for one training; another training may differ by more"
         )
     sentences.append(sentence + ".")
 else:
