@@ -218,7 +218,7 @@ at_most = "; ".join(f"{name} {in_words(lost[column].loc[most])}" for column, nam
 display(
     Markdown(
         f"At which shares missing does a score surely lose more than {LARGE:g}? {breaks or 'At none, by any of the four scores'}. "
-        f"Replicates differ much: with {most} missing the changes are {at_most}. An ap50 that is low with all cells "
+        f"Replicates differ widely: with {most} missing the changes are {at_most}. An ap50 that is low with all cells "
         "labelled has less to lose."
     )
 )
