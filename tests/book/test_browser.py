@@ -196,7 +196,6 @@ def test_the_reader_can_choose_light_or_dark(chapter):
 def site(edition_html: Path, tmp_path: Path) -> Path:
     """A site of two editions: an edition under two names, and the second lacks a page."""
     project = Project(tmp_path)
-    project.scratch.mkdir(parents=True)
     (tmp_path / "_config.yml").write_text("title: A book\n", encoding="utf-8")
     for name in ("demo", "open"):
         heavy = shutil.ignore_patterns("_images", "_sources", "mathjax")

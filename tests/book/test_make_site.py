@@ -20,7 +20,6 @@ def project(tmp_path) -> Project:
     """Two rendered editions: both have an index and a chapter, each has a page of its own."""
     (tmp_path / "_config.yml").write_text("title: A & B\n")
     project = Project(tmp_path)
-    project.scratch.mkdir(parents=True)
     for edition, only in (("demo", "chapters/phantom"), ("open", "viewer")):
         for name in ("index", "chapters/one", only):
             page = project.html(edition) / f"{name}.html"

@@ -8,7 +8,6 @@ import os
 import posixpath
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -103,15 +102,14 @@ def build(project: Project, plan: Plan) -> None:
     SystemExit
         If rendering gave a warning; Sphinx has said which.
     """
-    project.scratch.mkdir(parents=True, exist_ok=True)
     folder = project.root / "_build" / plan.edition
-    with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
-        draft = Path(scratch) / "src"
+    with project.drafts() as drafts:
+        draft = drafts / "src"
         draft.mkdir()
         stage(project, plan, draft)
         bring_in_step(draft, folder / "src")
         rendered = render(folder / "src", folder / "render")
-        copy = shutil.copytree(rendered, Path(scratch) / "html")
+        copy = shutil.copytree(rendered, drafts / "html")
         mend(copy)
         place_viewer(plan, copy)
         final = project.html(plan.edition)

@@ -80,9 +80,8 @@ def execute(project: Project, job: Job, sockets: Path) -> None:
     parameters.check(notebook, job.parameters)
     notebook.cells.append(new_code_cell(PROBE, id="probe"))
 
-    project.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
-        draft = Path(scratch) / "draft.ipynb"
+    with project.drafts() as drafts:
+        draft = drafts / "draft.ipynb"
         start = time.monotonic()
         notebook = _run(project, notebook, draft, job, sockets)
         seconds = time.monotonic() - start

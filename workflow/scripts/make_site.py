@@ -12,7 +12,6 @@ import posixpath
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -77,8 +76,8 @@ def assemble(project: Project, editions: Sequence[str]) -> Path:
     records = {name: load_edition(name) for name in editions}
     pages = {name: _pages(project.html(name)) for name in editions}
     final = project.root / "_build" / "site"
-    with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
-        draft = Path(scratch) / "site"
+    with project.drafts() as drafts:
+        draft = drafts / "site"
         for name in editions:
             shutil.copytree(project.html(name), draft / name)
             withhold(draft / name, name, records[name])

@@ -1,6 +1,8 @@
 """One checkout of the book: where things are, and what its chapters say of themselves."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +61,13 @@ class Project:
     def scratch(self) -> Path:
         """Folder for half-made files; on the same file system as what they become."""
         return self.root / "_build" / ".scratch"
+
+    @contextmanager
+    def drafts(self) -> Iterator[Path]:
+        """Make a folder of one's own for half-made files, which is gone afterwards."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            yield Path(folder)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ The PDF is set by Typst, which comes as a Python package: no browser and no LaTe
 
 import base64
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -59,12 +58,12 @@ def write_report(project: Project, plan: Plan) -> None:
             for about in output.get("metadata", {}).values():
                 if "caption" in about:
                     about["caption"] = without_roles(about["caption"], titles)
-    with tempfile.TemporaryDirectory(dir=project.scratch) as scratch:
-        whole = Path(scratch) / "report.ipynb"
+    with project.drafts() as drafts:
+        whole = drafts / "report.ipynb"
         nbformat.write(new_notebook(cells=cells), whole)
         write_single_page(whole, folder / "report.html", title=plan.title)
         head = _escape(f"{plan.title}. {plan.description}")
-        write_pdf(cells, folder / "report.pdf", head=head, scratch=Path(scratch))
+        write_pdf(cells, folder / "report.pdf", head=head, scratch=drafts)
 
 
 def write_pdf(cells: Sequence[NotebookNode], target: Path, *, head: str, scratch: Path) -> None:
