@@ -90,6 +90,7 @@ real = next((key for key in record.cohorts if has_two_teachers(key)), "")
 abroad = elsewhere(real, record.cohorts) if real else ""
 training = replace(SMALL, base=base, epochs=epochs, batch=batch)
 SCORES = {"dice": "Dice of pixels"} | {f"ap50_{way}": f"ap50, {name}" for way, name in WAYS.items()}
+BOTH = {name: SCORES[name] for name in ("dice", "ap50_nuclei")}
 MISSING = (0.0, 0.5, 0.9, 0.95)
 KERNEL = 9
 LARGE = 0.1  # a loss that nobody would overlook
@@ -129,6 +130,13 @@ replicates = on_lung["replicate"].nunique()
 once = grid[grid["replicate"] == 0]  # all other trials are of one replicate
 
 
+def changes_of_both(trials, by, baseline):
+    """Compare trials with one of them, by pixels and by cells."""
+    return pd.concat(
+        changes(trials, by, baseline, column).assign(model=name) for column, name in BOTH.items()
+    )
+
+
 lost = {
     column: changes(on_lung, "share", "0%", column, replicates="replicate").set_index("share")
     for column in SCORES
@@ -146,10 +154,7 @@ NOISY = 0.9  # share of missing cells at which losses and orders were compared
 noisy = once[once["missing"].eq(NOISY) & once["trial"].isin(["missing", "loss", "order"])].copy()
 noisy["choice"] = noisy["loss"].where(noisy["trial"] != "order", "dim cells missing first")
 noisy["choice"] = noisy["choice"].where(noisy["trial"] != "missing", "as the paper")
-tried = pd.concat(
-    changes(noisy, "choice", "as the paper", column).assign(model=name)
-    for column, name in (("dice", SCORES["dice"]), ("ap50_nuclei", SCORES["ap50_nuclei"]))
-)
+tried = changes_of_both(noisy, "choice", "as the paper")
 tried.to_csv(folder / "imperfect_losses.csv", index=False)
 at_random = on_lung[on_lung["missing"] == NOISY].groupby("replicate")["dice"].mean()
 if len(students):
@@ -313,10 +318,7 @@ half = once[
     | (once["trial"].eq("missing") & once["missing"].eq(KERNEL_MISSING))
 ]
 half = half.assign(kernel=[f"{int(k)} × {int(k)}" for k in half["kernel_px"]])
-borders = pd.concat(
-    changes(half, "kernel", "0 × 0", column).assign(model=name)
-    for column, name in (("dice", SCORES["dice"]), ("ap50_nuclei", SCORES["ap50_nuclei"]))
-)
+borders = changes_of_both(half, "kernel", "0 × 0")
 borders.to_csv(folder / "imperfect_borders.csv", index=False)
 show(
     partial(choice_dots, borders, "kernel", label="difference from borders that were not moved"),
@@ -354,8 +356,7 @@ of_rounds["chosen by"] = whole_labels.map(
     {True: "complete labels", False: "labels as bad as those learned from"}
 )
 of_rounds["run"] = of_rounds["chosen by"] + of_rounds["round"].astype(int).astype(str)
-of_both = {name: SCORES[name] for name in ("dice", "ap50_nuclei")}
-lines = grouped_intervals(of_rounds, ["run"], of_both)
+lines = grouped_intervals(of_rounds, ["run"], BOTH)
 lines = lines.merge(
     of_rounds[["run", "chosen by", "round"]].drop_duplicates(), on="run"
 ).sort_values("round", kind="stable")
@@ -501,11 +502,7 @@ if len(carried):
         for who, where in zip(carried["teacher"], carried["learned_on"], strict=True)
     ]
     at_home = carried.loc[carried["learned_on"] == abroad, "student"].iloc[0]
-    others = {name: SCORES[name] for name in ("dice", "ap50_nuclei")}
-    moved_far = pd.concat(
-        changes(carried, "student", at_home, column).assign(model=name)
-        for column, name in others.items()
-    )
+    moved_far = changes_of_both(carried, "student", at_home)
     moved_far.to_csv(folder / "students_carried_differences.csv", index=False)
     show(
         partial(choice_dots, moved_far, "student", label="minus the student that learned there"),
@@ -526,7 +523,7 @@ else:
 
 # %% tags=["hide-input"]
 if len(carried):
-    dice, cells = (carried.groupby("student", sort=False)[name].mean() for name in others)
+    dice, cells = (carried.groupby("student", sort=False)[name].mean() for name in BOTH)
     listed = "; ".join(f"{name} {dice[name]:.2f} and {cells[name]:.2f}" for name in dice.index)
     display(
         Markdown(
@@ -542,9 +539,8 @@ if len(carried):
 # %% tags=["hide-input"]
 moved_to = grid[grid["trial"].isin(["lung alone", "lung and breast"])]
 transfer = pd.concat(
-    changes(part, "trial", "lung and breast", column).assign(share=share, model=name)
+    changes_of_both(part, "trial", "lung and breast").assign(share=share)
     for share, part in moved_to.groupby("share", sort=False)
-    for column, name in (("dice", SCORES["dice"]), ("ap50_nuclei", SCORES["ap50_nuclei"]))
 )
 transfer.to_csv(folder / "imperfect_transfer.csv", index=False)
 show(
@@ -685,7 +681,8 @@ if len(students):
 # %% [markdown]
 # ## Takeaways
 #
-# - Label a few images completely and use them to choose the epoch, before you label more cells for training.
+# - The labels that choose the epoch matter too: try a few completely labelled images for that. One training of each
+#   kind is shown here, so this is a suggestion and not a rule.
 # - Look at a score of cells before you believe that half of the labels are enough: scores of pixels hide merged cells.
 # - A map of pixels is not yet a segmentation: how cells are derived from it matters as well.
 # - Choose a loss that fits your labels: if cells are missing from them, *unlabelled* need not mean *background*.
