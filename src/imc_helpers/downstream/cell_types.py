@@ -6,12 +6,11 @@ cells, whose types are known, and never types an image that it has seen. On real
 the types: thresholds or clusters take their place.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from skimage.filters import threshold_otsu
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -25,6 +24,9 @@ from imc_helpers.errors import InputError
 
 TYPE = "type"
 """Column of the true type, in profiles whose types are known."""
+Typing: TypeAlias = Callable[[pd.DataFrame], pd.Series]
+"""A rule that was learned: takes cells, as `cell_profiles` returns them, and returns the type of
+each, indexed alike."""
 UNGATED = "ungated"
 """Type of a cell that no marker gates."""
 _FOLDS = 5
@@ -66,96 +68,56 @@ def true_profiles(cohort: Cohort) -> pd.DataFrame:
     return cell_profiles(cohort, masks).join(types)
 
 
-def type_cells(profiles: pd.DataFrame, learned_from: pd.DataFrame) -> pd.Series:
-    """Type cells by a multinomial regression on true cells of other images.
+def learn_regression(known: pd.DataFrame) -> Typing:
+    """Learn types by a multinomial regression on cells whose types are known.
 
     Mean counts are transformed by arcsinh and standardised. Images are shared out to at most five
     models; a cell is typed by a model that never saw its image.
 
     Parameters
     ----------
-    profiles
-        Cells of any mask, as `cell_profiles` returns them; further columns are not looked at.
-    learned_from
-        Cells whose types are known, as `true_profiles` returns them.
+    known
+        Cells with their types, as `true_profiles` returns them.
 
     Returns
     -------
-    pandas.Series
-        The type of each cell, indexed as `profiles`.
+    callable
+        Types the cells of any mask; columns beyond the channels are not looked at.
 
     Raises
     ------
     InputError
-        If there are fewer than two images to learn from, a channel is missing, or counts are
-        negative or NaN.
+        If there are fewer than two images to learn from, or counts are negative or NaN. When
+        called: if a channel is missing, or counts are negative or NaN.
     """
-    channels = _channels(learned_from)
-    images = learned_from.index.get_level_values("sample").to_numpy()
+    channels = _channels(known)
+    images = known.index.get_level_values("sample").to_numpy()
     if len(np.unique(images)) < 2:
         raise InputError(
-            "learned_from: expected cells of two images or more, so that each image is typed by a "
+            "known: expected cells of two images or more, so that each image is typed by a "
             f"rule that has not seen it; found {len(np.unique(images))}"
         )
-    x, known = _scaled(learned_from, channels), learned_from[TYPE].to_numpy()
-    wanted, x_wanted = profiles.index.get_level_values("sample"), _scaled(profiles, channels)
-    types = pd.Series(index=profiles.index, dtype=object, name=TYPE)
-    for seen, left_out in _folds(images):
-        mine = wanted.isin(left_out)
-        if mine.any():
-            types[mine] = _regression().fit(x[seen], known[seen]).predict(x_wanted[mine])
-    if (new := ~wanted.isin(images)).any():
-        types[new] = _regression().fit(x, known).predict(x_wanted[new])
-    return types
+    x, types = _scaled(known, channels), known[TYPE].to_numpy()
+    fits = [(left_out, _regression().fit(x[s], types[s])) for s, left_out in _folds(images)]
+    of_all = _regression().fit(x, types)
+
+    def typed(profiles: pd.DataFrame) -> pd.Series:
+        wanted, scaled = profiles.index.get_level_values("sample"), _scaled(profiles, channels)
+        found = pd.Series(index=profiles.index, dtype=object, name=TYPE)
+        new = ~wanted.isin(images)
+        for mine, fit in [*((wanted.isin(names), fit) for names, fit in fits), (new, of_all)]:
+            if mine.any():
+                found[mine] = fit.predict(scaled[mine])
+        return found
+
+    return typed
 
 
-def gate_cells(
-    profiles: pd.DataFrame, learned_from: pd.DataFrame, gates: Mapping[str, str]
-) -> pd.Series:
-    """Type cells by thresholds on markers, where nobody knows the types.
-
-    A marker's threshold is Otsu's, on the arcsinh of the mean counts of the cells to learn from. A
-    cell has the type of the marker that exceeds its threshold by most, in that marker's standard
-    deviations, and none where no marker does.
+def learn_clusters(learned_from: pd.DataFrame, n_clusters: int, seed: int = 0) -> Typing:
+    """Learn clusters (k-means), where nobody knows types or markers.
 
     Parameters
     ----------
-    profiles
-        Cells of any mask, as `cell_profiles` returns them.
-    learned_from
-        Cells that the thresholds are taken from.
-    gates
-        Type by marker: ``{"CD20": "B", "CD3": "T"}``.
-
-    Returns
-    -------
-    pandas.Series
-        The type of each cell, or `UNGATED`, indexed as `profiles`.
-
-    Raises
-    ------
-    InputError
-        If a marker is missing, or counts are negative or NaN.
-    """
-    markers = list(gates)
-    x = _scaled(learned_from, markers)
-    threshold = np.array([threshold_otsu(column) for column in x.T])
-    spread = np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), np.inf)  # a constant gates nothing
-    excess = (_scaled(profiles, markers) - threshold) / spread
-    names = np.array([*gates.values(), UNGATED], dtype=object)
-    best = np.where((excess > 0).any(axis=1), excess.argmax(axis=1), len(gates))
-    return pd.Series(names[best], profiles.index, name=TYPE)
-
-
-def cluster_cells(
-    profiles: Mapping[str, pd.DataFrame], learned_from: pd.DataFrame, n_clusters: int, seed: int = 0
-) -> dict[str, pd.Series]:
-    """Give cells the nearest of some clusters (k-means), where nobody knows types or markers.
-
-    Parameters
-    ----------
-    profiles
-        By mask, its cells as `cell_profiles` returns them.
     learned_from
         Cells that the clusters are taken from, on their arcsinh, standardised.
     n_clusters
@@ -165,15 +127,15 @@ def cluster_cells(
 
     Returns
     -------
-    dict
-        By mask, ``"cluster 1"`` (the largest among the cells learned from) and so on, indexed as
-        its profiles.
+    callable
+        Gives each cell the nearest cluster: ``"cluster 1"`` (the largest among the cells learned
+        from) and so on.
 
     Raises
     ------
     InputError
-        If there are fewer cells to learn from than clusters, a channel is missing, or counts are
-        negative or NaN.
+        If there are fewer cells to learn from than clusters, or counts are negative or NaN. When
+        called: if a channel is missing, or counts are negative or NaN.
     """
     channels = _channels(learned_from)
     x = _scaled(learned_from, channels)
@@ -183,13 +145,15 @@ def cluster_cells(
         )
     clusters = make_pipeline(StandardScaler(), KMeans(n_clusters, n_init=4, random_state=seed))
     size = np.bincount(clusters.fit_predict(x), minlength=n_clusters)
-    rank = np.argsort(np.argsort(-size, kind="stable"))
-    types = {}
-    for name, own in profiles.items():
-        found = rank[clusters.predict(_scaled(own, channels))] + 1 if len(own) else []
-        named = [f"cluster {k}" for k in found]
-        types[name] = pd.Series(named, own.index, dtype=object, name=TYPE)
-    return types
+    names = np.empty(n_clusters, object)
+    names[np.argsort(-size, kind="stable")] = [f"cluster {k + 1}" for k in range(n_clusters)]
+
+    def typed(profiles: pd.DataFrame) -> pd.Series:
+        scaled = _scaled(profiles, channels)
+        found = clusters.predict(scaled) if len(scaled) else np.empty(0, int)
+        return pd.Series(names[found], profiles.index, dtype=object, name=TYPE)
+
+    return typed
 
 
 def _channels(profiles: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ Masks of one image by several raters make several such sets: the same analysis t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def write_measurements(
         The tables by sample.
     """
     tables = write_steinbock(folder, cohort, mask, masks)
-    write_anndata(folder, mask, as_anndata(tables, cohort, mask))
+    write_anndata(folder, mask, as_anndata(tables.items(), cohort, mask))
     return tables
 
 
@@ -76,13 +76,13 @@ def region_name(mask: str, sample: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{mask}_{sample}")
 
 
-def as_anndata(tables: Mapping[str, CellTables], cohort: Cohort, mask: str) -> Any:
+def as_anndata(tables: Iterable[tuple[str, CellTables]], cohort: Cohort, mask: str) -> Any:
     """Put the tables of a set of masks into one AnnData.
 
     Parameters
     ----------
     tables
-        What `measure` gives, by sample.
+        Samples, and what `measure` gives for each; they may be read one after the other.
     cohort
         The images: their panel and size of pixel.
     mask
@@ -100,38 +100,42 @@ def as_anndata(tables: Mapping[str, CellTables], cohort: Cohort, mask: str) -> A
     """
     from anndata import AnnData  # noqa: PLC0415  (slow to load)
 
-    about, distances = [], []
-    for sample, own in tables.items():
-        um_per_px = cohort.um_per_px(sample)
-        shapes = own.regionprops
-        about.append(
-            pd.DataFrame(
-                {
-                    "image": sample,
-                    "Object": shapes.index.to_numpy(np.int64),
-                    "cell_id": shapes.index.to_numpy(np.int64),
-                    "area": shapes["area"].to_numpy() * um_per_px**2,
-                    "region": region_name(mask, sample),
-                    # Pixel centres are whole numbers, so the image begins at -.5.
-                    "x": (shapes["centroid-1"].to_numpy() + 0.5) * um_per_px,
-                    "y": (shapes["centroid-0"].to_numpy() + 0.5) * um_per_px,
-                }
-            )
-        )
-        distances.append(_distances(own, um_per_px))
-    obs = pd.concat(about, ignore_index=True)
-    obs.index = obs["image"].astype(str) + "_" + obs["Object"].astype(str)
-    means = np.concatenate([own.intensities.to_numpy(np.float32) for own in tables.values()])
+    # Each image's tables are let go once what is kept of them is here: masks of hundreds of images
+    # have millions of cells.
+    names, ids, areas, centres, means, pairs, cells = [], [], [], [], [], [], 0
+    for sample, own in tables:
+        um_per_px, shapes = cohort.um_per_px(sample), own.regionprops
+        names.append((sample, region_name(mask, sample), len(shapes)))
+        ids.append(shapes.index.to_numpy(np.int64))
+        areas.append(shapes["area"].to_numpy() * um_per_px**2)
+        # Pixel centres are whole numbers, so the image begins at -.5.
+        centres.append((shapes[["centroid-1", "centroid-0"]].to_numpy() + 0.5) * um_per_px)
+        means.append(own.intensities.to_numpy(np.float32))
+        pairs.append(_neighbours(own, um_per_px, cells))
+        cells += len(shapes)
+    images, regions, sizes = zip(*names, strict=True)
+    objects = np.concatenate(ids)
+    obs = pd.DataFrame(
+        {
+            "image": pd.Categorical(images).repeat(sizes),
+            "Object": objects,
+            "cell_id": objects,
+            "area": np.concatenate(areas),
+            "region": pd.Categorical(regions).repeat(sizes),
+        },
+        index=[f"{name}_{k}" for (name, *_), own in zip(names, ids, strict=True) for k in own],
+    )
+    counts = np.concatenate(means)
     panel = [(c.channel, c.compartment) for c in cohort.panel.channels]
-    apart = sparse.block_diag(distances, format="csr")
-    near = apart.copy()
-    near.data[:] = 1.0
+    rows, columns, distances = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    apart = sparse.csr_matrix((distances, (rows, columns)), shape=(cells, cells))
+    near = sparse.csr_matrix((np.ones_like(apart.data), apart.indices, apart.indptr), apart.shape)
     return AnnData(
-        X=means,
-        layers={"exprs": np.arcsinh(means / np.float32(COFACTOR))},
-        obs=obs.drop(columns=["x", "y"]).astype({"image": "category", "region": "category"}),
+        X=counts,
+        layers={"exprs": np.arcsinh(counts / np.float32(COFACTOR))},
+        obs=obs,
         var=pd.DataFrame(panel, columns=["channel", "compartment"], index=list(cohort.panel.names)),
-        obsm={"spatial": obs[["x", "y"]].to_numpy()},
+        obsm={"spatial": np.concatenate(centres)},
         obsp={"spatial_connectivities": near, "spatial_distances": apart},
         uns={
             "spatialdata_attrs": {
@@ -143,8 +147,13 @@ def as_anndata(tables: Mapping[str, CellTables], cohort: Cohort, mask: str) -> A
     )
 
 
-def _distances(tables: CellTables, um_per_px: float) -> sparse.csr_matrix:
-    """Return the distances between neighbours, (N, N), micrometres."""
+def _neighbours(
+    tables: CellTables, um_per_px: float, first: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows and columns of neighbours, counted on from `first`, and micrometres between."""
     ids, pairs = tables.regionprops.index, tables.neighbors
-    ends = tuple(ids.get_indexer(pd.Index(pairs[end])) for end in ("Object", "Neighbor"))
-    return sparse.csr_matrix((pairs["Distance"] * um_per_px, ends), shape=(len(ids), len(ids)))
+    rows, columns = (
+        (ids.get_indexer(pd.Index(pairs[end])) + first).astype(np.int32)
+        for end in ("Object", "Neighbor")
+    )
+    return rows, columns, (pairs["Distance"].to_numpy() * um_per_px).astype(np.float32)

@@ -9,7 +9,7 @@ import pandas as pd
 from imc_helpers.agreement.intervals import mean_intervals
 from imc_helpers.data.raters import TRUTH
 from imc_helpers.data.samples import Cohort
-from imc_helpers.downstream.cell_types import UNGATED, cell_profiles, cluster_cells
+from imc_helpers.downstream.cell_types import UNGATED, cell_profiles, learn_clusters
 from imc_helpers.downstream.lineages import Gate, gate, panel_gates, thresholds, type_shares
 
 
@@ -77,7 +77,8 @@ def study_lineages(
         types = {name: gate(own, gates, limits) for name, own in profiles.items()}
     elif len(learned_from.drop_duplicates()) >= clusters:
         names = [f"cluster {k + 1}" for k in range(clusters)]
-        types = cluster_cells(profiles, learned_from, clusters)
+        clustered = learn_clusters(learned_from, clusters)
+        types = {name: clustered(own) for name, own in profiles.items()}
     shares = {name: 100 * type_shares(own, samples, names) for name, own in types.items()}
     differences = _differences(shares, reference, names)
     return LineageStudy(reference, gates, without, limits, names, types, shares, differences)

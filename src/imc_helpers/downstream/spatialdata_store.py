@@ -66,7 +66,7 @@ def write_spatialdata(
         labels[region_name(mask, sample)] = Labels2DModel.parse(
             masks[sample], dims=("y", "x"), transformations=placed
         )
-    cells = TableModel.parse(as_anndata(tables, cohort, mask))
+    cells = TableModel.parse(as_anndata(tables.items(), cohort, mask))
     SpatialData(images=images, labels=labels, tables={mask: cells}).write(path)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from imc_helpers.cells.properties import cell_shapes
 from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.cell_types import (
+    TYPE,
     UNGATED,
+    Typing,
     cell_profiles,
-    cluster_cells,
+    learn_clusters,
+    learn_regression,
     true_profiles,
-    type_cells,
 )
 from imc_helpers.downstream.lineages import gate, panel_gates, thresholds
 from imc_helpers.errors import InputError
@@ -112,21 +114,31 @@ def type_masks(
         If there is no such rule, or the cohort lacks what it needs.
     """
     profiles = {rater: cell_profiles(cohort, dict(own)) for rater, own in masks.items()}
-    typed, names, rule = type_profiles(cohort, profiles, rule)
+    learned = learn_rule(cohort, profiles, rule)
     found = {}
     for rater, own in masks.items():
-        types = types_by_image(typed[rater], own)
+        types = types_by_image(learned.typed(profiles[rater]), own)
         found[rater] = {
             sample: TypedMask(labels, types[sample], cohort.um_per_px(sample))
             for sample, labels in own.items()
         }
-    return TypedCohort(found, names, rule)
+    return TypedCohort(found, learned.names, learned.rule)
 
 
-def type_profiles(
-    cohort: Cohort, profiles: Mapping[str, pd.DataFrame], rule: str = ""
-) -> tuple[dict[str, pd.Series], tuple[str, ...], str]:
-    """Type the cells of several masks from what was measured of them, as `type_masks` does.
+@dataclass(frozen=True, eq=False)
+class LearnedRule:
+    """How cells get their types, whosever mask they are of."""
+
+    rule: str
+    """One of `RULES`."""
+    names: tuple[str, ...]
+    """All types that it knows, in order."""
+    typed: Typing
+    """Types cells."""
+
+
+def learn_rule(cohort: Cohort, profiles: Mapping[str, pd.DataFrame], rule: str = "") -> LearnedRule:
+    """Learn the rule by which `type_masks` types cells.
 
     Parameters
     ----------
@@ -138,15 +150,6 @@ def type_profiles(
     rule
         As in `type_masks`.
 
-    Returns
-    -------
-    types : dict
-        By rater: the type of each cell, by ``sample`` and ``id``.
-    names : tuple of str
-        All types that the rule knows, in order.
-    rule : str
-        The rule.
-
     Raises
     ------
     InputError
@@ -156,18 +159,16 @@ def type_profiles(
     if rule not in RULES:
         raise InputError(f"rule {rule!r}: expected one of {', '.join(RULES)}")
     if rule == "regression":
-        truth = true_profiles(cohort)
-        typed = {rater: type_cells(own, truth) for rater, own in profiles.items()}
-        return typed, tuple(sorted(truth["type"].unique())), rule
+        known = true_profiles(cohort)
+        return LearnedRule(rule, tuple(sorted(known[TYPE].unique())), learn_regression(known))
     chosen = [rater for rater in profiles if rater in cohort.references] or [*profiles]
     learned_from = pd.concat([profiles[rater] for rater in chosen])
     if rule == "gates":
         gates, _ = panel_gates(cohort.panel.names)
-        limits = thresholds(learned_from, gates)
-        typed = {rater: gate(own, gates, limits) for rater, own in profiles.items()}
-        return typed, (*dict.fromkeys(one.lineage for one in gates), UNGATED), rule
-    typed = cluster_cells(profiles, learned_from, CLUSTERS)
-    return typed, tuple(f"cluster {k + 1}" for k in range(CLUSTERS)), rule
+        gated = partial(gate, gates=gates, limits=thresholds(learned_from, gates))
+        return LearnedRule(rule, (*dict.fromkeys(one.lineage for one in gates), UNGATED), gated)
+    names = tuple(f"cluster {k + 1}" for k in range(CLUSTERS))
+    return LearnedRule(rule, names, learn_clusters(learned_from, CLUSTERS))
 
 
 def find_rule(cohort: Cohort) -> str:

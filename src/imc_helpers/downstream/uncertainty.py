@@ -25,6 +25,8 @@ from imc_helpers.downstream.typed_masks import types_by_image
 from imc_helpers.errors import InputError
 from imc_helpers.metrics import contingency_table, matched_pairs
 
+LAYERS = ("mask_median", "mask_mean", "mask_sd")
+
 
 @dataclass(frozen=True, eq=False)
 class Disagreement:
@@ -36,7 +38,7 @@ class Disagreement:
     its own included, in bits. The last two are missing where no other mask has the cell, and
     ``type_entropy`` without types."""
     layers: Mapping[str, np.ndarray]
-    """(N, C) of the cell's mean counts over the masks that have it, its own included:
+    """(N, C) float32 of the cell's mean counts over the masks that have it, its own included:
     ``mask_median``, ``mask_mean``, and ``mask_sd``, missing where no other has the cell."""
 
 
@@ -45,6 +47,7 @@ def mask_disagreement(
     counts: Mapping[str, CellCounts],
     base: str,
     types: Mapping[str, pd.Series] | None = None,
+    layers: Sequence[str] = LAYERS,
 ) -> Disagreement:
     """Ask the other masks of an image about each cell of one.
 
@@ -58,6 +61,8 @@ def mask_disagreement(
         Whose cells are asked about.
     types
         Type of each cell by its id, for each rater.
+    layers
+        Which of `LAYERS` are computed.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def mask_disagreement(
     ids, own = counts[base]
     others = [rater for rater in masks if rater != base]
     if not others:
-        return _unasked(ids, own)
+        return _unasked(ids, own, layers)
     values = np.full((len(masks), *own.shape), np.nan)
     iou = np.full((len(others), len(ids)), np.nan)
     votes = np.full((len(ids), len(masks)), None, dtype=object)
@@ -102,22 +107,31 @@ def mask_disagreement(
     cells["mask_iou"] = np.where(several, likeness, np.nan)
     entropies = np.nan if types is None else _entropies(votes)
     cells["type_entropy"] = np.where(several, entropies, np.nan)
-    drawn = 1 + found.sum(axis=0)[:, None]
+    said = {name: _layer(name, values).astype(np.float32) for name in layers}
+    return Disagreement(cells, said)
+
+
+def _layer(name: str, values: np.ndarray) -> np.ndarray:
+    """Return one of `LAYERS` of counts by mask, cell and channel, where not every mask has a cell.
+
+    A cell's own mask has it, so that nothing is missing but the spread of a single value.
+    """
+    if name == "mask_median":
+        return np.nanmedian(values, axis=0) if values.size else values[0]
+    drawn = np.isfinite(values).sum(axis=0)
     mean = np.nansum(values, axis=0) / drawn
+    if name == "mask_mean":
+        return mean
     squares = np.nansum((values - mean) ** 2, axis=0)
-    layers = {
-        "mask_median": np.nanmedian(values, axis=0) if len(ids) else own,
-        "mask_mean": mean,
-        "mask_sd": np.where(several[:, None], np.sqrt(squares / np.maximum(drawn - 1, 1)), np.nan),
-    }
-    return Disagreement(cells, layers)
+    return np.where(drawn > 1, np.sqrt(squares / np.maximum(drawn - 1, 1)), np.nan)
 
 
-def _unasked(ids: np.ndarray, own: np.ndarray) -> Disagreement:
+def _unasked(ids: np.ndarray, own: np.ndarray, layers: Sequence[str]) -> Disagreement:
     """Return the cells of a mask that is alone."""
     cells = pd.DataFrame(np.nan, pd.Index(ids, name="id"), ["support", "mask_iou", "type_entropy"])
-    layers = {"mask_median": own, "mask_mean": own, "mask_sd": np.full(own.shape, np.nan)}
-    return Disagreement(cells, layers)
+    return Disagreement(
+        cells, {name: _layer(name, own[None]).astype(np.float32) for name in layers}
+    )
 
 
 def _types_of(types: Mapping[str, pd.Series], rater: str, ids: np.ndarray) -> np.ndarray:
@@ -176,12 +190,12 @@ def carried_cells(
         counts[base] = tables[sample].counts
         own_types = types and {rater: types_here[rater][sample] for rater in here}
         found.append(mask_disagreement(here, counts, base, own_types))
-    cells = as_anndata(tables, cohort, base)
+    cells = as_anndata(tables.items(), cohort, base)
     add_disagreement(cells, found)
     return cells
 
 
-def add_disagreement(cells: Any, found: Sequence[Disagreement], layers: Sequence[str] = ()) -> None:
+def add_disagreement(cells: Any, found: Sequence[Disagreement]) -> None:
     """Write what other masks say of each cell into an AnnData.
 
     Parameters
@@ -190,12 +204,10 @@ def add_disagreement(cells: Any, found: Sequence[Disagreement], layers: Sequence
         Of one mask of some images.
     found
         One per image, in the order of the rows.
-    layers
-        Some of the layers; all of them when not given.
     """
     about = pd.concat([one.cells for one in found])
     cells.obs[about.columns] = about.to_numpy()
-    for name in layers or found[0].layers:
+    for name in found[0].layers:
         cells.layers[name] = np.concatenate([one.layers[name] for one in found])
 
 

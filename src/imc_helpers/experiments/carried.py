@@ -14,9 +14,9 @@ from imc_helpers.data.samples import Cohort
 from imc_helpers.downstream.cell_types import (
     TYPE,
     cell_profiles,
-    cluster_cells,
+    learn_clusters,
+    learn_regression,
     true_profiles,
-    type_cells,
 )
 from imc_helpers.downstream.profiles import MATCH_IOU
 from imc_helpers.downstream.uncertainty import mask_disagreement, pooled_mean
@@ -72,12 +72,13 @@ def types_by_mask(cohort: Cohort, masks: Masks) -> dict[str, pd.Series]:
     if cohort.has_truth_table:
         if len(cohort) < 2:
             return {}
-        learned_from = true_profiles(cohort)
-        return {rater: type_cells(own, learned_from) for rater, own in profiles.items()}
-    first = next(iter(profiles.values()), pd.DataFrame())
-    if len(first.drop_duplicates()) < CLUSTERS:
-        return {}
-    return cluster_cells(profiles, first, CLUSTERS)
+        typed = learn_regression(true_profiles(cohort))
+    else:
+        first = next(iter(profiles.values()), pd.DataFrame())
+        if len(first.drop_duplicates()) < CLUSTERS:
+            return {}
+        typed = learn_clusters(first, CLUSTERS)
+    return {rater: typed(own) for rater, own in profiles.items()}
 
 
 def supported_cells(

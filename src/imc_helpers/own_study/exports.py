@@ -27,8 +27,8 @@ from imc_helpers.data.paths import replacing
 from imc_helpers.data.samples import Cohort, read_tiff
 from imc_helpers.downstream.export import as_anndata, write_anndata
 from imc_helpers.downstream.mask_sets import MaskSet, mask_sets
-from imc_helpers.downstream.measure import measure, read_counts, read_tables, write_tables
-from imc_helpers.downstream.typed_masks import type_profiles, types_by_image
+from imc_helpers.downstream.measure import measure, read_intensities, read_tables, write_tables
+from imc_helpers.downstream.typed_masks import LearnedRule, learn_rule
 from imc_helpers.downstream.uncertainty import add_disagreement, mask_disagreement
 from imc_helpers.errors import InputError
 
@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 CONSENSUS = "consensus"
 CARRIED = "mask_sd"
 """Of the layers that tell what other masks say, the one that is exported: files stay small."""
+LEARNED_FROM = 100_000
+"""Most cells of each mask that the rule for types is learned from, evenly taken from its images."""
 
 
 def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int = 1) -> None:
@@ -63,11 +65,14 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
             _wait(work, len(agreed), f"{cohort.name}: consensus")
             masks[CONSENSUS] = MaskSet(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
         drawn = [sample for sample in cohort.ids if any(sample in own for own in masks.values())]
-        work = run(joblib.delayed(_measure)(new, cohort, sample, masks) for sample in drawn)
-        counts = dict(zip(drawn, _wait(work, len(drawn), f"{cohort.name}: cells"), strict=True))
-        types = _types(cohort, masks, counts)
-        del counts
-        work = run(joblib.delayed(_write_cells)(new, cohort, name, masks, types) for name in masks)
+        work = run(
+            joblib.delayed(_measure)(new, cohort, sample, masks, -(-LEARNED_FROM // len(drawn)))
+            for sample in drawn
+        )
+        some = dict(zip(drawn, _wait(work, len(drawn), f"{cohort.name}: cells"), strict=True))
+        rule = _learn(cohort, masks, some)
+        del some
+        work = run(joblib.delayed(_write_cells)(new, cohort, name, masks, rule) for name in masks)
         _wait(work, len(masks), f"{cohort.name}: files of raters")
 
 
@@ -94,9 +99,9 @@ def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
 
 
 def _measure(
-    folder: Path, cohort: Cohort, sample: str, masks: Mapping[str, MaskSet]
+    folder: Path, cohort: Cohort, sample: str, masks: Mapping[str, MaskSet], most: int
 ) -> dict[str, pd.DataFrame]:
-    """Write steinbock's tables of all masks of one image; return the mean counts by mask.
+    """Write steinbock's tables of all masks of one image; return some cells' counts by mask.
 
     This is the only time that the image is read: all else is made of the tables.
     """
@@ -106,38 +111,35 @@ def _measure(
             source = f"{cohort.name}, image {sample}, mask of {name}"
             tables = measure(image, own[sample], cohort.panel.names, source=source)
             write_tables(folder, name, sample, tables)
-            found[name] = tables.intensities
+            step = max(1, -(-len(tables.intensities) // most))
+            found[name] = tables.intensities.iloc[::step].copy()  # lets go of the others
     return found
 
 
-def _types(
+def _learn(
     cohort: Cohort,
     masks: Mapping[str, MaskSet],
-    counts: Mapping[str, Mapping[str, pd.DataFrame]],
-) -> dict[str, dict[str, pd.Series]] | None:
-    """Type the cells of all masks by one rule; None where there are too few, or bad counts.
+    some: Mapping[str, Mapping[str, pd.DataFrame]],
+) -> LearnedRule | None:
+    """Learn a rule that types the cells of all masks; None where there are too few, or bad counts.
 
     Parameters
     ----------
     cohort, masks
         As in `export`.
-    counts
-        By image and mask.
-
-    Returns
-    -------
-    dict
-        By mask and image: the type of each cell, by its id.
+    some
+        Counts of cells to learn from, by image and mask.
     """
-    profiles = {
-        name: pd.concat({s: counts[s][name] for s in own}, names=["sample", "id"])
-        for name, own in masks.items()
-    }
+    profiles = {name: _profiles({s: some[s][name] for s in own}) for name, own in masks.items()}
     try:
-        types = type_profiles(cohort, profiles)[0] if masks else {}
+        return learn_rule(cohort, profiles) if profiles else None
     except InputError:
         return None
-    return {name: types_by_image(types[name].astype("category"), masks[name]) for name in masks}
+
+
+def _profiles(intensities: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Put the mean counts of cells of some images together, as `cell_profiles` returns them."""
+    return pd.concat(intensities, names=["sample", "id"])
 
 
 def _write_cells(
@@ -145,18 +147,25 @@ def _write_cells(
     cohort: Cohort,
     name: str,
     masks: Mapping[str, MaskSet],
-    types: Mapping[str, Mapping[str, pd.Series]] | None,
+    rule: LearnedRule | None,
 ) -> None:
     """Write the cells of one mask, with what the others say of each."""
-    tables, found = {}, []
+    found = []
     for sample in masks[name]:
-        others = asked(cohort, masks, name, sample)
-        labels = {rater: masks[rater][sample] for rater in (name, *others)}
-        tables[sample] = read_tables(folder, name, sample, labels[name])
-        counts = {rater: read_counts(folder, rater, sample) for rater in others}
-        counts[name] = tables[sample].counts
-        own_types = None if types is None else {rater: types[rater][sample] for rater in labels}
-        found.append(mask_disagreement(labels, counts, name, own_types))
-    cells = as_anndata(tables, cohort, name)
-    add_disagreement(cells, found, [CARRIED])
+        raters = (name, *asked(cohort, masks, name, sample))
+        labels = {rater: masks[rater][sample] for rater in raters}
+        measured = {rater: read_intensities(folder, rater, sample) for rater in raters}
+        counts = {rater: (own.index.to_numpy(), own.to_numpy()) for rater, own in measured.items()}
+        types = (
+            None
+            if rule is None
+            else {
+                rater: rule.typed(_profiles({sample: own})).droplevel("sample")
+                for rater, own in measured.items()
+            }
+        )
+        found.append(mask_disagreement(labels, counts, name, types, [CARRIED]))
+    written = ((sample, read_tables(folder, name, sample)) for sample in masks[name])
+    cells = as_anndata(written, cohort, name)
+    add_disagreement(cells, found)
     write_anndata(folder, name, cells)

@@ -1,4 +1,4 @@
-"""Types of cells: by a rule that has not seen the image, by thresholds, by clusters."""
+"""Types of cells: by a rule that has not seen the image, by clusters."""
 
 import numpy as np
 import pandas as pd
@@ -9,10 +9,9 @@ from imc_helpers.data.samples import Cohort, Sample
 from imc_helpers.data.writers import write_cohort
 from imc_helpers.downstream.cell_types import (
     cell_profiles,
-    cluster_cells,
-    gate_cells,
+    learn_clusters,
+    learn_regression,
     true_profiles,
-    type_cells,
 )
 from imc_helpers.errors import InputError
 
@@ -37,54 +36,38 @@ def test_an_image_is_typed_by_others_alone():
     # Image c says the opposite of the others. Typed by them it is wrong in every cell, and a rule
     # that had seen it would be torn.
     known = two_types("abcd", swapped="c")
-    found = type_cells(known.drop(columns="type"), known)
+    found = learn_regression(known)(known.drop(columns="type"))
     right = (found == known["type"]).groupby("sample").mean()
     assert right["c"] == 0
     assert right[["a", "b", "d"]].tolist() == [1, 1, 1]
 
 
 def test_cells_of_an_image_that_nobody_learned_from():
-    found = type_cells(two_types("z").drop(columns="type"), two_types("ab"))
+    found = learn_regression(two_types("ab"))(two_types("z").drop(columns="type"))
     assert (found == two_types("z")["type"]).all()
 
 
 def test_no_cells_have_no_types():
     known = two_types("ab")
     none = known.iloc[:0].drop(columns="type")
-    assert type_cells(none, known).empty
-    assert cluster_cells({"bo": none}, known.drop(columns="type"), 2)["bo"].empty
-
-
-def test_gates_by_hand():
-    low, high = [0.0] * 8, [10.0] * 4
-    learned = profiles({"CD20": low + high, "CD3": [9.0] * 2 + [0.0] * 10}, ["a"] * 12)
-    cells = profiles([[10, 0], [0, 9], [0, 0], [10, 1], [1e4, 9]], ["b"] * 5)
-    found = gate_cells(cells, learned, {"CD20": "B", "CD3": "T"})
-    assert found.tolist() == ["B", "T", "ungated", "B", "B"]
-
-
-def test_a_constant_marker_gates_nothing():
-    learned = profiles({"CD20": [0.0, 10.0] * 3, "CD3": [5.0] * 6}, ["a"] * 6)
-    found = gate_cells(profiles([[0, 9], [10, 9]], ["b"] * 2), learned, {"CD20": "B", "CD3": "T"})
-    assert found.tolist() == ["ungated", "B"]
+    assert learn_regression(known)(none).empty
+    assert learn_clusters(known.drop(columns="type"), 2)(none).empty
 
 
 def test_clusters_are_named_by_size():
     counts = [[30.0, 0], [31, 0], [0, 30], [0, 31], [0, 32]]
     learned = profiles(counts, ["a"] * 5)
-    found = cluster_cells({"bo": profiles([[0, 29.0], [29, 0]], ["b"] * 2)}, learned, 2)
-    assert found["bo"].tolist() == ["cluster 1", "cluster 2"]
+    found = learn_clusters(learned, 2)(profiles([[0, 29.0], [29, 0]], ["b"] * 2))
+    assert found.tolist() == ["cluster 1", "cluster 2"]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda k: type_cells(k, k[k.index.get_level_values(0) == "a"]), "two images or more"),
-        (lambda k: type_cells(k.drop(columns="CD3"), k), "no channel 'CD3'"),
-        (lambda k: type_cells(k.assign(CD3=-1.0), k), "cell 1 of a has negative or missing"),
-        (lambda k: gate_cells(k.assign(CD20=np.nan), k, {"CD20": "B"}), "negative or missing"),
-        (lambda k: gate_cells(k, k, {"CD9": "B"}), "no channel 'CD9'"),
-        (lambda k: cluster_cells({"bo": k}, k[:3], 4), "4 clusters of 3 different cells"),
+        (lambda k: learn_regression(k[k.index.get_level_values(0) == "a"]), "two images or more"),
+        (lambda k: learn_regression(k)(k.drop(columns="CD3")), "no channel 'CD3'"),
+        (lambda k: learn_regression(k)(k.assign(CD3=-1.0)), "cell 1 of a has negative or missing"),
+        (lambda k: learn_clusters(k[:3], 4), "4 clusters of 3 different cells"),
     ],
 )
 def test_cells_that_cannot_be_typed(call, message):

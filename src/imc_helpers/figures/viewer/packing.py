@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from imc_helpers.aggregation import aggregate
@@ -24,6 +25,8 @@ _QUALITY, _QUALITY_OF_OTHERS = 50, 25
 counts: at 50 a channel of 1000 x 1000 px takes about 0.35 MB, at 25 a quarter less."""
 _METHOD = 2
 """Of WebP, for channels: half the time of its own choice for 1 % more bytes."""
+_EFFORT = 25
+"""Of WebP, for masks, of 100: two thirds of the time of its own choice for 3 % more bytes."""
 _MOST_CHANNELS = 8
 _EVERY = 3
 """Of rows and columns, to see how much a channel varies: images may have 50 channels."""
@@ -68,13 +71,19 @@ def pack_mask(labels: np.ndarray) -> PackedMask:
     labels
         (H, W) integers, 0 is background.
     """
-    ids = np.unique(labels[labels > 0])
-    numbers = np.where(labels > 0, np.searchsorted(ids, labels) + 1, 0)
-    rgb = np.stack([(numbers >> shift) & 255 for shift in (0, 8, 16)], axis=-1).astype(np.uint8)
+    numbers, ids = pd.factorize(labels.ravel(), sort=True)
+    if len(ids) and ids[0] == 0:
+        ids = ids[1:]
+    else:
+        numbers = numbers + 1  # no pixel is background
+    bytes_of = numbers.astype("<u4").view(np.uint8).reshape(*labels.shape, 4)
+    rgb = np.ascontiguousarray(bytes_of[..., :3])
     starts = np.flatnonzero(np.diff(ids.astype(np.int64), prepend=-1) != 1)
     lengths = np.diff(starts, append=len(ids))
     runs = np.column_stack([ids[starts], lengths]).tolist()
-    return PackedMask(_data_uri(_webp(rgb, lossless=True)), runs, int(numbers.sum()))
+    return PackedMask(
+        _data_uri(_webp(rgb, lossless=True, quality=_EFFORT)), runs, int(numbers.sum())
+    )
 
 
 def pack_channel(name: str, plane: np.ndarray, quality: int = _QUALITY) -> PackedChannel:
