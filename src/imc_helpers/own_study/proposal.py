@@ -68,12 +68,15 @@ def propose(folder: Path, name: str, jobs: int) -> tuple[dict[str, Any], dict[st
         )
     taken = set(known_cohorts()) - set(_own_cohorts(name))
     cohorts, inspections = {}, {}
-    for place, layout in find_cohorts(folder).items():
-        key = _key(name, place)
+    layouts = find_cohorts(folder)
+    titles = _titles(name, layouts)
+    keys = _keys(name, titles)
+    for place, layout in layouts.items():
+        key = keys[place]
         if key in taken:
             raise InputError(f"NAME={name}: there is a cohort {key!r} already; choose another NAME")
         found = inspect(layout, jobs=jobs)
-        cohorts[key] = _record(key, layout, found)
+        cohorts[key] = _record(titles[place], layout, found)
         inspections[key] = found
     edition: dict[str, Any] = {
         "title": f"Study {name}",
@@ -141,11 +144,11 @@ def describe(key: str, record: Mapping[str, Any], found: Inspection) -> str:
     return "\n".join(lines)
 
 
-def _record(key: str, layout: Layout, found: Inspection) -> dict[str, Any]:
+def _record(title: str, layout: Layout, found: Inspection) -> dict[str, Any]:
     shows = compartments(found.panel)
     dna = next((name for name, what in shows.items() if what == "nucleus"), found.panel.names[0])
     return {
-        "title": key,
+        "title": title,
         "modality": "IMC" if _is_imc(found.panel) else "images of this study",
         "tissue": "not stated",
         "citation": "",
@@ -184,9 +187,22 @@ def _is_imc(panel: Panel) -> bool:
     return any(re.fullmatch(r"[A-Z][a-z]\d{2,3}", c.channel) for c in panel.channels)
 
 
-def _key(name: str, place: str) -> str:
-    last = re.sub(r"[^A-Za-z0-9]+", "_", place.rpartition("/")[2]).strip("_")
-    return f"{name}_{last}" if last else name
+def _titles(name: str, places: Iterable[str]) -> dict[str, str]:
+    """Return the title of each sub-folder's cohort: no more of its path than tells it apart."""
+    last = {place: place.rpartition("/")[2] or name for place in places}
+    return last if len(set(last.values())) == len(last) else {place: place for place in last}
+
+
+def _keys(name: str, titles: Mapping[str, str]) -> dict[str, str]:
+    """Return the key of each sub-folder's cohort: its title, in letters that any file takes."""
+    if list(titles) == [""]:
+        return {"": name}
+    plain = {
+        place: re.sub(r"[^A-Za-z0-9]+", "_", title).strip("_") for place, title in titles.items()
+    }
+    if len(set(plain.values()) - {""}) < len(plain):  # other alphabets, or a-b beside a_b
+        plain = {place: str(number) for number, place in enumerate(plain, start=1)}
+    return {place: f"{name}_{end}" for place, end in plain.items()}
 
 
 def _own_cohorts(name: str) -> Iterable[str]:

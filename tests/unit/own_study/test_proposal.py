@@ -1,5 +1,7 @@
 """From a folder to its edition."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
@@ -86,6 +88,25 @@ def test_the_edition_is_one_that_the_book_reads(lab):
     assert model_record("cellpose").covers("mine")
     assert not model_record("cellpose").covers("spleen_imc")
     assert model_record("watershed").source == "classical"
+
+
+@pytest.mark.parametrize(
+    ("places", "keys", "titles"),
+    [
+        (["Lymph node", "Spleen"], ["mine_Lymph_node", "mine_Spleen"], ["Lymph node", "Spleen"]),
+        (["images/wt", "ome/wt"], ["mine_images_wt", "mine_ome_wt"], ["images/wt", "ome/wt"]),
+        (["肝臓", "脾臓"], ["mine_1", "mine_2"], ["肝臓", "脾臓"]),
+        (["a b", "a-b"], ["mine_1", "mine_2"], ["a b", "a-b"]),
+    ],
+)
+def test_conditions_keep_their_names_apart(lab, places, keys, titles):
+    study = lab.parent / "study"
+    for place in places:
+        shutil.copytree(lab, study / place)
+    cohorts = propose(study)[0]["cohorts"]
+    assert [*cohorts] == keys
+    assert [one["title"] for one in cohorts.values()] == titles
+    assert [one["folder"] for one in cohorts.values()] == [str(study / place) for place in places]
 
 
 def test_what_was_found_is_said_in_lines(lab):
