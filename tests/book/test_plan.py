@@ -274,7 +274,7 @@ def test_a_cohort_depends_on_the_code_that_makes_it(planner, path, stale):
     assert found == {f"data/{cohort}" for cohort in stale}
 
 
-@pytest.mark.parametrize(("samples", "chunks"), [(None, 1), (1, 1), (20, 1), (21, 2), (100, 5)])
+@pytest.mark.parametrize(("samples", "chunks"), [(None, 1), (1, 1), (50, 1), (51, 2), (250, 5)])
 def test_a_large_cohort_is_scored_by_several_jobs(planner, samples, chunks):
     manifest = planner.book.root / "data_manifest/cohorts.yml"
     records = yaml.safe_load(manifest.read_text())

@@ -34,8 +34,8 @@ from imc_helpers.patching import MODES
 from project import OVERVIEW, SEGMENT, Header, Project, header, read_chapter
 from sweeps import PlannedSweep
 
-CHUNK = 20
-"""Samples of a cohort that one job scores."""
+CHUNK = 50
+"""Samples of a cohort that one job scores: starting a job takes as long as scoring some ten."""
 VIEWER = "viewer"
 """What a page reads that shows the viewer, or links to it."""
 PLANTED = "planted"

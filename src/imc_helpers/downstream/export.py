@@ -68,7 +68,7 @@ def write_steinbock(
 
 def write_anndata(folder: Path, mask: str, cells: Any) -> None:
     """Write the AnnData of a set of masks where this module says."""
-    cells.write_h5ad(folder / f"{mask}.h5ad", compression="gzip")
+    cells.write_h5ad(folder / f"{mask}.h5ad", compression="gzip", compression_opts=1)
 
 
 def region_name(mask: str, sample: str) -> str:
