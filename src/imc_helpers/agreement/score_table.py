@@ -431,4 +431,5 @@ def _table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not filled:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _TYPES.items()})
     # Whole images have no window, so the column is missing there.
-    return pd.concat(filled, ignore_index=True).reindex(columns=list(COLUMNS)).astype(_TYPES)
+    table = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+    return table.reindex(columns=list(COLUMNS)).astype(_TYPES)

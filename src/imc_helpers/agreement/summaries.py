@@ -57,11 +57,15 @@ def against(
     judged
         Who is judged; when not given, everybody but a phantom's truth.
     """
+
+    def chosen(rows: pd.DataFrame) -> pd.DataFrame:
+        wanted = rows["rater_pred"].isin(list(judged)) if judged else rows["kind_pred"] != "truth"
+        return rows[_made_by(rows, "true", references) & wanted]
+
     # The table keeps one direction of each pair; turned, counts and names change places.
     turned = scores.rename(columns=_TURNED)[scores.columns]
-    both = pd.concat([scores, turned]).sort_index(kind="stable")
-    wanted = both["rater_pred"].isin(list(judged)) if judged else both["kind_pred"] != "truth"
-    return both[_made_by(both, "true", references) & wanted].reset_index(drop=True)
+    both = pd.concat([chosen(scores), chosen(turned)]).sort_index(kind="stable")
+    return both.reset_index(drop=True)
 
 
 _TURNED = {

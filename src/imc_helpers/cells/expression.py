@@ -26,10 +26,9 @@ def mean_intensities(image: np.ndarray, labels: np.ndarray) -> CellCounts:
     means : numpy.ndarray
         (N, C) float64, equal to the last bit to those of `scipy.ndimage.mean`.
     """
-    inverse, ids = pd.factorize(labels.ravel(), sort=True)  # np.unique would sort all pixels
-    counts = np.bincount(inverse)
-    means = np.stack(
-        [np.bincount(inverse, weights=plane.ravel()) / counts for plane in image], axis=1
-    )
-    cells = ids > 0
-    return ids[cells], means[cells]
+    flat = labels.ravel()
+    within = np.flatnonzero(flat)
+    inverse, ids = pd.factorize(flat[within], sort=True)  # np.unique would sort all pixels
+    counts = np.bincount(inverse, minlength=len(ids))
+    sums = [np.bincount(inverse, plane.ravel()[within], len(ids)) for plane in image]
+    return ids, np.stack(sums, axis=1) / counts[:, None]

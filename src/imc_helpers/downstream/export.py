@@ -102,7 +102,7 @@ def as_anndata(tables: Iterable[tuple[str, CellTables]], cohort: Cohort, mask: s
 
     # Each image's tables are let go once what is kept of them is here: masks of hundreds of images
     # have millions of cells.
-    names, ids, areas, centres, means, pairs, cells = [], [], [], [], [], [], 0
+    names, ids, areas, centres, means, graphs = [], [], [], [], [], []
     for sample, own in tables:
         um_per_px, shapes = cohort.um_per_px(sample), own.regionprops
         names.append((sample, region_name(mask, sample), len(shapes)))
@@ -111,8 +111,7 @@ def as_anndata(tables: Iterable[tuple[str, CellTables]], cohort: Cohort, mask: s
         # Pixel centres are whole numbers, so the image begins at -.5.
         centres.append((shapes[["centroid-1", "centroid-0"]].to_numpy() + 0.5) * um_per_px)
         means.append(own.intensities.to_numpy(np.float32))
-        pairs.append(_neighbours(own, um_per_px, cells))
-        cells += len(shapes)
+        graphs.append(_distances(own, um_per_px))
     images, regions, sizes = zip(*names, strict=True)
     objects = np.concatenate(ids)
     obs = pd.DataFrame(
@@ -127,8 +126,7 @@ def as_anndata(tables: Iterable[tuple[str, CellTables]], cohort: Cohort, mask: s
     )
     counts = np.concatenate(means)
     panel = [(c.channel, c.compartment) for c in cohort.panel.channels]
-    rows, columns, distances = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    apart = sparse.csr_matrix((distances, (rows, columns)), shape=(cells, cells))
+    apart = _joined(graphs)
     near = sparse.csr_matrix((np.ones_like(apart.data), apart.indices, apart.indptr), apart.shape)
     return AnnData(
         X=counts,
@@ -147,13 +145,28 @@ def as_anndata(tables: Iterable[tuple[str, CellTables]], cohort: Cohort, mask: s
     )
 
 
-def _neighbours(
-    tables: CellTables, um_per_px: float, first: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows and columns of neighbours, counted on from `first`, and micrometres between."""
+def _distances(tables: CellTables, um_per_px: float) -> sparse.csr_matrix:
+    """Return the distances between neighbours, (N, N) float32, micrometres."""
     ids, pairs = tables.regionprops.index, tables.neighbors
-    rows, columns = (
-        (ids.get_indexer(pd.Index(pairs[end])) + first).astype(np.int32)
-        for end in ("Object", "Neighbor")
+    ends = tuple(ids.get_indexer(pd.Index(pairs[end])) for end in ("Object", "Neighbor"))
+    apart = (pairs["Distance"].to_numpy() * um_per_px).astype(np.float32)
+    return sparse.csr_matrix((apart, ends), shape=(len(ids), len(ids)))
+
+
+def _joined(graphs: list[sparse.csr_matrix]) -> sparse.csr_matrix:
+    """Put the graphs of images on the diagonal of one.
+
+    As `scipy.sparse.block_diag` does, in a third of its memory.
+    """
+    firsts = np.cumsum([0, *(graph.shape[0] for graph in graphs)])
+    entries = np.cumsum([0, *(graph.nnz for graph in graphs)])
+    starts = [graph.indptr[:-1] + done for graph, done in zip(graphs, entries[:-1], strict=True)]
+    columns = [graph.indices + np.int32(f) for graph, f in zip(graphs, firsts[:-1], strict=True)]
+    return sparse.csr_matrix(
+        (
+            np.concatenate([graph.data for graph in graphs]),
+            np.concatenate(columns),
+            np.concatenate([*starts, entries[-1:]]),
+        ),
+        shape=(firsts[-1], firsts[-1]),
     )
-    return rows, columns, (pairs["Distance"].to_numpy() * um_per_px).astype(np.float32)

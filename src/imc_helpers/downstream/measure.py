@@ -142,10 +142,8 @@ def write_tables(folder: Path, mask: str, sample: str, tables: CellTables) -> No
             csv.write_csv(rows, file, csv.WriteOptions(include_header=False))
 
 
-def read_tables(
-    folder: Path, mask: str, sample: str, labels: np.ndarray | None = None
-) -> CellTables:
-    """Read tables again, and see that they are of a mask where one is given.
+def read_tables(folder: Path, mask: str, sample: str, labels: np.ndarray) -> CellTables:
+    """Read tables again, and see that they are of a mask.
 
     Parameters
     ----------
@@ -159,42 +157,24 @@ def read_tables(
     InputError
         If a table is missing, has no column ``Object``, or names a cell that the mask lacks.
     """
-    paths = {name: table_path(folder, name, mask, sample) for name in TABLES}
-    read = {name: _read(path) for name, path in paths.items()}
-    if labels is not None:
-        known = np.unique(labels[labels > 0])
-        for name, table in read.items():
-            _check_ids(table, known, paths[name])
+    known = np.unique(labels[labels > 0])
+    read = {name: _read_of(table_path(folder, name, mask, sample), known) for name in TABLES}
     intensities, regionprops = (read[name].set_index("Object") for name in TABLES[:2])
     return CellTables(intensities, regionprops, read["neighbors"])
 
 
-def read_intensities(folder: Path, mask: str, sample: str) -> pd.DataFrame:
-    """Read the mean counts of the cells again, as `CellTables.intensities` has them.
-
-    Raises
-    ------
-    InputError
-        If the table is missing, or has no column ``Object``.
-    """
-    return _read(table_path(folder, "intensities", mask, sample)).set_index("Object")
-
-
-def _read(path: Path) -> pd.DataFrame:
+def _read_of(path: Path, known: np.ndarray) -> pd.DataFrame:
+    """Read a table, and see that it names no cell but known ones."""
     try:
-        table = csv.read_csv(path, csv.ReadOptions(use_threads=False)).to_pandas()
+        table = pd.read_csv(path, float_precision="round_trip", dtype=_DTYPES)
     except FileNotFoundError:
         raise InputError(f"{path}: no such table; measure the mask first") from None
     if "Object" not in table:
         raise InputError(f"{path}: no column 'Object'; found {', '.join(map(str, table))}")
-    return table.astype({name: _DTYPES[name] for name in table})
-
-
-def _check_ids(table: pd.DataFrame, known: np.ndarray, path: Path) -> None:
-    """See that a table names no cell but known ones."""
     named = table[["Object", *table.columns.intersection(["Neighbor"])]].to_numpy().ravel()
     if (absent := np.setdiff1d(named, known)).size:
         raise InputError(
             f"{path}: it names cell {absent[0]}, which the mask lacks ({len(absent)} such ids). "
             "Is it of another mask, or was the mask relabelled? Measure this mask again"
         )
+    return table

@@ -205,8 +205,8 @@ def add_disagreement(cells: Any, found: Sequence[Disagreement]) -> None:
     found
         One per image, in the order of the rows.
     """
-    about = pd.concat([one.cells for one in found])
-    cells.obs[about.columns] = about.to_numpy()
+    for column in found[0].cells:
+        cells.obs[column] = np.concatenate([one.cells[column] for one in found])
     for name in found[0].layers:
         cells.layers[name] = np.concatenate([one.layers[name] for one in found])
 

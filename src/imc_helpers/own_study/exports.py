@@ -13,9 +13,9 @@ Each cell in an AnnData bears what the other masks of its image say of it: ``sup
 (`imc_helpers.downstream.uncertainty.Disagreement`).
 """
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import joblib
 import pandas as pd
@@ -24,20 +24,20 @@ from tqdm import tqdm
 
 from imc_helpers.agreement.consensus import consensus
 from imc_helpers.data.paths import replacing
-from imc_helpers.data.samples import Cohort, read_tiff
+from imc_helpers.data.samples import Cohort, evenly_spread
+from imc_helpers.downstream.cell_types import cell_profiles
 from imc_helpers.downstream.export import as_anndata, write_anndata
 from imc_helpers.downstream.mask_sets import MaskSet, mask_sets
-from imc_helpers.downstream.measure import measure, read_intensities, read_tables, write_tables
+from imc_helpers.downstream.measure import CellTables, measure, write_tables
 from imc_helpers.downstream.typed_masks import LearnedRule, learn_rule
 from imc_helpers.downstream.uncertainty import add_disagreement, mask_disagreement
 from imc_helpers.errors import InputError
 
-_T = TypeVar("_T")
 CONSENSUS = "consensus"
 CARRIED = "mask_sd"
 """Of the layers that tell what other masks say, the one that is exported: files stay small."""
-LEARNED_FROM = 100_000
-"""Most cells of each mask that the rule for types is learned from, evenly taken from its images."""
+LEARNED_FROM = 24
+"""Most images of each mask, evenly spread, whose cells the rule for types is learned from."""
 
 
 def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int = 1) -> None:
@@ -55,117 +55,91 @@ def export(cohort: Cohort, models: Iterable[str], folder: Path, *, n_jobs: int =
         Processes that share the work. The files do not depend on it.
     """
     run = joblib.Parallel(n_jobs, return_as="generator")
+    masks = mask_sets(cohort, models)
+    drawn = [sample for sample in cohort.ids if any(sample in own for own in masks.values())]
+    rule = _learn_rule(cohort, masks)
     with replacing(folder) as new:
-        masks = mask_sets(cohort, models)
-        agreed = cohort.shared_ids
-        if agreed:
-            place = new / f"masks_{CONSENSUS}"
-            place.mkdir()
-            work = run(joblib.delayed(_write_consensus)(new, cohort, sample) for sample in agreed)
-            _wait(work, len(agreed), f"{cohort.name}: consensus")
-            masks[CONSENSUS] = MaskSet(agreed, lambda sample: read_tiff(place / f"{sample}.tiff"))
-        drawn = [sample for sample in cohort.ids if any(sample in own for own in masks.values())]
-        work = run(
-            joblib.delayed(_measure)(new, cohort, sample, masks, -(-LEARNED_FROM // len(drawn)))
-            for sample in drawn
-        )
-        some = dict(zip(drawn, _wait(work, len(drawn), f"{cohort.name}: cells"), strict=True))
-        rule = _learn(cohort, masks, some)
-        del some
-        work = run(joblib.delayed(_write_cells)(new, cohort, name, masks, rule) for name in masks)
-        _wait(work, len(masks), f"{cohort.name}: files of raters")
+        parts = new / "parts"
+        work = run(joblib.delayed(_write_image)(new, parts, cohort, s, masks, rule) for s in drawn)
+        for _ in tqdm(work, desc=f"{cohort.name}: images", total=len(drawn), disable=None):
+            pass
+        names = sorted(path.name for path in parts.glob("*"))
+        work = run(joblib.delayed(_write_cells)(new, parts / name, cohort) for name in names)
+        for _ in tqdm(work, desc=f"{cohort.name}: raters", total=len(names), disable=None):
+            pass
+        shutil.rmtree(parts, ignore_errors=True)
 
 
-def asked(cohort: Cohort, masks: Mapping[str, MaskSet], base: str, sample: str) -> list[str]:
-    """Say whose masks of an image are asked about the cells of one.
-
-    The other references; where there is none, the models: never the consensus, which holds the
-    references' masks.
-    """
-    there = [name for name, own in masks.items() if sample in own and name not in (base, CONSENSUS)]
-    references = cohort.references_of(sample)
-    return [name for name in there if name in references] or there
-
-
-def _wait(work: Iterable[_T], total: int, about: str) -> list[_T]:
-    return list(tqdm(work, desc=about, total=total, disable=None))
-
-
-def _write_consensus(folder: Path, cohort: Cohort, sample: str) -> None:
-    """Write the consensus of one sample."""
-    drawn = [cohort.read_mask(sample, name) for name in cohort.references_of(sample)]
-    path = folder / f"masks_{CONSENSUS}" / f"{sample}.tiff"
-    tifffile.imwrite(path, consensus(drawn).labels, compression="zlib")
-
-
-def _measure(
-    folder: Path, cohort: Cohort, sample: str, masks: Mapping[str, MaskSet], most: int
-) -> dict[str, pd.DataFrame]:
-    """Write steinbock's tables of all masks of one image; return some cells' counts by mask.
-
-    This is the only time that the image is read: all else is made of the tables.
-    """
-    image, found = cohort.read_image(sample), {}
-    for name, own in masks.items():
-        if sample in own:
-            source = f"{cohort.name}, image {sample}, mask of {name}"
-            tables = measure(image, own[sample], cohort.panel.names, source=source)
-            write_tables(folder, name, sample, tables)
-            step = max(1, -(-len(tables.intensities) // most))
-            found[name] = tables.intensities.iloc[::step].copy()  # lets go of the others
-    return found
-
-
-def _learn(
-    cohort: Cohort,
-    masks: Mapping[str, MaskSet],
-    some: Mapping[str, Mapping[str, pd.DataFrame]],
-) -> LearnedRule | None:
-    """Learn a rule that types the cells of all masks; None where there are too few, or bad counts.
-
-    Parameters
-    ----------
-    cohort, masks
-        As in `export`.
-    some
-        Counts of cells to learn from, by image and mask.
-    """
-    profiles = {name: _profiles({s: some[s][name] for s in own}) for name, own in masks.items()}
+def _learn_rule(cohort: Cohort, masks: Mapping[str, MaskSet]) -> LearnedRule | None:
+    """Learn how cells get their types; None where there are too few, or bad counts."""
+    teachers = [name for name in masks if name in cohort.references] or list(masks)
+    profiles = {}
+    for name in teachers:
+        own = masks[name]
+        some = {sample: own[sample] for sample in evenly_spread(list(own), LEARNED_FROM)}
+        profiles[name] = cell_profiles(cohort, some)
     try:
         return learn_rule(cohort, profiles) if profiles else None
     except InputError:
         return None
 
 
-def _profiles(intensities: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Put the mean counts of cells of some images together, as `cell_profiles` returns them."""
-    return pd.concat(intensities, names=["sample", "id"])
+def asked(cohort: Cohort, there: Iterable[str], base: str, sample: str) -> list[str]:
+    """Say which of the masks of an image are asked about the cells of one.
+
+    The other references; where there is none, the models: never the consensus, which holds the
+    references' masks.
+    """
+    others = [name for name in there if name not in (base, CONSENSUS)]
+    references = cohort.references_of(sample)
+    return [name for name in others if name in references] or others
 
 
-def _write_cells(
+def _write_image(
     folder: Path,
+    parts: Path,
     cohort: Cohort,
-    name: str,
+    sample: str,
     masks: Mapping[str, MaskSet],
     rule: LearnedRule | None,
 ) -> None:
-    """Write the cells of one mask, with what the others say of each."""
-    found = []
-    for sample in masks[name]:
-        raters = (name, *asked(cohort, masks, name, sample))
-        labels = {rater: masks[rater][sample] for rater in raters}
-        measured = {rater: read_intensities(folder, rater, sample) for rater in raters}
-        counts = {rater: (own.index.to_numpy(), own.to_numpy()) for rater, own in measured.items()}
-        types = (
-            None
-            if rule is None
-            else {
-                rater: rule.typed(_profiles({sample: own})).droplevel("sample")
-                for rater, own in measured.items()
-            }
-        )
-        found.append(mask_disagreement(labels, counts, name, types, [CARRIED]))
-    written = ((sample, read_tables(folder, name, sample)) for sample in masks[name])
-    cells = as_anndata(written, cohort, name)
-    add_disagreement(cells, found)
+    """Write the consensus and steinbock's tables of one image, and what goes into each AnnData."""
+    image = cohort.read_image(sample)
+    labels = {name: own[sample] for name, own in masks.items() if sample in own}
+    references = [labels[name] for name in cohort.references_of(sample)]
+    if len(references) > 1:
+        labels[CONSENSUS] = consensus(references).labels
+        path = folder / f"masks_{CONSENSUS}" / f"{sample}.tiff"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, labels[CONSENSUS], compression="zlib")
+    tables: dict[str, CellTables] = {}
+    for name, own in labels.items():
+        source = f"{cohort.name}, image {sample}, mask of {name}"
+        tables[name] = measure(image, own, cohort.panel.names, source=source)
+        write_tables(folder, name, sample, tables[name])
+    types = (
+        None if rule is None else {name: _types(rule, sample, own) for name, own in tables.items()}
+    )
+    counts = {name: own.counts for name, own in tables.items()}
+    for name in labels:
+        raters = {rater: labels[rater] for rater in (name, *asked(cohort, labels, name, sample))}
+        said = mask_disagreement(raters, counts, name, types, [CARRIED])
+        (parts / name).mkdir(parents=True, exist_ok=True)
+        joblib.dump(tables[name], parts / name / f"{sample}.tables")
+        joblib.dump(said, parts / name / f"{sample}.said")
+
+
+def _types(rule: LearnedRule, sample: str, tables: CellTables) -> pd.Series:
+    """Return the type of each cell of one mask of one image, by its id."""
+    profiles = pd.concat({sample: tables.intensities}, names=["sample", "id"])
+    return rule.typed(profiles).droplevel("sample")
+
+
+def _write_cells(folder: Path, parts: Path, cohort: Cohort) -> None:
+    """Write the AnnData of one mask from its parts, image by image."""
+    name = parts.name
+    samples = [sample for sample in cohort.ids if (parts / f"{sample}.tables").exists()]
+    tables = ((sample, joblib.load(parts / f"{sample}.tables")) for sample in samples)
+    cells = as_anndata(tables, cohort, name)
+    add_disagreement(cells, [joblib.load(parts / f"{sample}.said") for sample in samples])
     write_anndata(folder, name, cells)
