@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import csv
 
 from imc_helpers.cells.contacts import EXPANSION_PX, near_pairs
 from imc_helpers.cells.expression import CellCounts, mean_intensities
@@ -130,6 +128,10 @@ def table_path(folder: Path, table: str, mask: str, sample: str) -> Path:
 
 def write_tables(folder: Path, mask: str, sample: str, tables: CellTables) -> None:
     """Write the tables of one mask of one image, as steinbock names them."""
+    # Kernels that only measure do without it.
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import csv  # noqa: PLC0415
+
     for name in TABLES:
         path = table_path(folder, name, mask, sample)
         path.parent.mkdir(parents=True, exist_ok=True)
